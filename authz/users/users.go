@@ -1,0 +1,65 @@
+// Package users says what the authorization server needs to know of a person and of the place
+// people are kept. A store of users is one folder that implements Store.
+package users
+
+import (
+	"context"
+	"errors"
+)
+
+// User is a person as the store knows them now.
+type User struct {
+	// Subject is the stable identifier that becomes sub; a renamed person keeps it.
+	Subject string
+	// Username is what the person signed in with, in the store's own spelling.
+	Username string
+	Roles    []string
+	// Attributes by the store's own names; every value is a list.
+	Attributes map[string][]string
+	// PasswordStamp changes whenever the password does; empty where the store can't tell. It is no
+	// secret and no password can be derived from it.
+	PasswordStamp string
+}
+
+// Attribute returns the first value of an attribute.
+func (u *User) Attribute(name string) string {
+	if values := u.Attributes[name]; len(values) > 0 {
+		return values[0]
+	}
+	return ""
+}
+
+// Credentials are what a person typed in.
+type Credentials struct {
+	Username string
+	Password string
+}
+
+// What a Store answers when it can't give a user. Everything else is a fault of the store.
+var (
+	// ErrCredentials: the name or the password is wrong; which of the two is nobody's business.
+	ErrCredentials = errors.New("users: wrong name or password")
+	// ErrNotFound: nobody has this subject any more.
+	ErrNotFound = errors.New("users: no such user")
+	// ErrDisabled: the person exists and may not sign in. Authenticate tells it only to somebody who
+	// knew the password.
+	ErrDisabled = errors.New("users: user is disabled")
+	// ErrUnavailable: the store can't be reached.
+	ErrUnavailable = errors.New("users: store is unavailable")
+)
+
+// Authenticator checks a password. It answers ErrCredentials after the same time and work for an
+// unknown name as for a wrong password.
+type Authenticator interface {
+	Authenticate(ctx context.Context, c Credentials) (*User, error)
+}
+
+// Store is a place where people are kept.
+type Store interface {
+	Authenticator
+	// Lookup reads the person afresh, past any cache: ErrNotFound or ErrDisabled end what they have.
+	Lookup(ctx context.Context, subject string) (*User, error)
+	// Canonical is the one spelling of a name under which guesses are counted, so that variants of
+	// a spelling don't buy more guesses. It works for names nobody has.
+	Canonical(username string) string
+}
