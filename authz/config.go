@@ -1,0 +1,251 @@
+package authz
+
+import (
+	"context"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"go.uber.org/zap"
+
+	"github.com/gatewright/gatewright/authz/oauth"
+	"github.com/gatewright/gatewright/authz/users"
+)
+
+// Config is everything an operator decides about one authorization server. New checks it and fills
+// in what was left zero; it is not changed afterwards.
+type Config struct {
+	// Issuer is the URL that names the server in every token (RFC 8414 §2): https, or http on a
+	// loopback host; no query, no fragment, no slash at the end.
+	Issuer string
+
+	Users users.Store
+	// Keys keeps the server's key document. It is asked in Start, never in New.
+	Keys KeyStore
+
+	ResourceServers []ResourceServer
+	AttributeSets   []AttributeSet
+	Clients         []Client
+
+	Signing   Signing
+	Lifetimes Lifetimes
+	Lockout   Lockout
+	Brand     Brand
+
+	// GrantTypes the server takes (G5); empty: authorization_code, refresh_token, client_credentials.
+	GrantTypes []string
+	// TokenTypes the server issues (G6); empty: all.
+	TokenTypes []TokenType
+	// CORS lists the origins of G3; one "*" is all.
+	CORS            []string
+	CORSCredentials bool
+
+	Logger *zap.Logger
+	// Observe is told of everything that audit and statistics want to know; nil: nobody listens.
+	Observe func(ctx context.Context, e Event)
+	// Now is the clock; nil: time.Now.
+	Now func() time.Time
+}
+
+// KeyStore keeps key documents where every node of a cluster finds them. Load answers an error that
+// is fs.ErrNotExist when there is none.
+type KeyStore interface {
+	Load(ctx context.Context, name string) ([]byte, error)
+	Save(ctx context.Context, name string, document []byte) error
+	// Lock keeps other nodes from making keys at the same time.
+	Lock(ctx context.Context, name string) error
+	Unlock(ctx context.Context, name string) error
+}
+
+// Signing says which keys the server has and what they sign (G12).
+type Signing struct {
+	// Algorithms to have a key for; empty: RS256 and ES256.
+	Algorithms []jose.SignatureAlgorithm
+	// IDToken is the default algorithm of ID tokens; empty: RS256.
+	IDToken jose.SignatureAlgorithm
+	// AccessToken is the default algorithm of access tokens; empty: ES256.
+	AccessToken jose.SignatureAlgorithm
+}
+
+// Lifetimes of what is issued (G11). Zero: the default named here.
+type Lifetimes struct {
+	Code         time.Duration // 60 s
+	AccessToken  time.Duration // 10 min
+	IDToken      time.Duration // 10 min
+	RefreshToken time.Duration // 30 days, absolute: use never extends it
+	RefreshIdle  time.Duration // 7 days: a refresh token unused that long is dead
+	Session      time.Duration // 12 h, absolute
+	SessionIdle  time.Duration // 1 h
+}
+
+// Lockout limits guesses per account and per address (U9): so many wrong ones within Window end in a
+// Pause. Zero: 10 within 5 min, 5 min of pause.
+type Lockout struct {
+	Guesses int
+	Window  time.Duration
+	Pause   time.Duration
+}
+
+// Brand is what pages show of the operator (O7).
+type Brand struct {
+	Name  string // default: the issuer's host
+	Logo  string // https URL; empty: none
+	Color string // CSS color of buttons and links; empty: the default
+}
+
+// Encryption is how access tokens for a resource server are protected (R3).
+type Encryption string
+
+// Modes of Encryption.
+const (
+	EncryptionNone        Encryption = "none"
+	EncryptionServerKey   Encryption = "server_key"   // the default
+	EncryptionResourceKey Encryption = "resource_key" // to the resource server's public key
+)
+
+// IssuerResource is the reserved name of the built-in resource server: the issuer itself (R2).
+const IssuerResource = "issuer"
+
+// ResourceServer is an API that takes the server's access tokens.
+type ResourceServer struct {
+	Name    string
+	Default bool
+	// Identifiers are absolute URIs (RFC 8707 §2); the first one becomes aud.
+	Identifiers []string
+	Encryption  Encryption
+	// Signed overrides Signing.AccessToken.
+	Signed jose.SignatureAlgorithm
+	// JWKS is the public key set of EncryptionResourceKey, inline.
+	JWKS []byte
+	// KeyAlgorithm (alg) and ContentEncryption (enc) of EncryptionResourceKey.
+	KeyAlgorithm      string
+	ContentEncryption string
+	// ScopeAsArray gives old consumers "scope" as an array (R12).
+	ScopeAsArray bool
+	Scopes       []Scope
+}
+
+// Placement says which tokens carry a claim; userinfo always has it.
+type Placement struct {
+	AccessToken bool
+	IDToken     bool
+}
+
+// Scope is a permission a client may ask for (S1).
+type Scope struct {
+	Name string
+	// Description is what the consent page says.
+	Description    string
+	RequireConsent bool // S4
+	Optional       bool // S5
+	Attributes     []ScopeAttributes
+	Permissions    []ScopePermissions
+	// Roles is set when the scope gives the person's roles (S7).
+	Roles *Placement
+	// Implies names scopes that come along (C17).
+	Implies []string
+}
+
+// ScopeAttributes are claims of a user that a scope gives (S2). A claim is written "claim", or
+// "set/claim" where two attribute sets define it.
+type ScopeAttributes struct {
+	Claims []string
+	To     Placement
+}
+
+// ScopePermissions are strings that a scope puts in the list "claims" (S3).
+type ScopePermissions struct {
+	Permissions []string
+	To          Placement
+}
+
+// AttributeSet maps a directory's attributes to claims.
+type AttributeSet struct {
+	Name string
+	// Attributes: directory attribute -> claim.
+	Attributes map[string]string
+	// Constants: claim -> value.
+	Constants map[string]string
+}
+
+// ClientType is where a client runs (C4).
+type ClientType string
+
+// Client types. A web client keeps a secret; a browser client never can.
+const (
+	ClientWeb     ClientType = "web"
+	ClientNative  ClientType = "native"
+	ClientBrowser ClientType = "browser"
+)
+
+// AccessType tells a client that acts for itself from one that acts for a person (C13).
+type AccessType string
+
+// Access types.
+const (
+	AccessUser    AccessType = "user"
+	AccessService AccessType = "service"
+)
+
+// TokenType is a kind of token that can be allowed or not (G6, C4).
+type TokenType string
+
+// Token types.
+const (
+	CodeType         TokenType = "code"
+	IDTokenType      TokenType = "id_token"
+	AccessTokenType  TokenType = "access_token"
+	RefreshTokenType TokenType = "refresh_token"
+)
+
+// How a client authenticates (OpenID Connect Core §9, RFC 8414 §2).
+const (
+	AuthBasic = "client_secret_basic"
+	AuthPost  = "client_secret_post"
+	AuthNone  = "none"
+)
+
+// Client is a registered application.
+type Client struct {
+	ID         string // [A-Za-z0-9._@-]{1,256} (C14)
+	Name       string
+	Type       ClientType // default: web with a secret, else browser
+	AccessType AccessType // default: user
+	// SecretHash is oauth.Fingerprint of the secret; empty: a public client.
+	SecretHash string
+	// AuthMethod is the one method the client may use; empty: basic and post with a secret, else none.
+	AuthMethod             string
+	RedirectURIs           []string
+	PostLogoutRedirectURIs []string
+	GrantTypes             []string // default: authorization_code refresh_token; service: client_credentials
+	TokenTypes             []TokenType
+	ResponseTypes          []string
+	Scopes                 []string // allow-list (C12)
+	ResourceServer         string   // C20
+	CORS                   []string // C10
+	Lifetimes              Lifetimes
+	// RefreshToken: nil leaves it to TokenTypes and GrantTypes (G6).
+	RefreshToken       *bool
+	RotateRefreshToken bool
+	RequirePKCE        bool
+	PlainPKCE          bool // takes code_challenge_method plain (A22)
+	// PromptUser: nil leaves it to the scopes (C18).
+	PromptUser *bool
+	AllowRoles []string // C22; both empty: everybody
+	AllowUsers []string
+	IDTokenAlg jose.SignatureAlgorithm
+	Logo       string
+	Policy     string
+	Terms      string
+	Contacts   []string
+	Disabled   bool
+}
+
+// Event is one thing that happened, for audit and statistics. It holds no secret.
+type Event struct {
+	Name     string // "token_issued", "token_refused", "login", "login_failed", "consent", "revoked", ...
+	Issuer   string
+	ClientID string
+	Subject  string
+	Grant    string // grant type, or the endpoint
+	Code     oauth.Code
+}

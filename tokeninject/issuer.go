@@ -1,0 +1,91 @@
+package tokeninject
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/gatewright/gatewright/authz/revocation"
+	"github.com/gatewright/gatewright/authz/token"
+)
+
+// Issuer is what the gate needs of an authorization server. One in the same process is adapted
+// without HTTP; a foreign one is another implementation.
+type Issuer interface {
+	// URL is the iss of its tokens.
+	URL() string
+	// Ready returns once the issuer can answer, or an error when ctx ends first.
+	Ready(ctx context.Context) error
+	// Open opens an access token as far as its cryptography goes: decrypts it (with key where the
+	// issuer's own key doesn't fit; key may be nil), checks signature and typ, and returns the
+	// claims. Times, audience and revocation are the caller's.
+	Open(ctx context.Context, raw string, key *token.Decrypter) (payload []byte, err error)
+	// Audience is the aud of tokens for a resource server of that name; ErrUnknownResource.
+	Audience(resourceServer string) (string, error)
+	// Revocations is the feed of what was revoked and is not yet expired.
+	Revocations() *revocation.Feed
+
+	// BeginLogin pushes an authorization request and returns the URL to send the browser to.
+	BeginLogin(ctx context.Context, l LoginRequest) (url string, err error)
+	// RedeemLogin turns the code of a login into what the issuer says of the person.
+	RedeemLogin(ctx context.Context, code string, l LoginRequest) (*Session, error)
+	// Refresh looks the session's person up again: ErrSessionEnded when it may not go on.
+	Refresh(ctx context.Context, s *Session) (*Session, error)
+	// EndSession signs the person out at the issuer as well, and ends what the login gave.
+	EndSession(ctx context.Context, s *Session) error
+	// Mint makes an access token for injection: ErrSessionEnded, or an *oauth.Error with
+	// insufficient_scope where the scopes were never granted.
+	Mint(ctx context.Context, m MintRequest) (*MintedToken, error)
+	// Attributes reads the person's attributes afresh.
+	Attributes(ctx context.Context, subject string) (map[string][]string, error)
+}
+
+// What an Issuer answers.
+var (
+	ErrSessionEnded    = errors.New("the session has ended")
+	ErrUnknownResource = errors.New("no such resource server")
+)
+
+// LoginRequest is one browser login that a gate begins.
+type LoginRequest struct {
+	ClientID     string `json:"client_id,omitempty"` // empty: the built-in client
+	ClientSecret string `json:"-"`
+	RedirectURI  string `json:"redirect_uri"`
+	State        string `json:"state,omitempty"`
+	Nonce        string `json:"nonce"`
+	Verifier     string `json:"verifier"` // of PKCE
+	// Scope of the session and of every token that will be injected into it.
+	Scope []string `json:"scope,omitempty"`
+}
+
+// Session is what an issuer says of a person who signed in at a gate.
+type Session struct {
+	Subject   string          `json:"sub"`
+	Username  string          `json:"username,omitempty"`
+	ClientID  string          `json:"client_id"`
+	SessionID string          `json:"sid,omitempty"` // names the issuer's session; it is not its secret
+	GrantID   string          `json:"grant_id"`      // the grant family every injected token belongs to
+	Scope     []string        `json:"scope,omitempty"`
+	Roles     []string        `json:"roles,omitempty"`
+	Claims    json.RawMessage `json:"claims"` // one JSON object: the claims of the granted scopes
+	AuthTime  time.Time       `json:"auth_time"`
+	// Stamp lets the issuer tell a password changed since.
+	Stamp string `json:"stamp,omitempty"`
+}
+
+// MintRequest asks for a token to inject: for a session, or for the incoming token of Caller.
+type MintRequest struct {
+	Session        *Session
+	Caller         *Identity
+	ResourceServer string
+	Scope          []string
+	// Gate is named in the act claim of a token made for Caller (RFC 8693 §4.1).
+	Gate string
+}
+
+// MintedToken is a token made for injection.
+type MintedToken struct {
+	Token   string
+	Expires time.Time
+}
