@@ -100,8 +100,7 @@ run_tests() {
   install_npm_packages
   build_caddy "$made/caddy" # the end-to-end tests start this one
   local status=0
-  # Set, a test whose program is missing fails; unset, it is skipped and says why.
-  GATEWRIGHT_E2E=1 go_test "$@" || status=1
+  go_test "$@" || status=1
   if ((status == 0)); then fuzz "$@" || status=1; fi
   report || status=1
   return "$status"
@@ -139,10 +138,11 @@ install_npm_packages() {
   cp "$lock" "$installed"
 }
 
-# Runs everything once, with the race detector, and keeps the whole output in $made/test.log. A skip is a failure.
+# Runs everything once, with the race detector, and keeps the whole output in $made/test.log. With GATEWRIGHT_E2E set, a
+# test fails whose program is missing; unset, it is skipped and says why. Here a skip is a failure, too.
 go_test() {
   local status=0
-  go test -race -count=1 -v -timeout 15m "$@" 2>&1 | tee "$made/test.log" | what_matters || status=$?
+  GATEWRIGHT_E2E=1 go test -race -count=1 -v -timeout 15m "$@" 2>&1 | tee "$made/test.log" | what_matters || status=$?
   if grep -q -e '--- SKIP: ' "$made/test.log"; then
     echo "test: with everything installed no test may be skipped"
     status=1
@@ -166,15 +166,18 @@ what_matters() {
 
 # One target a run is what `go test -fuzz` allows. An input that fails is kept in the testdata of its package.
 fuzz() {
-  local package target status=0
+  local targets package target status=0
+  targets=$(test_functions Fuzz "$@") || return 1
   while read -r package target; do
-    if go test -run '^$' -fuzz "^$target\$" -fuzztime "${FUZZTIME:-3s}" "$package" >"$made/fuzz.log" 2>&1; then
+    [[ -n $target ]] || continue
+    if go test -run '^$' -fuzz "^$target\$" -fuzztime "${FUZZTIME:-3s}" "$package" \
+      </dev/null >"$made/fuzz.log" 2>&1; then
       echo "fuzz: $package $target held for ${FUZZTIME:-3s}"
     else
-      cat "$made/fuzz.log"
+      tee -a "$made/test.log" <"$made/fuzz.log"
       status=1
     fi
-  done < <(test_functions Fuzz "$@")
+  done <<<"$targets"
   return "$status"
 }
 
@@ -209,9 +212,11 @@ bench() {
   (($# > 0)) || set -- ./...
   require_go
   build_caddy "$made/caddy"
+  local names
   local -a packages
-  mapfile -t packages < <(test_functions Benchmark "$@" | cut -d ' ' -f 1 | uniq)
-  if ((${#packages[@]} > 0)); then
+  names=$(test_functions Benchmark "$@" | cut -d ' ' -f 1 | uniq)
+  mapfile -t packages <<<"$names"
+  if [[ -n $names ]]; then
     go test -run '^$' -bench . -benchmem -benchtime "${BENCHTIME:-1s}" "${packages[@]}"
   fi
   if [[ -d bench ]]; then go run ./bench; fi
