@@ -1,0 +1,468 @@
+package authz
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"html/template"
+	"math"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gatewright/gatewright/authz/oauth"
+)
+
+//go:embed page/*.html page/style.css
+var pageFiles embed.FS
+
+// autoSubmit is the only script of all pages: it sends the form of form_post at once (OAuth 2.0 Form
+// Post Response Mode §2). It asks the prototype, since a field named "submit" would hide the method.
+const autoSubmit = "HTMLFormElement.prototype.submit.call(document.forms[0])"
+
+// clientView is what a page shows of the application that sent the person.
+type clientView struct {
+	Name, Host          string // Host: where it sends the person back to
+	Logo, Policy, Terms string
+	Contacts            []string
+	Unverified          bool // it registered itself: its logo is not loaded (A36)
+}
+
+type loginView struct {
+	Client            clientView
+	Action            string
+	Interaction, CSRF string
+	Username          string
+	Error             messageKey
+	RetryAfter        time.Duration // of msgLocked; 0: unknown
+}
+
+type consentScope struct {
+	Name, Description string
+	Optional, Checked bool
+}
+
+type consentView struct {
+	Client                    clientView
+	Action, Interaction, CSRF string
+	Username                  string
+	Scopes                    []consentScope
+}
+
+type logoutView struct {
+	Action, CSRF string
+	Hidden       map[string]string
+	Clients      []string
+	Username     string
+}
+
+type loggedOutView struct {
+	Continue string
+}
+
+type errorView struct {
+	Code      oauth.Code
+	Message   messageKey // "": what fits the code
+	Reference string     // the log has it too
+	Client    *clientView
+}
+
+// oobView shows a code to a person who carries it to the application by hand.
+type oobView struct {
+	Client clientView
+	Code   string
+}
+
+// formPostView carries an authorization response to the client in a form.
+type formPostView struct {
+	Action string
+	Fields [][2]string
+}
+
+// pageOptions is what a page needs to know beyond its view.
+type pageOptions struct {
+	UILocales string
+	// FormAction are the redirect URIs, or their origins or schemes, to which a redirect may lead after
+	// the form: browsers apply form-action to it as well. The page's own origin is always allowed.
+	FormAction []string
+	// ImageOrigin is the origin the client's logo may come from; without it the logo is not shown.
+	ImageOrigin string
+}
+
+// pages renders everything that a person sees of the server. It is safe for concurrent use.
+type pages struct {
+	brand, logo string
+	logoOrigin  string
+	style       template.CSS
+	styleHash   string
+	scriptHash  string
+	templates   map[string]*template.Template
+}
+
+// newPages parses the templates. issuerHost is shown when the brand has no name. A color or logo that
+// cannot be used is an error.
+func newPages(b Brand, issuerHost string) (*pages, error) {
+	theme, err := themeCSS(b.Color)
+	if err != nil {
+		return nil, err
+	}
+	sheet, err := pageFiles.ReadFile("page/style.css")
+	if err != nil {
+		return nil, fmt.Errorf("read style sheet: %w", err)
+	}
+	style := theme + string(sheet)
+	p := &pages{
+		brand:      b.Name,
+		style:      template.CSS(style), // ours, save for the color that themeCSS has checked
+		styleHash:  cspHash(style),
+		scriptHash: cspHash(autoSubmit),
+		templates:  map[string]*template.Template{},
+	}
+	if p.brand == "" {
+		p.brand = issuerHost
+	}
+	if b.Logo != "" {
+		p.logo = b.Logo
+		if p.logoOrigin = imageSource(b.Logo); p.logoOrigin == "" {
+			return nil, errors.New("brand: the logo must be an https URL on a host with a name")
+		}
+	}
+	for _, name := range []string{"login", "consent", "logout", "logged_out", "error", "oob", "form_post"} {
+		t, err := template.ParseFS(pageFiles, "page/layout.html", "page/"+name+".html")
+		if err != nil {
+			return nil, fmt.Errorf("parse page %s: %w", name, err)
+		}
+		p.templates[name] = t
+	}
+	return p, nil
+}
+
+// page is what a template is given.
+type page struct {
+	Lang, Title  string
+	Words        *words
+	Brand, Logo  string
+	Style        template.CSS
+	Script       template.JS
+	View         any
+	Client       shownClient
+	Notice       *message
+	BadInput     bool // the notice is about what was typed
+	FixedScopes  []string
+	AskedScopes  []consentScope
+	template     string
+	referrer     string
+	csp          []string // sources of form-action
+	imageOrigins []string
+}
+
+// render writes the page of a view with the status. The body is complete before the first byte goes
+// out, so a failure is a page as well.
+func (p *pages) render(w http.ResponseWriter, r *http.Request, status int, view any, opts pageOptions) {
+	words := wordsFor(opts.UILocales, r)
+	pg, err := p.prepare(view, words, opts)
+	var body bytes.Buffer
+	if err == nil {
+		err = p.templates[pg.template].Execute(&body, pg)
+	}
+	if err != nil {
+		if failed, ok := view.(errorView); ok && failed.Code == oauth.ServerError {
+			http.Error(w, words.message(msgServerError, 0).Title, http.StatusInternalServerError)
+			return
+		}
+		p.render(w, r, http.StatusInternalServerError, errorView{Code: oauth.ServerError}, opts)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Language", pg.Lang)
+	h.Add("Vary", "Accept-Language")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Security-Policy", p.policy(pg))
+	h.Set("X-Frame-Options", "DENY") // for browsers that do not know frame-ancestors (A29)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Robots-Tag", "noindex")
+	h.Set("Referrer-Policy", pg.referrer)
+	w.WriteHeader(status)
+	_, _ = body.WriteTo(w) // the person has gone away: nobody is left to tell
+}
+
+// prepare decides which template a view gets and checks everything in it that would leave the page:
+// links, images, form targets.
+func (p *pages) prepare(view any, w *words, opts pageOptions) (*page, error) {
+	pg := &page{
+		Lang: w.tag.String(), Words: w, Brand: p.brand, Logo: p.logo, Style: p.style, View: view,
+		// no-referrer would make browsers send "Origin: null" with our own forms.
+		referrer: "same-origin",
+		csp:      []string{"'self'"},
+	}
+	for _, origin := range []string{p.logoOrigin, imageSource(opts.ImageOrigin)} {
+		if origin != "" && !slices.Contains(pg.imageOrigins, origin) {
+			pg.imageOrigins = append(pg.imageOrigins, origin)
+		}
+	}
+	for _, target := range opts.FormAction {
+		pg.allowForm(target)
+	}
+	switch v := view.(type) {
+	case loginView:
+		pg.template, pg.Title = "login", w.SignIn
+		pg.showClient(v.Client)
+		if v.Error != "" {
+			m := w.message(v.Error, v.RetryAfter)
+			pg.BadInput = v.Error == msgWrongCredentials
+			pg.Notice, pg.Title = &m, w.ErrorPrefix+m.Title
+		}
+	case consentView:
+		pg.template, pg.Title = "consent", w.ConsentTitle
+		pg.showClient(v.Client)
+		pg.showScopes(v.Scopes)
+	case logoutView:
+		pg.template, pg.Title = "logout", w.LogoutTitle
+	case loggedOutView:
+		pg.template, pg.Title = "logged_out", w.LoggedOutTitle
+		pg.View = loggedOutView{Continue: link(v.Continue)}
+	case errorView:
+		pg.showError(v)
+	case oobView:
+		pg.template, pg.Title = "oob", w.CodeTitle
+		pg.showClient(v.Client)
+	case formPostView:
+		return pg, pg.showFormPost(v)
+	default:
+		return nil, fmt.Errorf("no page for %T", view)
+	}
+	return pg, nil
+}
+
+func (pg *page) showError(v errorView) {
+	if v.Message == "" {
+		v.Message = messageFor(v.Code)
+	}
+	m := pg.Words.message(v.Message, 0)
+	pg.template, pg.Title, pg.Notice = "error", m.Title, &m
+	if v.Client != nil {
+		pg.showClient(*v.Client)
+	}
+}
+
+func (pg *page) showFormPost(v formPostView) error {
+	if link(v.Action) == "" {
+		return errors.New("form_post needs an https redirect URI")
+	}
+	pg.template, pg.Title, pg.Script = "form_post", pg.Words.FormPostTitle, autoSubmit
+	pg.allowForm(v.Action)
+	// The client may check that its answer comes from the issuer: give it the origin, and no more.
+	pg.referrer = "strict-origin"
+	return nil
+}
+
+// showScopes parts what comes with the consent from what the person may leave out (S5).
+func (pg *page) showScopes(scopes []consentScope) {
+	for _, s := range scopes {
+		if text, known := scopeText(s.Name, pg.Lang); known {
+			s.Description = text
+		}
+		if s.Description == "" {
+			s.Description = s.Name
+		}
+		if s.Optional {
+			pg.AskedScopes = append(pg.AskedScopes, s)
+		} else {
+			pg.FixedScopes = append(pg.FixedScopes, s.Description)
+		}
+	}
+}
+
+// shownClient is a clientView of which nothing is left that must not be shown.
+type shownClient struct {
+	Name, Host, Logo, Policy, Terms string
+	Contacts                        []string // addresses that are safe behind mailto:
+	Unverified                      bool
+}
+
+// mailAddress is the plain kind of address: no quotes, comments, or headers to smuggle into mailto.
+var mailAddress = regexp.MustCompile(`^[A-Za-z0-9._+-]{1,64}@[A-Za-z0-9.-]{1,253}$`)
+
+func (pg *page) showClient(c clientView) {
+	pg.Client = shownClient{
+		Name: c.Name, Host: c.Host, Unverified: c.Unverified,
+		Policy: link(c.Policy), Terms: link(c.Terms),
+	}
+	if pg.Client.Name == "" {
+		pg.Client.Name = c.Host
+	}
+	if origin := imageSource(c.Logo); !c.Unverified && slices.Contains(pg.imageOrigins, origin) {
+		pg.Client.Logo = c.Logo
+	}
+	for _, contact := range c.Contacts {
+		if mailAddress.MatchString(contact) {
+			pg.Client.Contacts = append(pg.Client.Contacts, contact)
+		}
+	}
+}
+
+// link returns a URI that may be followed, else "" (A20).
+func link(raw string) string {
+	if oauth.CheckLink(raw) != nil {
+		return ""
+	}
+	return raw
+}
+
+func (pg *page) allowForm(target string) {
+	if source := formSource(target); source != "" && !slices.Contains(pg.csp, source) {
+		pg.csp = append(pg.csp, source)
+	}
+}
+
+// policy is the Content-Security-Policy of a page (CSP Level 3).
+func (p *pages) policy(pg *page) string {
+	directives := []string{"default-src 'none'", "style-src " + p.styleHash}
+	if pg.Script != "" {
+		directives = append(directives, "script-src "+p.scriptHash)
+	}
+	if len(pg.imageOrigins) > 0 {
+		directives = append(directives, "img-src "+strings.Join(pg.imageOrigins, " "))
+	}
+	return strings.Join(append(directives,
+		"form-action "+strings.Join(pg.csp, " "), "frame-ancestors 'none'", "base-uri 'none'"), "; ")
+}
+
+func cspHash(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+}
+
+// cspHost is what a host-source may hold besides a port: no wildcard, nothing that ends a directive.
+var cspHost = regexp.MustCompile(`^[A-Za-z0-9.-]+(:[0-9]{1,5})?$`)
+
+// formSource is the CSP source that allows a form's redirect to a redirect URI: its origin, or its
+// scheme when it is an application's own or the host cannot be written in CSP (an IPv6 address). ""
+// is returned for everything that no client may register.
+func formSource(target string) string {
+	u, err := url.Parse(target)
+	if err != nil || target == oauth.OOB || oauth.CheckRedirectURI(target, true) != nil {
+		return ""
+	}
+	web := u.Scheme == "https" || u.Scheme == "http"
+	switch {
+	case web && cspHost.MatchString(u.Host):
+		return u.Scheme + "://" + u.Host
+	case web && !strings.HasPrefix(u.Host, "["):
+		return ""
+	default:
+		return u.Scheme + ":" // url.Parse lets nothing but letters, digits and +-. be a scheme
+	}
+}
+
+// imageSource is the CSP source of an image, "" when it must not be loaded.
+func imageSource(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil || oauth.CheckLink(raw) != nil || !cspHost.MatchString(u.Host) {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host
+}
+
+// Backgrounds of the card in style.css, which colored text has to stand out from.
+const (
+	cardLight = "#ffffff"
+	cardDark  = "#1c2126"
+)
+
+// defaultColor is the accent of an operator who named none.
+const defaultColor = "#0f6a5b"
+
+var (
+	hexColor   = regexp.MustCompile(`^#([0-9a-f]{3}|[0-9a-f]{6})$`)
+	otherColor = regexp.MustCompile(`^(#[0-9a-f]{4}|#[0-9a-f]{8}|[a-z]{3,20}|(rgba?|hsla?|hwb|lab|lch|oklab|oklch)\([0-9a-z.,%/ +-]{1,64}\))$`)
+)
+
+// themeCSS defines the custom properties that carry the brand's color. Buttons and links take a plain
+// hex color, moved towards black or white where it would be illegible (WCAG 2.2 §1.4.3). How legible
+// any other notation is cannot be told here, so that only decorates.
+func themeCSS(color string) (string, error) {
+	color = strings.ToLower(strings.TrimSpace(color))
+	if color == "" {
+		color = defaultColor
+	}
+	if !hexColor.MatchString(color) {
+		if !otherColor.MatchString(color) {
+			return "", errors.New("brand: the color must be a CSS color such as #0f6a5b, navy or rgb(15 106 91)")
+		}
+		return ":root{--brand:" + color +
+			";--accent:var(--text);--on-accent:var(--card);--link-light:var(--text);--link-dark:var(--text)}\n", nil
+	}
+	accent := parseHex(color)
+	onAccent := rgb{1, 1, 1}
+	if contrast(accent, onAccent) < textContrast {
+		onAccent = rgb{0, 0, 0}
+	}
+	return fmt.Sprintf(":root{--brand:%s;--accent:%s;--on-accent:%s;--link-light:%s;--link-dark:%s}\n",
+		color, color, onAccent, legible(accent, parseHex(cardLight)), legible(accent, parseHex(cardDark))), nil
+}
+
+// textContrast is the least contrast of text with its background (WCAG 2.2 §1.4.3). Black or white
+// reaches it on every color.
+const textContrast = 4.5
+
+// rgb is a color of sRGB, each part from 0 to 1.
+type rgb [3]float64
+
+// parseHex reads what hexColor matches.
+func parseHex(s string) rgb {
+	var c rgb
+	digits := (len(s) - 1) / 3
+	for i := range c {
+		part := s[1+i*digits : 1+(i+1)*digits]
+		n, _ := strconv.ParseUint(strings.Repeat(part, 2/digits), 16, 8)
+		c[i] = float64(n) / 255
+	}
+	return c
+}
+
+func (c rgb) String() string {
+	return fmt.Sprintf("#%02x%02x%02x", int(math.Round(c[0]*255)), int(math.Round(c[1]*255)), int(math.Round(c[2]*255)))
+}
+
+// luminance is the relative luminance of WCAG 2.2.
+func (c rgb) luminance() float64 {
+	linear := func(v float64) float64 {
+		if v <= 0.04045 {
+			return v / 12.92
+		}
+		return math.Pow((v+0.055)/1.055, 2.4)
+	}
+	return 0.2126*linear(c[0]) + 0.7152*linear(c[1]) + 0.0722*linear(c[2])
+}
+
+// contrast is the contrast ratio of WCAG 2.2, from 1 to 21.
+func contrast(a, b rgb) float64 {
+	la, lb := a.luminance(), b.luminance()
+	return (max(la, lb) + 0.05) / (min(la, lb) + 0.05)
+}
+
+// legible moves a color away from its background, no further than text needs.
+func legible(c, background rgb) rgb {
+	target := 0.0
+	if background.luminance() < 0.18 {
+		target = 1
+	}
+	const steps = 40
+	for i := range steps + 1 {
+		part := float64(i) / steps
+		mixed := rgb{c[0] + (target-c[0])*part, c[1] + (target-c[1])*part, c[2] + (target-c[2])*part}
+		if contrast(mixed, background) >= textContrast+0.1 { // room for rounding to whole bytes
+			return mixed
+		}
+	}
+	return rgb{target, target, target}
+}

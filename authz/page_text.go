@@ -1,0 +1,372 @@
+package authz
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"golang.org/x/text/language"
+
+	"github.com/gatewright/gatewright/authz/oauth"
+)
+
+// messageKey names one thing that a page has to tell a person; "" is nothing.
+type messageKey string
+
+// What pages tell.
+const (
+	msgWrongCredentials       messageKey = "wrong_credentials"
+	msgLocked                 messageKey = "locked"
+	msgAccountDisabled        messageKey = "account_disabled"
+	msgDirectoryUnavailable   messageKey = "directory_unavailable"
+	msgCookiesMissing         messageKey = "cookies_missing"
+	msgExpired                messageKey = "expired"
+	msgAlreadyUsed            messageKey = "already_used"
+	msgUnknownClient          messageKey = "unknown_client"
+	msgRedirectMismatch       messageKey = "redirect_mismatch"
+	msgInvalidRequest         messageKey = "invalid_request"
+	msgAccessDenied           messageKey = "access_denied"
+	msgNotAllowed             messageKey = "not_allowed"
+	msgServerError            messageKey = "server_error"
+	msgTemporarilyUnavailable messageKey = "temporarily_unavailable"
+	msgNothingHere            messageKey = "nothing_here"
+)
+
+// message says what happened (title) and what the person can do (text). "{wait}" in a text becomes a
+// span of time.
+type message struct{ Title, Text string }
+
+// sentence is a text around something that the template marks up, such as a name.
+type sentence struct{ Before, After string }
+
+// words are all texts of the pages in one language.
+type words struct {
+	tag language.Tag
+
+	ErrorPrefix                    string
+	SignIn, Username, Password     string
+	ContinueTo, ReturnTo           sentence
+	Unverified                     string
+	Policy, Terms, Contact, NewTab string
+
+	ConsentTitle                    string
+	ConsentAsk, SignedInAs          sentence
+	ScopesFixed, ScopesOptional     string
+	Allow, Deny                     string
+	LogoutTitle, LogoutApps         string
+	Logout, Stay                    string
+	LoggedOutTitle, LoggedOutText   string
+	Continue                        string
+	CodeTitle, CodeLabel, CodeAlone string
+	CodeFor                         sentence
+	FormPostTitle, FormPostText     string
+	Application, Reference          string
+	Minute, Minutes, AWhile         string
+
+	scopes   map[string]string
+	messages map[messageKey]message
+}
+
+// languages in the order in which they are offered; the first one is spoken when nothing matches.
+var languages = []*words{&english, &german}
+
+var languageMatcher = language.NewMatcher([]language.Tag{english.tag, german.tag})
+
+// maxLanguages bounds, in bytes, how much of a list of languages is read: nobody speaks more.
+const maxLanguages = 512
+
+// wordsFor picks the language of a page: the first of ui_locales (OpenID Connect Core §3.1.2.1) that
+// there are words in, else by Accept-Language (RFC 9110 §12.5.4).
+func wordsFor(uiLocales string, r *http.Request) *words {
+	if len(uiLocales) <= maxLanguages {
+		for name := range strings.FieldsSeq(uiLocales) {
+			tag, err := language.Parse(name)
+			if err != nil {
+				continue
+			}
+			if _, i, confidence := languageMatcher.Match(tag); confidence != language.No {
+				return languages[i]
+			}
+		}
+	}
+	if accept := r.Header.Get("Accept-Language"); len(accept) <= maxLanguages {
+		if tags, _, err := language.ParseAcceptLanguage(accept); err == nil {
+			_, i, _ := languageMatcher.Match(tags...)
+			return languages[i]
+		}
+	}
+	return languages[0]
+}
+
+// message finds the words for a key; wait is what is left of a pause, 0 when unknown.
+func (w *words) message(key messageKey, wait time.Duration) message {
+	m, known := w.messages[key]
+	if !known {
+		m = w.messages[msgServerError]
+	}
+	m.Text = strings.ReplaceAll(m.Text, "{wait}", w.span(wait))
+	return m
+}
+
+// span puts a duration into words, in minutes rounded up, so that nobody comes back too early.
+func (w *words) span(d time.Duration) string {
+	switch minutes := int64((d + time.Minute - 1) / time.Minute); {
+	case minutes <= 0:
+		return w.AWhile
+	case minutes == 1:
+		return w.Minute
+	default:
+		return fmt.Sprintf(w.Minutes, minutes)
+	}
+}
+
+// scopeText is the built-in description of a scope of OpenID Connect (Core §5.4, §11) in a language,
+// "en" or "de".
+func scopeText(name, lang string) (string, bool) {
+	for _, w := range languages {
+		if w.tag.String() == lang {
+			text, known := w.scopes[name]
+			return text, known
+		}
+	}
+	return "", false
+}
+
+// messageFor is what to tell of an error when its place in the code has nothing better to say.
+func messageFor(code oauth.Code) messageKey {
+	switch code {
+	case oauth.ServerError:
+		return msgServerError
+	case oauth.TemporarilyUnavailable:
+		return msgTemporarilyUnavailable
+	case oauth.AccessDenied:
+		return msgAccessDenied
+	case oauth.InvalidClient:
+		return msgUnknownClient
+	case oauth.UnauthorizedClient:
+		return msgNotAllowed
+	default:
+		return msgInvalidRequest
+	}
+}
+
+var english = words{
+	tag:            language.English,
+	ErrorPrefix:    "Error: ",
+	SignIn:         "Sign in",
+	Username:       "User name",
+	Password:       "Password",
+	ContinueTo:     sentence{"to continue to ", ""},
+	ReturnTo:       sentence{"Afterwards you return to ", "."},
+	Unverified:     "This application registered itself. Nobody here has checked who runs it.",
+	Policy:         "Privacy policy",
+	Terms:          "Terms of service",
+	Contact:        "Contact:",
+	NewTab:         "(opens in a new tab)",
+	ConsentTitle:   "Allow access?",
+	ConsentAsk:     sentence{"", " asks for access to your account."},
+	SignedInAs:     sentence{"You are signed in as ", "."},
+	ScopesFixed:    "It wants to",
+	ScopesOptional: "You choose whether it may",
+	Allow:          "Allow",
+	Deny:           "Deny",
+	LogoutTitle:    "Sign out?",
+	LogoutApps:     "This also ends your session with",
+	Logout:         "Sign out",
+	Stay:           "Stay signed in",
+	LoggedOutTitle: "You are signed out",
+	LoggedOutText:  "You can close this window now.",
+	Continue:       "Continue",
+	CodeTitle:      "Your code",
+	CodeLabel:      "Code",
+	CodeFor:        sentence{"Copy this code and paste it into ", "."},
+	CodeAlone:      "It works once and only for a short time. Give it to nobody: who has it can sign in as you.",
+	FormPostTitle:  "Almost there",
+	FormPostText:   "Choose Continue to return to the application.",
+	Application:    "Application:",
+	Reference:      "If you ask for help, mention this reference:",
+	Minute:         "1 minute",
+	Minutes:        "%d minutes",
+	AWhile:         "a few minutes",
+	scopes: map[string]string{
+		"openid":         "know which account you sign in with",
+		"profile":        "see your name and your profile",
+		"email":          "see your e-mail address",
+		"address":        "see your postal address",
+		"phone":          "see your phone number",
+		"offline_access": "keep this access while you are away",
+	},
+	messages: map[messageKey]message{
+		msgWrongCredentials: {
+			"That did not work",
+			"The user name or the password is wrong. Check both and try again.",
+		},
+		msgLocked: {
+			"Too many attempts",
+			"There were too many wrong attempts, so signing in is paused. Wait {wait}, then try again.",
+		},
+		msgAccountDisabled: {
+			"This account cannot sign in",
+			"The account is disabled, or its password has to be changed first. Ask those who manage your account.",
+		},
+		msgDirectoryUnavailable: {
+			"Signing in is not possible right now",
+			"The directory of users does not answer. Your password was not checked. Try again in a few minutes.",
+		},
+		msgCookiesMissing: {
+			"This page belongs to another browser",
+			"It was opened in another browser, or cookies are switched off. Allow cookies for this site, go back to the application and start again there.",
+		},
+		msgExpired: {
+			"This page is too old",
+			"It waited for too long. Go back to the application and start again there.",
+		},
+		msgAlreadyUsed: {
+			"This step is already done",
+			"The page was sent once before and does not work a second time. Go back to the application; if you are not signed in there, start again.",
+		},
+		msgUnknownClient: {
+			"Unknown application",
+			"The application that sent you here is not known to this server, or it was switched off. Tell those who run the application.",
+		},
+		msgRedirectMismatch: {
+			"You cannot be sent back safely",
+			"The application named an address that is not registered for it, so nothing was sent there. Tell those who run the application.",
+		},
+		msgInvalidRequest: {
+			"The request is not valid",
+			"The application asked in a way that this server does not understand. Go back and try again; if that does not help, tell those who run the application.",
+		},
+		msgAccessDenied: {
+			"Access was denied",
+			"Nothing was shared with the application. You can close this window, or go back to the application and start again.",
+		},
+		msgNotAllowed: {
+			"Not allowed for this application",
+			"You are signed in, but this application is not open to your account, or may not do what it asked for. Ask those who manage your account.",
+		},
+		msgServerError: {
+			"Something went wrong here",
+			"It is not your fault. Try again in a moment; if that does not help, ask those who run this server.",
+		},
+		msgTemporarilyUnavailable: {
+			"Not available right now",
+			"The server is starting or has too much to do. Try again in a few minutes.",
+		},
+		msgNothingHere: {
+			"Nothing to do here",
+			"Signing in starts at an application. Open the application you want to use; it sends you here when that is needed.",
+		},
+	},
+}
+
+var german = words{
+	tag:            language.German,
+	ErrorPrefix:    "Fehler: ",
+	SignIn:         "Anmelden",
+	Username:       "Benutzername",
+	Password:       "Passwort",
+	ContinueTo:     sentence{"und weiter zu ", ""},
+	ReturnTo:       sentence{"Danach geht es zurück zu ", "."},
+	Unverified:     "Diese Anwendung hat sich selbst registriert. Hier hat niemand geprüft, wer sie betreibt.",
+	Policy:         "Datenschutzerklärung",
+	Terms:          "Nutzungsbedingungen",
+	Contact:        "Kontakt:",
+	NewTab:         "(öffnet einen neuen Tab)",
+	ConsentTitle:   "Zugriff erlauben?",
+	ConsentAsk:     sentence{"", " bittet um Zugriff auf Ihr Konto."},
+	SignedInAs:     sentence{"Sie sind angemeldet als ", "."},
+	ScopesFixed:    "Die Anwendung möchte",
+	ScopesOptional: "Sie entscheiden, ob sie dies darf",
+	Allow:          "Erlauben",
+	Deny:           "Ablehnen",
+	LogoutTitle:    "Abmelden?",
+	LogoutApps:     "Das beendet auch Ihre Sitzung bei",
+	Logout:         "Abmelden",
+	Stay:           "Angemeldet bleiben",
+	LoggedOutTitle: "Sie sind abgemeldet",
+	LoggedOutText:  "Sie können dieses Fenster jetzt schließen.",
+	Continue:       "Weiter",
+	CodeTitle:      "Ihr Code",
+	CodeLabel:      "Code",
+	CodeFor:        sentence{"Kopieren Sie diesen Code und fügen Sie ihn hier ein: ", "."},
+	CodeAlone:      "Er gilt einmal und nur kurze Zeit. Geben Sie ihn niemandem: Wer ihn hat, kann sich als Sie anmelden.",
+	FormPostTitle:  "Fast fertig",
+	FormPostText:   "Mit „Weiter“ kehren Sie zur Anwendung zurück.",
+	Application:    "Anwendung:",
+	Reference:      "Wenn Sie um Hilfe bitten, nennen Sie diese Kennung:",
+	Minute:         "1 Minute",
+	Minutes:        "%d Minuten",
+	AWhile:         "einige Minuten",
+	scopes: map[string]string{
+		"openid":         "wissen, mit welchem Konto Sie sich anmelden",
+		"profile":        "Ihren Namen und Ihr Profil sehen",
+		"email":          "Ihre E-Mail-Adresse sehen",
+		"address":        "Ihre Postanschrift sehen",
+		"phone":          "Ihre Telefonnummer sehen",
+		"offline_access": "diesen Zugriff behalten, während Sie nicht da sind",
+	},
+	messages: map[messageKey]message{
+		msgWrongCredentials: {
+			"Das hat nicht geklappt",
+			"Benutzername oder Passwort ist falsch. Prüfen Sie beides und versuchen Sie es noch einmal.",
+		},
+		msgLocked: {
+			"Zu viele Versuche",
+			"Es gab zu viele falsche Versuche, deshalb ist die Anmeldung angehalten. Warten Sie {wait} und versuchen Sie es dann wieder.",
+		},
+		msgAccountDisabled: {
+			"Dieses Konto kann sich nicht anmelden",
+			"Das Konto ist gesperrt, oder das Passwort muss erst geändert werden. Wenden Sie sich an die Stelle, die Ihr Konto verwaltet.",
+		},
+		msgDirectoryUnavailable: {
+			"Die Anmeldung ist gerade nicht möglich",
+			"Das Benutzerverzeichnis antwortet nicht. Ihr Passwort wurde nicht geprüft. Versuchen Sie es in einigen Minuten wieder.",
+		},
+		msgCookiesMissing: {
+			"Diese Seite gehört zu einem anderen Browser",
+			"Sie wurde in einem anderen Browser geöffnet, oder Cookies sind ausgeschaltet. Erlauben Sie Cookies für diese Seite, gehen Sie zur Anwendung zurück und beginnen Sie dort neu.",
+		},
+		msgExpired: {
+			"Diese Seite ist zu alt",
+			"Sie war zu lange offen. Gehen Sie zur Anwendung zurück und beginnen Sie dort neu.",
+		},
+		msgAlreadyUsed: {
+			"Dieser Schritt ist schon erledigt",
+			"Die Seite wurde schon einmal abgeschickt und gilt kein zweites Mal. Gehen Sie zur Anwendung zurück; sind Sie dort nicht angemeldet, beginnen Sie neu.",
+		},
+		msgUnknownClient: {
+			"Unbekannte Anwendung",
+			"Die Anwendung, die Sie hierher geschickt hat, ist diesem Server nicht bekannt oder wurde abgeschaltet. Sagen Sie es denen, die die Anwendung betreiben.",
+		},
+		msgRedirectMismatch: {
+			"Der Rückweg ist nicht sicher",
+			"Die Anwendung hat eine Adresse genannt, die nicht für sie registriert ist; dorthin wurde nichts geschickt. Sagen Sie es denen, die die Anwendung betreiben.",
+		},
+		msgInvalidRequest: {
+			"Die Anfrage ist nicht gültig",
+			"Die Anwendung hat auf eine Weise gefragt, die dieser Server nicht versteht. Gehen Sie zurück und versuchen Sie es noch einmal; hilft das nicht, sagen Sie es denen, die die Anwendung betreiben.",
+		},
+		msgAccessDenied: {
+			"Der Zugriff wurde abgelehnt",
+			"Die Anwendung hat nichts erhalten. Sie können dieses Fenster schließen oder zur Anwendung zurückgehen und neu beginnen.",
+		},
+		msgNotAllowed: {
+			"Für diese Anwendung nicht zugelassen",
+			"Sie sind angemeldet, aber diese Anwendung ist für Ihr Konto nicht freigegeben oder darf nicht, worum sie bat. Wenden Sie sich an die Stelle, die Ihr Konto verwaltet.",
+		},
+		msgServerError: {
+			"Hier ist etwas schiefgegangen",
+			"Es liegt nicht an Ihnen. Versuchen Sie es gleich noch einmal; hilft das nicht, wenden Sie sich an die Betreiber dieses Servers.",
+		},
+		msgTemporarilyUnavailable: {
+			"Gerade nicht verfügbar",
+			"Der Server startet noch oder hat zu viel zu tun. Versuchen Sie es in einigen Minuten wieder.",
+		},
+		msgNothingHere: {
+			"Hier gibt es nichts zu tun",
+			"Eine Anmeldung beginnt bei einer Anwendung. Öffnen Sie die Anwendung, die Sie benutzen möchten; sie schickt Sie hierher, wenn es nötig ist.",
+		},
+	},
+}
