@@ -1,0 +1,212 @@
+package caddymodule
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/gatewright/gatewright/authz"
+	"github.com/gatewright/gatewright/authz/users"
+	"github.com/gatewright/gatewright/authz/users/static"
+)
+
+// defaultServer is the name of an authorization server that was given none.
+const defaultServer = "default"
+
+// App is the Caddy app "authz": the authorization servers of a config, by name. Sites refer to them
+// with the handlers authz_server and token_inject.
+type App struct {
+	// The authorization servers; one without a name of its own is called "default".
+	Servers map[string]*ServerConfig `json:"servers,omitempty"`
+
+	ctx     caddy.Context
+	log     *zap.Logger
+	issuers map[string]*issuer
+	started bool
+}
+
+// CaddyModule returns the Caddy module information.
+func (*App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "authz", New: func() caddy.Module { return new(App) }}
+}
+
+// Provision checks everything that can be checked without opening a store, writing a key or asking
+// the network: it also runs under `caddy validate`, beside a server that has the store open.
+func (a *App) Provision(ctx caddy.Context) error {
+	a.ctx, a.log = ctx, ctx.Logger()
+	a.issuers = make(map[string]*issuer, len(a.Servers))
+	urls := make(map[string]string, len(a.Servers))
+	for _, name := range slices.Sorted(maps.Keys(a.Servers)) {
+		is, err := a.provision(name)
+		if err != nil {
+			return fmt.Errorf("authz server %q: %w", name, err)
+		}
+		url := is.server.Issuer()
+		if other, taken := urls[url]; taken {
+			return fmt.Errorf("authz server %q: the issuer %s is the one of %q already", name, url, other)
+		}
+		urls[url] = name
+		a.issuers[name] = is
+	}
+	return nil
+}
+
+func (a *App) provision(name string) (*issuer, error) {
+	config := a.Servers[name]
+	if config == nil {
+		return nil, errors.New("it has no configuration")
+	}
+	if err := expand("apps.authz.servers."+name, config); err != nil {
+		return nil, err
+	}
+	storage, err := a.storage(config)
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := config.domain()
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Users, err = a.users(config); err != nil {
+		return nil, err
+	}
+	cfg.Keys = newKeyStore(a.ctx.Storage(), cfg.Issuer)
+	cfg.Logger = a.log.With(zap.String("issuer", cfg.Issuer))
+	cfg.Observe = audit(a.log.Named("audit"))
+	server, err := authz.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if strings.HasPrefix(cfg.Issuer, "http:") {
+		a.log.Warn("the issuer is http, which is for trying things out on one machine only",
+			zap.String("issuer", cfg.Issuer))
+	}
+	return newIssuer(name, server, storage, a.log)
+}
+
+func (a *App) storage(config *ServerConfig) (Storage, error) {
+	if len(config.StorageRaw) == 0 {
+		storage := new(BoltStorage)
+		return storage, storage.Provision(a.ctx)
+	}
+	module, err := a.ctx.LoadModule(config, "StorageRaw")
+	if err != nil {
+		return nil, fmt.Errorf("storage: %w", err)
+	}
+	storage, ok := module.(Storage)
+	if !ok {
+		return nil, fmt.Errorf("storage: %T is no Storage", module)
+	}
+	return storage, nil
+}
+
+func (a *App) users(config *ServerConfig) (users.Store, error) {
+	if len(config.UsersRaw) == 0 {
+		return static.New(nil)
+	}
+	module, err := a.ctx.LoadModule(config, "UsersRaw")
+	if err != nil {
+		return nil, fmt.Errorf("users: %w", err)
+	}
+	people, ok := module.(UserStore)
+	if !ok {
+		return nil, fmt.Errorf("users: %T is no UserStore", module)
+	}
+	return people.Users(), nil
+}
+
+// startTimeout bounds how long a config may take to open its stores and read its keys.
+const startTimeout = 30 * time.Second
+
+// Start opens stores, or takes a share in those that the running config has open, and lets the
+// handlers go, which wait for it since Caddy starts apps in no fixed order.
+func (a *App) Start() error {
+	a.started = true
+	ctx, cancel := context.WithTimeout(a.ctx, startTimeout)
+	defer cancel()
+	for _, name := range slices.Sorted(maps.Keys(a.issuers)) {
+		if err := a.issuers[name].start(ctx); err != nil {
+			return fmt.Errorf("authz server %q: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// Stop does nothing: requests are still in flight, and what they use is theirs until they end.
+func (a *App) Stop() error { return nil }
+
+// lateRequests is how long a config that served may still get requests after its cleanup. Caddy
+// does not wait for its old HTTP server, and that server answers connections which it had accepted;
+// net/http closes those that stay silent after five seconds.
+const lateRequests = 10 * time.Second
+
+// Cleanup gives the config's share in stores back, as soon as the last request has ended. It also
+// runs after a Provision or Start that failed, when there may be nothing to give back.
+func (a *App) Cleanup() error {
+	for _, is := range a.issuers {
+		if a.started && !caddy.Exiting() {
+			time.AfterFunc(lateRequests, is.lease.give)
+			continue
+		}
+		is.lease.give()
+	}
+	return nil
+}
+
+// issuer finds an authorization server by name or issuer URL; "" is the only one, or the one
+// without a name.
+func (a *App) issuer(name string) (*issuer, error) {
+	if is, ok := a.issuers[name]; ok {
+		return is, nil
+	}
+	if name == "" {
+		if is, ok := a.issuers[defaultServer]; ok {
+			return is, nil
+		}
+		if len(a.issuers) == 1 {
+			for _, is := range a.issuers {
+				return is, nil
+			}
+		}
+		return nil, fmt.Errorf("say which authz server, of: %s", a.names())
+	}
+	for _, is := range a.issuers {
+		if is.server.Issuer() == name {
+			return is, nil
+		}
+	}
+	if strings.Contains(name, "://") {
+		return nil, fmt.Errorf("issuer %s is none of this config, and others are not supported yet", name)
+	}
+	return nil, fmt.Errorf("there is no authz server %q, only: %s", name, a.names())
+}
+
+func (a *App) names() string {
+	return strings.Join(slices.Sorted(maps.Keys(a.issuers)), ", ")
+}
+
+// issuerOf finds an authorization server for a handler, whichever of the two is provisioned first.
+func issuerOf(ctx caddy.Context, name string) (*issuer, error) {
+	app, err := ctx.AppIfConfigured("authz")
+	if errors.Is(err, caddy.ErrNotConfigured) {
+		return nil, errors.New("there is no authorization server: the global option authz is missing")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return app.(*App).issuer(name)
+}
+
+// Interface guards.
+var (
+	_ caddy.App          = (*App)(nil)
+	_ caddy.Provisioner  = (*App)(nil)
+	_ caddy.CleanerUpper = (*App)(nil)
+)

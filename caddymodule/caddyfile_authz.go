@@ -1,0 +1,315 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+
+	"github.com/gatewright/gatewright/authz"
+)
+
+// parseAuthz sets up the global option authz: one authorization server. Syntax:
+//
+//	authz [<name>] {
+//		issuer <url>
+//		storage bolt [<file>] | memory
+//		users local {
+//			file <path>
+//			user <name> {
+//				password <hash>
+//				attribute <name> <value...>
+//				role <name...>
+//				disabled
+//			}
+//		}
+//		attribute_set <name> {
+//			<attribute> <claim>
+//			constant <claim> <value>
+//		}
+//		signing {
+//			algorithm <alg...>
+//			id_token <alg>
+//			access_token <alg>
+//		}
+//		lifetime {
+//			code|access_token|id_token|refresh_token|refresh_idle|session|session_idle <duration>
+//		}
+//		grant_type <type...>
+//		token_type <type...>
+//		cors none | * | <origin...>
+//		cors_credentials
+//		lockout <guesses> <window> <pause>
+//		brand {
+//			name <text>
+//			logo <url>
+//			color <css color>
+//		}
+//		resource_server <name> { ... }   # see parseResourceServer
+//		client <id> { ... }              # see parseClient
+//	}
+//
+// A second server needs a name; a server without one is called "default".
+func parseAuthz(d *caddyfile.Dispenser, existing any) (any, error) {
+	app := App{Servers: make(map[string]*ServerConfig)}
+	if previous, ok := existing.(httpcaddyfile.App); ok {
+		if err := json.Unmarshal(previous.Value, &app); err != nil {
+			return nil, err
+		}
+	}
+	d.Next() // the option's own name
+	server := defaultServer
+	if d.NextArg() {
+		server = d.Val()
+	}
+	if app.Servers[server] != nil {
+		if server == defaultServer {
+			return nil, d.Err("a second authz block needs a name: authz <name> { ... }")
+		}
+		return nil, d.Errf("authz %s is defined already", server)
+	}
+	p := authzParser{config: new(ServerConfig)}
+	if err := p.parse(d); err != nil {
+		return nil, err
+	}
+	app.Servers[server] = p.config
+	return httpcaddyfile.App{Name: "authz", Value: caddyconfig.JSON(app, nil)}, nil
+}
+
+// authzParser holds what the words of one authz block have in common.
+type authzParser struct {
+	config *ServerConfig
+
+	attributeSets   map[string]bool
+	resourceServers map[string]bool
+	clients         map[string]bool
+	scopes          map[string]string // name -> the resource server that defines it
+	// wanted are resource servers that clients name, each with the error for when there is none:
+	// the block that defines it may come later.
+	wanted []wantedResource
+}
+
+type wantedResource struct {
+	name    string
+	missing error
+}
+
+func (p *authzParser) parse(d *caddyfile.Dispenser) error {
+	p.attributeSets = make(map[string]bool)
+	p.resourceServers = map[string]bool{authz.IssuerResource: true} // built in
+	p.clients = make(map[string]bool)
+	p.scopes = make(map[string]string)
+	c := p.config
+	err := words{
+		"issuer":           text(&c.Issuer),
+		"storage":          p.storage,
+		"users":            p.users,
+		"attribute_set":    p.attributeSet,
+		"signing":          p.signing,
+		"lifetime":         lifetime(&c.Lifetime),
+		"grant_type":       list(&c.GrantTypes),
+		"token_type":       list(&c.TokenTypes),
+		"cors":             p.cors,
+		"cors_credentials": flag(&c.CORSCredentials),
+		"lockout":          p.lockout,
+		"brand":            p.brand,
+		"resource_server":  p.parseResourceServer,
+		"client":           p.parseClient,
+	}.only(d)
+	if err != nil {
+		return err
+	}
+	if c.Issuer == "" {
+		return d.Err("authz needs an issuer")
+	}
+	for _, wanted := range p.wanted {
+		if !p.resourceServers[wanted.name] && !strings.Contains(wanted.name, "{") {
+			return wanted.missing
+		}
+	}
+	return nil
+}
+
+func (p *authzParser) storage(d *caddyfile.Dispenser) error {
+	if p.config.StorageRaw != nil {
+		return d.Err("storage is set already")
+	}
+	if !d.NextArg() {
+		return d.Err("storage needs a kind: bolt or memory")
+	}
+	kind := d.Val()
+	switch kind {
+	case "bolt":
+		storage := new(BoltStorage)
+		if d.NextArg() {
+			storage.File = d.Val()
+		}
+		p.config.StorageRaw = caddyconfig.JSONModuleObject(storage, "module", kind, nil)
+	case "memory":
+		p.config.StorageRaw = caddyconfig.JSONModuleObject(new(MemoryStorage), "module", kind, nil)
+	default:
+		return d.Errf("unrecognized storage: %s", kind)
+	}
+	return lineEnds(d)
+}
+
+func (p *authzParser) users(d *caddyfile.Dispenser) error {
+	if p.config.UsersRaw != nil {
+		return d.Err("users is set already")
+	}
+	if !d.NextArg() {
+		return d.Err("users needs a kind: local")
+	}
+	kind := d.Val()
+	if kind != "local" {
+		return d.Errf("unrecognized users: %s", kind)
+	}
+	local := new(LocalUsers)
+	taken := make(map[string]bool)
+	err := words{
+		"file": text(&local.File),
+		"user": func(d *caddyfile.Dispenser) error {
+			given, err := name(d, taken)
+			if err != nil {
+				return err
+			}
+			user, err := parseUser(d, given)
+			local.People = append(local.People, user)
+			return err
+		},
+	}.only(d)
+	p.config.UsersRaw = caddyconfig.JSONModuleObject(local, "module", kind, nil)
+	return err
+}
+
+func parseUser(d *caddyfile.Dispenser, given string) (LocalUser, error) {
+	user := LocalUser{Name: given}
+	err := words{
+		"password": text(&user.Password),
+		"role":     list(&user.Roles),
+		"disabled": flag(&user.Disabled),
+		"attribute": func(d *caddyfile.Dispenser) error {
+			args := d.RemainingArgs()
+			if len(args) < 2 {
+				return d.Err("attribute needs a name and a value")
+			}
+			if user.Attributes == nil {
+				user.Attributes = make(map[string][]string)
+			}
+			user.Attributes[args[0]] = append(user.Attributes[args[0]], args[1:]...)
+			return nil
+		},
+	}.block(d)
+	if err == nil && user.Password == "" {
+		err = d.Errf("user %s needs a password", given)
+	}
+	return user, err
+}
+
+func (p *authzParser) attributeSet(d *caddyfile.Dispenser) error {
+	given, err := name(d, p.attributeSets)
+	if err != nil {
+		return err
+	}
+	set := AttributeSet{Name: given, Attributes: make(map[string]string), Constants: make(map[string]string)}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		into, from := set.Attributes, d.Val()
+		switch from {
+		case "constant":
+			if !d.NextArg() {
+				return d.Err("constant needs a claim and a value")
+			}
+			into, from = set.Constants, d.Val()
+		case "virtual":
+			return d.Errf("unrecognized subdirective: %s", from)
+		}
+		if _, taken := into[from]; taken {
+			return d.Errf("%s is mapped already", from)
+		}
+		if !d.NextArg() {
+			return d.Errf("%s needs what it becomes", from)
+		}
+		into[from] = d.Val()
+		if err := lineEnds(d); err != nil {
+			return err
+		}
+	}
+	p.config.AttributeSets = append(p.config.AttributeSets, set)
+	return nil
+}
+
+func (p *authzParser) signing(d *caddyfile.Dispenser) error {
+	signing := made(&p.config.Signing)
+	return words{
+		"algorithm":    list(&signing.Algorithms),
+		"id_token":     text(&signing.IDToken),
+		"access_token": text(&signing.AccessToken),
+	}.only(d)
+}
+
+func (p *authzParser) brand(d *caddyfile.Dispenser) error {
+	brand := made(&p.config.Brand)
+	return words{
+		"name":  text(&brand.Name),
+		"logo":  text(&brand.Logo),
+		"color": text(&brand.Color),
+	}.only(d)
+}
+
+func (p *authzParser) cors(d *caddyfile.Dispenser) error {
+	var origins []string
+	if err := list(&origins)(d); err != nil {
+		return err
+	}
+	for _, origin := range origins {
+		if len(origins) > 1 && (origin == "none" || origin == "*") {
+			return d.Errf("cors %s stands alone", origin)
+		}
+		if origin != "none" {
+			p.config.CORS = append(p.config.CORS, origin)
+		}
+	}
+	return nil
+}
+
+func (p *authzParser) lockout(d *caddyfile.Dispenser) (err error) {
+	if p.config.Lockout != nil {
+		return d.Err("lockout is set already")
+	}
+	lockout := made(&p.config.Lockout)
+	const syntax = "lockout needs three values: <guesses> <window> <pause>"
+	if !d.NextArg() {
+		return d.Err(syntax)
+	}
+	if lockout.Guesses, err = parseCount(d); err != nil {
+		return err
+	}
+	for _, dst := range []*caddy.Duration{&lockout.Window, &lockout.Pause} {
+		if !d.NextArg() {
+			return d.Err(syntax)
+		}
+		if *dst, err = parseSpan(d); err != nil {
+			return err
+		}
+	}
+	return lineEnds(d)
+}
+
+// lifetime parses a block of lifetimes, of a server or of a client.
+func lifetime(dst **Lifetime) parser {
+	return func(d *caddyfile.Dispenser) error {
+		l := made(dst)
+		return words{
+			"code":          span(&l.Code),
+			"access_token":  span(&l.AccessToken),
+			"id_token":      span(&l.IDToken),
+			"refresh_token": span(&l.RefreshToken),
+			"refresh_idle":  span(&l.RefreshIdle),
+			"session":       span(&l.Session),
+			"session_idle":  span(&l.SessionIdle),
+		}.only(d)
+	}
+}

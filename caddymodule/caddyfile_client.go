@@ -1,0 +1,124 @@
+package caddymodule
+
+import (
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+)
+
+// parseClient parses a registered application. Syntax:
+//
+//	client <id> {
+//		name <text>
+//		access_type user|service
+//		type web|native|browser
+//		resource_server <name>
+//		access_token_type bearer
+//		secret <secret> | secret_hash sha256:<digest>
+//		auth_method client_secret_basic|client_secret_post|none
+//		redirect_uri <uri...>
+//		post_logout_redirect_uri <uri...>
+//		grant_type <type...>
+//		token_type <type...>
+//		response_type <type...>
+//		scope <scope...>
+//		cors <origin...>
+//		id_token {
+//			signed <alg>
+//		}
+//		lifetime { ... }
+//		refresh_token on|off
+//		rotate_refresh_token
+//		require_pkce
+//		plain_pkce
+//		allow role|user <name...>
+//		prompt_user on|off
+//		logo <url>
+//		policy <url>
+//		terms <url>
+//		contact <mail...>
+//		disabled
+//	}
+func (p *authzParser) parseClient(d *caddyfile.Dispenser) error {
+	id, err := name(d, p.clients)
+	if err != nil {
+		return err
+	}
+	c := Client{ID: id}
+	err = words{
+		"name":                     text(&c.Name),
+		"access_type":              text(&c.AccessType),
+		"type":                     text(&c.Type),
+		"resource_server":          p.clientResourceServer(&c),
+		"access_token_type":        text(&c.AccessTokenType),
+		"secret":                   secret(&c.Secret, &c),
+		"secret_hash":              secret(&c.SecretHash, &c),
+		"auth_method":              text(&c.AuthMethod),
+		"redirect_uri":             list(&c.RedirectURIs),
+		"post_logout_redirect_uri": list(&c.PostLogoutRedirectURIs),
+		"grant_type":               list(&c.GrantTypes),
+		"token_type":               list(&c.TokenTypes),
+		"response_type":            list(&c.ResponseTypes),
+		"scope":                    list(&c.Scopes),
+		"cors":                     list(&c.CORS),
+		"id_token":                 idToken(&c.IDToken),
+		"lifetime":                 lifetime(&c.Lifetime),
+		"refresh_token":            onOff(&c.RefreshToken),
+		"rotate_refresh_token":     flag(&c.RotateRefreshToken),
+		"require_pkce":             flag(&c.RequirePKCE),
+		"plain_pkce":               flag(&c.PlainPKCE),
+		"allow":                    allow(&c.Allow),
+		"prompt_user":              onOff(&c.PromptUser),
+		"logo":                     text(&c.Logo),
+		"policy":                   text(&c.Policy),
+		"terms":                    text(&c.Terms),
+		"contact":                  list(&c.Contacts),
+		"disabled":                 flag(&c.Disabled),
+	}.block(d)
+	p.config.Clients = append(p.config.Clients, c)
+	return err
+}
+
+// clientResourceServer remembers the name for when all blocks have been read.
+func (p *authzParser) clientResourceServer(c *Client) parser {
+	return func(d *caddyfile.Dispenser) error {
+		if err := text(&c.ResourceServer)(d); err != nil {
+			return err
+		}
+		missing := d.Errf("client %s: there is no resource_server %s", c.ID, c.ResourceServer)
+		p.wanted = append(p.wanted, wantedResource{c.ResourceServer, missing})
+		return nil
+	}
+}
+
+// secret takes a secret or its hash, but one of them only.
+func secret(dst *string, c *Client) parser {
+	return func(d *caddyfile.Dispenser) error {
+		if c.Secret != "" || c.SecretHash != "" {
+			return d.Errf("client %s has a secret already", c.ID)
+		}
+		return text(dst)(d)
+	}
+}
+
+func idToken(dst **IDToken) parser {
+	return func(d *caddyfile.Dispenser) error {
+		return words{"signed": text(&made(dst).Signed)}.only(d)
+	}
+}
+
+func allow(dst **Allow) parser {
+	return func(d *caddyfile.Dispenser) error {
+		args := d.RemainingArgs()
+		if len(args) < 2 {
+			return d.Err("allow needs role or user, and a name")
+		}
+		switch allowed := made(dst); args[0] {
+		case "role":
+			allowed.Roles = append(allowed.Roles, args[1:]...)
+		case "user":
+			allowed.Users = append(allowed.Users, args[1:]...)
+		default:
+			return d.Errf("allow role or user, not %s", args[0])
+		}
+		return nil
+	}
+}

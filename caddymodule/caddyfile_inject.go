@@ -1,0 +1,194 @@
+package caddymodule
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// parseTokenInject sets up the handler token_inject. Syntax:
+//
+//	token_inject [<matcher>] {
+//		issuer <name or url>
+//		resource_server <name>
+//		audience <value...>
+//		decrypt_key <jwks file>
+//		session {
+//			client <id> [<secret>]
+//			scope <scope...>
+//			idle <duration>
+//			absolute <duration>
+//			logout <path>
+//			cookie <name>
+//		}
+//		optional
+//		require scope <scope...>
+//		require role <role...>
+//		require claim <name> <value...>
+//		missing skip|empty|deny
+//		inject header <name> <value>
+//		inject tag <header> <tag>=<value>
+//		inject cookie <name> <value>
+//		inject query <name> <value>
+//		inject basic <user> <password>
+//		inject token {
+//			resource_server <name>
+//			scope <scope...>
+//			renew_before <duration>
+//		}
+//		pass_token
+//	}
+func parseTokenInject(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+	d := helper.Dispenser
+	d.Next() // the directive's own name
+	// The file's folder is left out: the same site may lie elsewhere on the next machine.
+	h := &TokenInject{Place: fmt.Sprintf("%s:%d", filepath.Base(d.File()), d.Line())}
+	err := words{
+		"issuer":          text(&h.Issuer),
+		"resource_server": text(&h.ResourceServer),
+		"audience":        list(&h.Audiences),
+		"decrypt_key":     text(&h.DecryptKey),
+		"session":         gateSession(&h.Session),
+		"optional":        flag(&h.Optional),
+		"require":         require(&h.Require),
+		"missing":         missing(&h.Missing),
+		"inject":          inject(&h.Inject),
+		"pass_token":      flag(&h.PassToken),
+	}.only(d)
+	if err != nil {
+		return nil, err
+	}
+	return h, nil
+}
+
+func gateSession(dst **GateSession) parser {
+	return func(d *caddyfile.Dispenser) error {
+		if *dst != nil {
+			return d.Err("session is set already")
+		}
+		s := made(dst)
+		return words{
+			"scope":    list(&s.Scopes),
+			"idle":     span(&s.Idle),
+			"absolute": span(&s.Absolute),
+			"logout":   text(&s.Logout),
+			"cookie":   text(&s.Cookie),
+			"client": func(d *caddyfile.Dispenser) error {
+				args := d.RemainingArgs()
+				if s.Client != "" || len(args) < 1 || len(args) > 2 {
+					return d.Err("client needs an ID and, where it has one, its secret, once")
+				}
+				s.Client = args[0]
+				if len(args) == 2 {
+					s.Secret = args[1]
+				}
+				return nil
+			},
+		}.only(d)
+	}
+}
+
+func require(dst *[]Requirement) parser {
+	return func(d *caddyfile.Dispenser) error {
+		args := d.RemainingArgs()
+		if len(args) < 2 {
+			return d.Err("require needs scope, role or claim, and a value")
+		}
+		switch args[0] {
+		case "scope":
+			*dst = append(*dst, Requirement{Scopes: args[1:]})
+		case "role":
+			*dst = append(*dst, Requirement{Roles: args[1:]})
+		case "claim":
+			if len(args) < 3 {
+				return d.Err("require claim needs a name and a value")
+			}
+			*dst = append(*dst, Requirement{Claim: args[1], Values: args[2:]})
+		default:
+			return d.Errf("unrecognized requirement: %s", args[0])
+		}
+		return nil
+	}
+}
+
+func missing(dst *string) parser {
+	return func(d *caddyfile.Dispenser) error {
+		if err := text(dst)(d); err != nil {
+			return err
+		}
+		switch *dst {
+		case "skip", "empty", "deny":
+			return nil
+		}
+		return d.Errf("missing skip, empty or deny, not %s", *dst)
+	}
+}
+
+func inject(dst **Injection) parser {
+	return func(d *caddyfile.Dispenser) error {
+		if !d.NextArg() {
+			return d.Err("inject needs what: header, tag, cookie, query, basic or token")
+		}
+		i, kind := made(dst), d.Val()
+		if kind == "token" {
+			return injectToken(d, i)
+		}
+		args := d.RemainingArgs()
+		if len(args) != 2 {
+			return d.Errf("inject %s needs two values", kind)
+		}
+		value := NamedValue{Name: args[0], Value: Template(args[1])}
+		switch kind {
+		case "header":
+			i.Headers = append(i.Headers, value)
+		case "cookie":
+			i.Cookies = append(i.Cookies, value)
+		case "query":
+			i.Query = append(i.Query, value)
+		case "tag":
+			tag, text, ok := strings.Cut(args[1], "=")
+			if !ok || tag == "" {
+				return d.Errf("inject tag needs <tag>=<value>, not %s", args[1])
+			}
+			i.Tags = append(i.Tags, TagValue{Header: args[0], Tag: tag, Value: Template(text)})
+		case "basic":
+			if i.Basic != nil {
+				return d.Err("inject basic is set already")
+			}
+			i.Basic = &BasicValue{User: Template(args[0]), Password: Template(args[1])}
+		default:
+			return d.Errf("unrecognized injection: %s", kind)
+		}
+		return nil
+	}
+}
+
+func injectToken(d *caddyfile.Dispenser, i *Injection) error {
+	if i.Token != nil {
+		return d.Err("inject token is set already")
+	}
+	policy := made(&i.Token)
+	return words{
+		"resource_server": text(&policy.ResourceServer),
+		"renew_before":    span(&policy.RenewBefore),
+		"scope": func(d *caddyfile.Dispenser) error {
+			var given []string
+			if err := list(&given)(d); err != nil {
+				return err
+			}
+			for _, scopes := range given {
+				policy.Scopes = append(policy.Scopes, splitScopes(scopes)...)
+			}
+			return nil
+		},
+	}.only(d)
+}
+
+// splitScopes takes a list apart that is written with commas or spaces.
+func splitScopes(s string) []string {
+	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })
+}

@@ -1,0 +1,214 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/gatewright/gatewright/authz"
+)
+
+// ServerConfig is one authorization server. Its fields are the words of the Caddyfile's `authz`
+// block. Strings take Caddy's placeholders, such as {env.X} and {file./path}; one that comes out
+// empty is an error, and braces that are no placeholder are text.
+type ServerConfig struct {
+	// The URL that names the server in every token (RFC 8414 §2): https, or http on a loopback host.
+	Issuer string `json:"issuer,omitempty"`
+
+	// Where codes, sessions and grants are kept; default: the module bolt with its own default file.
+	StorageRaw json.RawMessage `json:"storage,omitempty" caddy:"namespace=authz.storage inline_key=module"`
+
+	// Where people are kept; default: nobody can sign in.
+	UsersRaw json.RawMessage `json:"users,omitempty" caddy:"namespace=authz.users inline_key=module"`
+
+	// Which attributes of a person become which claims.
+	AttributeSets []AttributeSet `json:"attribute_set,omitempty"`
+
+	// The APIs that take this server's access tokens, with their scopes.
+	ResourceServers []ResourceServer `json:"resource_server,omitempty"`
+
+	// The applications that may ask for tokens.
+	Clients []Client `json:"client,omitempty"`
+
+	// Which keys the server has and what they sign.
+	Signing *Signing `json:"signing,omitempty"`
+
+	// How long what is issued lives.
+	Lifetime *Lifetime `json:"lifetime,omitempty"`
+
+	// How many wrong passwords end in a pause.
+	Lockout *Lockout `json:"lockout,omitempty"`
+
+	// What pages show of the operator.
+	Brand *Brand `json:"brand,omitempty"`
+
+	// The grant types that the server takes; default: authorization_code, refresh_token and
+	// client_credentials.
+	GrantTypes []string `json:"grant_type,omitempty"`
+
+	// The token types that the server issues; default: all.
+	TokenTypes []string `json:"token_type,omitempty"`
+
+	// The origins that browsers may call from; "*" is all, default: none.
+	CORS []string `json:"cors,omitempty"`
+
+	// Lets those origins send cookies; never together with "*".
+	CORSCredentials bool `json:"cors_credentials,omitempty"`
+}
+
+// AttributeSet maps attributes of a person to claims.
+type AttributeSet struct {
+	// The name by which a scope may say "set/claim".
+	Name string `json:"name"`
+	// Attribute to claim.
+	Attributes map[string]string `json:"attribute,omitempty"`
+	// Claim to a value that is the same for everybody.
+	Constants map[string]string `json:"constant,omitempty"`
+}
+
+// Signing says which keys the server has and what they sign.
+type Signing struct {
+	// The algorithms to have a key for; default: RS256 and ES256.
+	Algorithms []string `json:"algorithm,omitempty"`
+	// What signs ID tokens; default: RS256.
+	IDToken string `json:"id_token,omitempty"`
+	// What signs access tokens; default: ES256.
+	AccessToken string `json:"access_token,omitempty"`
+}
+
+// Lifetime says how long what is issued lives. What is left out has the server's default, or in a
+// client's block the server's own value.
+type Lifetime struct {
+	// Default: 60s.
+	Code caddy.Duration `json:"code,omitempty"`
+	// Default: 10m.
+	AccessToken caddy.Duration `json:"access_token,omitempty"`
+	// Default: 10m.
+	IDToken caddy.Duration `json:"id_token,omitempty"`
+	// Default: 30d. Use never extends it.
+	RefreshToken caddy.Duration `json:"refresh_token,omitempty"`
+	// A refresh token unused that long is dead; default: 7d.
+	RefreshIdle caddy.Duration `json:"refresh_idle,omitempty"`
+	// Default: 12h.
+	Session caddy.Duration `json:"session,omitempty"`
+	// Default: 1h.
+	SessionIdle caddy.Duration `json:"session_idle,omitempty"`
+}
+
+// Lockout limits guesses per account and per address.
+type Lockout struct {
+	// That many wrong passwords; default: 10.
+	Guesses int `json:"guesses,omitempty"`
+	// Within that time; default: 5m.
+	Window caddy.Duration `json:"window,omitempty"`
+	// End in a pause of that long; default: 5m.
+	Pause caddy.Duration `json:"pause,omitempty"`
+}
+
+// Brand is what pages show of the operator.
+type Brand struct {
+	// Default: the issuer's host.
+	Name string `json:"name,omitempty"`
+	// The https URL of an image.
+	Logo string `json:"logo,omitempty"`
+	// The CSS color of buttons and links.
+	Color string `json:"color,omitempty"`
+}
+
+// domain turns the configuration, its placeholders expanded, into the authorization server's own.
+func (c *ServerConfig) domain() (authz.Config, error) {
+	cfg := authz.Config{
+		Issuer:          c.Issuer,
+		Signing:         c.Signing.domain(),
+		Lifetimes:       c.Lifetime.domain(),
+		GrantTypes:      c.GrantTypes,
+		TokenTypes:      named[authz.TokenType](c.TokenTypes),
+		CORS:            c.CORS,
+		CORSCredentials: c.CORSCredentials,
+	}
+	if c.Lockout != nil {
+		cfg.Lockout.Guesses = c.Lockout.Guesses
+		cfg.Lockout.Window = duration(c.Lockout.Window)
+		cfg.Lockout.Pause = duration(c.Lockout.Pause)
+	}
+	if c.Brand != nil {
+		cfg.Brand = authz.Brand{Name: c.Brand.Name, Logo: c.Brand.Logo, Color: c.Brand.Color}
+	}
+	for _, set := range c.AttributeSets {
+		cfg.AttributeSets = append(cfg.AttributeSets, authz.AttributeSet{
+			Name: set.Name, Attributes: set.Attributes, Constants: set.Constants,
+		})
+	}
+	for _, rs := range c.ResourceServers {
+		converted, err := rs.domain()
+		if err != nil {
+			return authz.Config{}, fmt.Errorf("resource_server %q: %w", rs.Name, err)
+		}
+		cfg.ResourceServers = append(cfg.ResourceServers, converted)
+	}
+	for _, client := range c.Clients {
+		converted, err := client.domain()
+		if err != nil {
+			return authz.Config{}, fmt.Errorf("client %q: %w", client.ID, err)
+		}
+		cfg.Clients = append(cfg.Clients, converted)
+	}
+	return cfg, nil
+}
+
+func (s *Signing) domain() authz.Signing {
+	if s == nil {
+		return authz.Signing{}
+	}
+	return authz.Signing{
+		Algorithms:  named[jose.SignatureAlgorithm](s.Algorithms),
+		IDToken:     jose.SignatureAlgorithm(s.IDToken),
+		AccessToken: jose.SignatureAlgorithm(s.AccessToken),
+	}
+}
+
+func (l *Lifetime) domain() authz.Lifetimes {
+	if l == nil {
+		return authz.Lifetimes{}
+	}
+	return authz.Lifetimes{
+		Code:         duration(l.Code),
+		AccessToken:  duration(l.AccessToken),
+		IDToken:      duration(l.IDToken),
+		RefreshToken: duration(l.RefreshToken),
+		RefreshIdle:  duration(l.RefreshIdle),
+		Session:      duration(l.Session),
+		SessionIdle:  duration(l.SessionIdle),
+	}
+}
+
+// JWKS is a set of public keys, from one of two places.
+type JWKS struct {
+	// The path of a JSON file.
+	File string `json:"file,omitempty"`
+	// The set itself.
+	Inline json.RawMessage `json:"inline,omitempty"`
+}
+
+// read returns the set's JSON; nil for no set.
+func (j *JWKS) read() ([]byte, error) {
+	switch {
+	case j == nil:
+		return nil, nil
+	case j.File != "" && len(j.Inline) > 0:
+		return nil, errors.New("jwks: give a file or the set itself, not both")
+	case j.File != "":
+		set, err := os.ReadFile(j.File)
+		if err != nil {
+			return nil, fmt.Errorf("jwks: %w", err)
+		}
+		return set, nil
+	case len(j.Inline) > 0:
+		return j.Inline, nil
+	}
+	return nil, errors.New("jwks: a file or the set itself is needed")
+}

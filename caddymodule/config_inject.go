@@ -1,0 +1,193 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/gatewright/gatewright/tokeninject"
+)
+
+// GateSession says how browsers sign in and what keeps them signed in.
+type GateSession struct {
+	// The client to sign in as; default: one that is built in.
+	Client string `json:"client,omitempty"`
+	// Its secret.
+	Secret string `json:"secret,omitempty"`
+	// What is asked for at login.
+	Scopes []string `json:"scope,omitempty"`
+	// A session unused that long is over; default: 1h.
+	Idle caddy.Duration `json:"idle,omitempty"`
+	// A session that old is over; default: 12h.
+	Absolute caddy.Duration `json:"absolute,omitempty"`
+	// The path that signs out; default: /.authz/logout.
+	Logout string `json:"logout,omitempty"`
+	// The name of the session's cookie; default: one made from the issuer.
+	Cookie string `json:"cookie,omitempty"`
+}
+
+// Requirement is one thing that must hold: scopes, a role or a claim.
+type Requirement struct {
+	// All of these scopes.
+	Scopes []string `json:"scope,omitempty"`
+	// One of these roles.
+	Roles []string `json:"role,omitempty"`
+	// This claim has one of the values.
+	Claim string `json:"claim,omitempty"`
+	// The values of the claim.
+	Values []string `json:"value,omitempty"`
+}
+
+// Injection is what the upstream gets to see. Values take the placeholders of the request, those of
+// the gate included.
+type Injection struct {
+	// Headers.
+	Headers []NamedValue `json:"header,omitempty"`
+	// Tags, several of which may share a header.
+	Tags []TagValue `json:"tag,omitempty"`
+	// Cookies.
+	Cookies []NamedValue `json:"cookie,omitempty"`
+	// Query parameters.
+	Query []NamedValue `json:"query,omitempty"`
+	// Basic authentication (RFC 7617).
+	Basic *BasicValue `json:"basic,omitempty"`
+	// An access token for the upstream.
+	Token *TokenPolicy `json:"token,omitempty"`
+}
+
+// NamedValue is one header, cookie or query parameter.
+type NamedValue struct {
+	// Its name.
+	Name string `json:"name"`
+	// Its value.
+	Value Template `json:"value"`
+}
+
+// TagValue is one tag=value in a header.
+type TagValue struct {
+	// The header's name.
+	Header string `json:"header"`
+	// The tag.
+	Tag string `json:"tag"`
+	// Its value.
+	Value Template `json:"value"`
+}
+
+// BasicValue is a user name and a password for the upstream.
+type BasicValue struct {
+	// The user name.
+	User Template `json:"user"`
+	// The password.
+	Password Template `json:"password"`
+}
+
+// TokenPolicy says which access token the upstream gets.
+type TokenPolicy struct {
+	// The resource server that it is for.
+	ResourceServer string `json:"resource_server,omitempty"`
+	// What it may do there.
+	Scopes []string `json:"scope,omitempty"`
+	// It is renewed that long before it expires; default: 1m.
+	RenewBefore caddy.Duration `json:"renew_before,omitempty"`
+}
+
+// domain turns the configuration, its placeholders expanded, into the gate's own. The host's parts
+// (issuer, store, logger) are left to the caller.
+func (h *TokenInject) domain() (tokeninject.Config, error) {
+	cfg := tokeninject.Config{
+		ResourceServer: h.ResourceServer,
+		Audiences:      h.Audiences,
+		Session:        h.Session.domain(),
+		Optional:       h.Optional,
+		Missing:        tokeninject.Missing(h.Missing),
+		PassToken:      h.PassToken,
+	}
+	if h.DecryptKey != "" {
+		key, err := os.ReadFile(h.DecryptKey)
+		if err != nil {
+			return cfg, fmt.Errorf("decrypt_key: %w", err)
+		}
+		cfg.DecryptKey = key
+	}
+	for _, r := range h.Require {
+		required, err := r.domain()
+		if err != nil {
+			return cfg, fmt.Errorf("require: %w", err)
+		}
+		cfg.Require = append(cfg.Require, required)
+	}
+	return cfg, h.Inject.addTo(&cfg)
+}
+
+func (s *GateSession) domain() *tokeninject.SessionConfig {
+	if s == nil {
+		return nil
+	}
+	return &tokeninject.SessionConfig{
+		ClientID:     s.Client,
+		ClientSecret: s.Secret,
+		Scope:        s.Scopes,
+		Idle:         duration(s.Idle),
+		Absolute:     duration(s.Absolute),
+		Logout:       s.Logout,
+		Cookie:       s.Cookie,
+	}
+}
+
+func (r Requirement) domain() (tokeninject.Requirement, error) {
+	hasScopes, hasRoles, hasClaim := len(r.Scopes) > 0, len(r.Roles) > 0, r.Claim != "" && len(r.Values) > 0
+	switch {
+	case hasScopes && !hasRoles && !hasClaim:
+		return tokeninject.Requirement{Kind: tokeninject.RequireScope, Values: r.Scopes}, nil
+	case hasRoles && !hasScopes && !hasClaim:
+		return tokeninject.Requirement{Kind: tokeninject.RequireRole, Values: r.Roles}, nil
+	case hasClaim && !hasScopes && !hasRoles:
+		return tokeninject.Requirement{Kind: tokeninject.RequireClaim, Name: r.Claim, Values: r.Values}, nil
+	}
+	return tokeninject.Requirement{}, errors.New("exactly one of scope, role, or claim with value is needed")
+}
+
+// addTo compiles the values and adds them to the gate's configuration.
+func (i *Injection) addTo(cfg *tokeninject.Config) error {
+	if i == nil {
+		return nil
+	}
+	var c compiler
+	for _, v := range i.Headers {
+		cfg.Headers = append(cfg.Headers, tokeninject.HeaderInjection{
+			Name: http.CanonicalHeaderKey(v.Name), Value: c.value("inject header "+v.Name, v.Value),
+		})
+	}
+	for _, v := range i.Tags {
+		cfg.Tags = append(cfg.Tags, tokeninject.TagInjection{
+			Header: http.CanonicalHeaderKey(v.Header), Tag: v.Tag, Value: c.value("inject tag "+v.Header, v.Value),
+		})
+	}
+	for _, v := range i.Cookies {
+		cfg.Cookies = append(cfg.Cookies, tokeninject.ValueInjection{
+			Name: v.Name, Value: c.value("inject cookie "+v.Name, v.Value),
+		})
+	}
+	for _, v := range i.Query {
+		cfg.Query = append(cfg.Query, tokeninject.ValueInjection{
+			Name: v.Name, Value: c.value("inject query "+v.Name, v.Value),
+		})
+	}
+	if i.Basic != nil {
+		cfg.Basic = &tokeninject.BasicInjection{
+			User:     c.value("inject basic", i.Basic.User),
+			Password: c.value("inject basic", i.Basic.Password),
+		}
+	}
+	if i.Token != nil {
+		cfg.Token = &tokeninject.TokenInjection{
+			ResourceServer: i.Token.ResourceServer,
+			Scope:          i.Token.Scopes,
+			RenewBefore:    duration(i.Token.RenewBefore),
+		}
+	}
+	return c.err
+}

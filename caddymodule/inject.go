@@ -1,0 +1,166 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/gatewright/gatewright/tokeninject"
+)
+
+// TokenInject is the handler token_inject: it lets through who may pass, tells the upstream who that
+// is, and sends everybody else to sign in or away. Strings take Caddy's placeholders, such as
+// {env.X}; the values under inject take those of the request and of the gate as well.
+type TokenInject struct {
+	// The authorization server's name or issuer URL; default: the only one, or the one without a name.
+	Issuer string `json:"issuer,omitempty"`
+	// Whose tokens are taken. A gate with neither this nor an audience takes no bearer tokens.
+	ResourceServer string `json:"resource_server,omitempty"`
+	// The audiences of tokens that are taken; default: that of the resource server.
+	Audiences []string `json:"audience,omitempty"`
+	// A file with the resource server's private keys (a JWKS), for tokens encrypted to it.
+	DecryptKey string `json:"decrypt_key,omitempty"`
+	// How browsers sign in; without it they can't.
+	Session *GateSession `json:"session,omitempty"`
+	// Lets requests without any credential pass.
+	Optional bool `json:"optional,omitempty"`
+	// What must hold, all of it.
+	Require []Requirement `json:"require,omitempty"`
+	// What an injected value that is not there does: skip (default), empty or deny.
+	Missing string `json:"missing,omitempty"`
+	// What the upstream gets to see.
+	Inject *Injection `json:"inject,omitempty"`
+	// Lets the client's own token go on to the upstream.
+	PassToken bool `json:"pass_token,omitempty"`
+	// Where the directive stands, for messages; the Caddyfile adapter fills it in.
+	Place string `json:"place,omitempty"`
+
+	issuer   *issuer
+	enforcer *tokeninject.Enforcer
+	log      *zap.Logger
+}
+
+// CaddyModule returns the Caddy module information.
+func (*TokenInject) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.token_inject", New: func() caddy.Module { return new(TokenInject) }}
+}
+
+// Provision finds the issuer and checks everything, without opening anything.
+func (h *TokenInject) Provision(ctx caddy.Context) error {
+	h.log = ctx.Logger()
+	if err := h.provision(ctx); err != nil {
+		if h.Place != "" {
+			return fmt.Errorf("token_inject at %s: %w", h.Place, err)
+		}
+		return fmt.Errorf("token_inject: %w", err)
+	}
+	return nil
+}
+
+func (h *TokenInject) provision(ctx caddy.Context) (err error) {
+	if err = expand("token_inject", h); err != nil {
+		return err
+	}
+	if h.issuer, err = issuerOf(ctx, h.Issuer); err != nil {
+		return err
+	}
+	cfg, err := h.domain()
+	if err != nil {
+		return err
+	}
+	cfg.Issuer = newLocalIssuer(h.issuer.server)
+	cfg.Name = h.name()
+	cfg.Store = &h.issuer.gates.store
+	cfg.Sessions = h.issuer.gates.sessions
+	cfg.Seen = seen
+	cfg.Logger = h.log
+	if err := h.checkResources(cfg); err != nil {
+		return err
+	}
+	if h.enforcer, err = tokeninject.New(cfg); err != nil {
+		return err
+	}
+	// Not in Cleanup, which Caddy runs while requests are still on their way to this gate.
+	h.issuer.finally(h.enforcer.Close)
+	return nil
+}
+
+// checkResources refuses a gate for a resource server that is not there (R9), such as one that was
+// removed while a gate still needs it.
+func (h *TokenInject) checkResources(cfg tokeninject.Config) error {
+	wanted := []string{cfg.ResourceServer}
+	if cfg.Token != nil {
+		wanted = append(wanted, cfg.Token.ResourceServer)
+	}
+	for _, resourceServer := range wanted {
+		if resourceServer == "" {
+			continue
+		}
+		_, err := cfg.Issuer.Audience(resourceServer)
+		if errors.Is(err, tokeninject.ErrUnknownResource) {
+			return fmt.Errorf("authz server %q has no resource_server %q", h.issuer.name, resourceServer)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// name is how tokens minted for a caller name this gate.
+func (h *TokenInject) name() string {
+	if h.ResourceServer != "" {
+		return h.ResourceServer
+	}
+	return "token_inject"
+}
+
+// ServeHTTP implements caddyhttp.MiddlewareHandler.
+func (h *TokenInject) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if !secure(r) {
+		return refuseInsecure(h.log, r)
+	}
+	if err := h.issuer.use(r.Context()); err != nil {
+		return refuseStarting(w, err)
+	}
+	defer h.issuer.lease.give()
+	verdict := h.enforcer.Check(w, r)
+	if !verdict.Pass {
+		return h.refuse(w, r, verdict.Refusal)
+	}
+	defer verdict.Done()
+	expose(verdict.Request, verdict.Identity)
+	return next.ServeHTTP(verdict.Writer, verdict.Request)
+}
+
+// refuse answers a refusal, or lets the operator's handle_errors do it. Without a refusal the gate has
+// answered already: by a redirect to login, or a page of its own.
+func (h *TokenInject) refuse(w http.ResponseWriter, r *http.Request, refusal *tokeninject.Refusal) error {
+	if refusal == nil {
+		return nil
+	}
+	if !handlesErrors(r) {
+		h.enforcer.Deny(w, r, refusal)
+		return nil
+	}
+	for name, values := range refusal.Header {
+		w.Header()[name] = values
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	return caddyhttp.Error(refusal.Status, refusal.Err)
+}
+
+// seen is how the client addressed a request, for the gate.
+func seen(r *http.Request) tokeninject.Seen {
+	return tokeninject.Seen{URL: original(r), ClientIP: clientIP(r)}
+}
+
+// Interface guards.
+var (
+	_ caddy.Provisioner           = (*TokenInject)(nil)
+	_ caddyhttp.MiddlewareHandler = (*TokenInject)(nil)
+)

@@ -1,0 +1,121 @@
+package caddymodule
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/gatewright/gatewright/tokeninject"
+)
+
+// Template is text whose placeholders are replaced for each request: those of Caddy's request, and
+// those of the gate's own identity. {env.X} and {file./path} are replaced once, when the config is
+// loaded, and what they yield is never read as a placeholder again. \{ and \} are braces.
+type Template string
+
+// compiler compiles templates and keeps the first error.
+type compiler struct {
+	err error
+}
+
+// value compiles one template. Most are one placeholder, or none, which costs a request nothing but
+// the look-up itself.
+func (c *compiler) value(where string, t Template) tokeninject.Value {
+	pieces, err := parseTemplate(string(t))
+	if err != nil && c.err == nil {
+		c.err = fmt.Errorf("%s: %w", where, err)
+	}
+	if len(pieces) == 0 {
+		return func(context.Context, *http.Request, *tokeninject.Identity) (string, bool) { return "", true }
+	}
+	if len(pieces) == 1 && pieces[0].key == "" {
+		text := pieces[0].text
+		return func(context.Context, *http.Request, *tokeninject.Identity) (string, bool) { return text, true }
+	}
+	if len(pieces) == 1 {
+		return pieces[0].value
+	}
+	return func(ctx context.Context, r *http.Request, id *tokeninject.Identity) (string, bool) {
+		var b strings.Builder
+		for _, piece := range pieces {
+			text, ok := piece.value(ctx, r, id)
+			if !ok {
+				return "", false // half a value is none
+			}
+			b.WriteString(text)
+		}
+		return b.String(), true
+	}
+}
+
+// piece is literal text, or one placeholder.
+type piece struct {
+	text   string
+	key    string // of the placeholder; "" for literal text
+	lookup lookup // of a placeholder of the gate; nil for the request's
+}
+
+// value is the piece's text in one request; a placeholder that comes out empty has none.
+func (p piece) value(ctx context.Context, r *http.Request, id *tokeninject.Identity) (string, bool) {
+	switch {
+	case p.key == "":
+		return p.text, true
+	case p.lookup != nil:
+		if id == nil {
+			return "", false
+		}
+		text := p.lookup(ctx, id)
+		return text, text != ""
+	}
+	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if !ok {
+		return "", false
+	}
+	text, known := repl.GetString(p.key)
+	if !known {
+		return "{" + p.key + "}", true // braces that name nothing are text
+	}
+	return text, text != ""
+}
+
+func parseTemplate(text string) ([]piece, error) {
+	var pieces []piece
+	var literal strings.Builder
+	for i := 0; i < len(text); i++ {
+		if text[i] == '\\' && i+1 < len(text) && (text[i+1] == '{' || text[i+1] == '}') {
+			i++
+			literal.WriteByte(text[i])
+			continue
+		}
+		length := -1
+		if text[i] == '{' {
+			length = strings.IndexByte(text[i:], '}')
+		}
+		if length < 2 {
+			literal.WriteByte(text[i])
+			continue
+		}
+		key := text[i+1 : i+length]
+		i += length
+		if strings.HasPrefix(key, "env.") || strings.HasPrefix(key, "file.") {
+			value, err := caddy.NewReplacer().ReplaceOrErr("{"+key+"}", true, false)
+			if err != nil {
+				return nil, err
+			}
+			literal.WriteString(value)
+			continue
+		}
+		if literal.Len() > 0 {
+			pieces = append(pieces, piece{text: literal.String()})
+			literal.Reset()
+		}
+		pieces = append(pieces, piece{key: key, lookup: lookupOf(key)})
+	}
+	if literal.Len() > 0 {
+		pieces = append(pieces, piece{text: literal.String()})
+	}
+	return pieces, nil
+}

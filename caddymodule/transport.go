@@ -1,0 +1,90 @@
+package caddymodule
+
+import (
+	"errors"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/gatewright/gatewright/authz/oauth"
+)
+
+// errInsecure refuses a request that came in the clear (P2).
+var errInsecure = errors.New("TLS is required: the request came without, and no trusted proxy says that it had it outside")
+
+// secure tells whether a request may carry credentials: it came over TLS, or it never left this
+// machine. What the client sent as its address counts only from one of Caddy's trusted proxies.
+func secure(r *http.Request) bool {
+	return overTLS(r) || oauth.IsLoopback(hostname(r.Host)) && loopbackAddress(clientIP(r))
+}
+
+// refuseInsecure logs such a request and refuses it.
+func refuseInsecure(log *zap.Logger, r *http.Request) error {
+	log.Warn("refused", zap.Error(errInsecure), zap.String("client_ip", clientIP(r)), zap.String("host", r.Host))
+	return caddyhttp.Error(http.StatusForbidden, errInsecure)
+}
+
+// refuseStarting refuses a request that could not wait any longer for the config to start.
+func refuseStarting(w http.ResponseWriter, err error) error {
+	w.Header().Set("Retry-After", "5")
+	return caddyhttp.Error(http.StatusServiceUnavailable, err)
+}
+
+// overTLS tells whether the client speaks TLS, with us or with a trusted proxy in front of us.
+func overTLS(r *http.Request) bool {
+	if r.TLS != nil {
+		return true
+	}
+	if trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool); !trusted {
+		return false
+	}
+	said := r.Header.Values("X-Forwarded-Proto")
+	for _, values := range said {
+		for value := range strings.SplitSeq(values, ",") {
+			if !strings.EqualFold(strings.TrimSpace(value), "https") {
+				return false // one hop in the clear is one too many
+			}
+		}
+	}
+	return len(said) > 0
+}
+
+// clientIP is the client's address as Caddy knows it, its trusted proxies left out.
+func clientIP(r *http.Request) string {
+	ip, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
+	return ip
+}
+
+func loopbackAddress(ip string) bool {
+	addr, err := netip.ParseAddr(ip)
+	return err == nil && addr.Unmap().IsLoopback()
+}
+
+// hostname is a Host header without its port.
+func hostname(hostport string) string {
+	u := url.URL{Host: hostport}
+	return u.Hostname()
+}
+
+// original is the request's URL as the client sent it, before rewrites and stripped prefixes.
+func original(r *http.Request) url.URL {
+	u := r.URL
+	if first, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && first.URL != nil {
+		u = first.URL
+	}
+	seen := url.URL{Scheme: "http", Host: r.Host, Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery}
+	if overTLS(r) {
+		seen.Scheme = "https"
+	}
+	return seen
+}
+
+// handlesErrors tells whether the operator has a handle_errors route, which then answers refusals.
+func handlesErrors(r *http.Request) bool {
+	server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	return ok && server.Errors != nil && len(server.Errors.Routes) > 0
+}
