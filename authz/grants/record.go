@@ -1,0 +1,166 @@
+package grants
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+)
+
+// Record is what one user granted at one issuer.
+type Record struct {
+	// Clients holds the grants by client_id.
+	Clients map[string]*Client `json:"clients,omitempty"`
+}
+
+// Client is what a user granted to one client.
+type Client struct {
+	// Consents says when the user agreed to each scope.
+	Consents map[string]time.Time `json:"consents,omitempty"`
+	// Families are the refresh-token families, the oldest first.
+	Families []Family `json:"families,omitempty"`
+	// NotBefore is when the user last withdrew, zero for never: tokens issued
+	// up to then are dead. Kept until KeepNotBefore.
+	NotBefore time.Time `json:"not_before,omitzero"`
+	// KeepNotBefore is when the last token from before NotBefore has expired.
+	KeepNotBefore time.Time `json:"keep_not_before,omitzero"`
+}
+
+// Family is one refresh-token family: the tokens that rotation makes of one
+// authorization. A revoked family is removed, not marked.
+type Family struct {
+	ID     string    `json:"id"`
+	Issued time.Time `json:"issued"`
+	// Expires is when no token of the family lives any more; zero is never.
+	Expires  time.Time `json:"expires,omitzero"`
+	LastUsed time.Time `json:"last_used,omitzero"`
+	// Scope is what was granted; a refresh may narrow it, never widen it.
+	Scope          []string `json:"scope,omitempty"`
+	ResourceServer string   `json:"resource_server,omitempty"`
+	// Device is the device or revocation id that the client named, if any.
+	Device string `json:"device,omitempty"`
+}
+
+// Live reports whether the family has not expired at now.
+func (f Family) Live(now time.Time) bool {
+	return f.Expires.IsZero() || now.Before(f.Expires)
+}
+
+// Consented returns those of scopes that the user has not agreed to for client,
+// in their order; none missing is nil.
+func (r *Record) Consented(client string, scopes []string) (missing []string) {
+	var agreed map[string]time.Time
+	if c := r.Clients[client]; c != nil {
+		agreed = c.Consents
+	}
+	for _, scope := range scopes {
+		if _, ok := agreed[scope]; !ok {
+			missing = append(missing, scope)
+		}
+	}
+	return missing
+}
+
+// Consent notes that the user agreed at this time to scopes for client, besides
+// those agreed to before.
+func (r *Record) Consent(client string, scopes []string, at time.Time) {
+	if len(scopes) == 0 {
+		return
+	}
+	c := r.client(client)
+	if c.Consents == nil {
+		c.Consents = make(map[string]time.Time, len(scopes))
+	}
+	for _, scope := range scopes {
+		c.Consents[scope] = at
+	}
+}
+
+// Withdraw ends all that the user granted to client and returns its families,
+// for the caller to revoke. Tokens issued up to at are dead (see Withdrawn);
+// keep is when the last of them has expired, and with it the note of at.
+func (r *Record) Withdraw(client string, at, keep time.Time) (ended []Family) {
+	c := r.Clients[client]
+	if c == nil {
+		return nil
+	}
+	ended = c.Families
+	c.Consents, c.Families = nil, nil
+	if at.After(c.NotBefore) {
+		c.NotBefore = at
+	}
+	if keep.After(c.KeepNotBefore) {
+		c.KeepNotBefore = keep
+	}
+	return ended
+}
+
+// Withdrawn reports whether a token of client issued at this time died by a
+// withdrawal. Issue times have whole seconds, so one of the same second is dead.
+func (r *Record) Withdrawn(client string, issued time.Time) bool {
+	c := r.Clients[client]
+	return c != nil && !c.NotBefore.IsZero() && issued.Unix() <= c.NotBefore.Unix()
+}
+
+// Prune removes what has expired at now, and clients of which nothing is left.
+func (r *Record) Prune(now time.Time) {
+	maps.DeleteFunc(r.Clients, func(_ string, c *Client) bool {
+		if c == nil {
+			return true
+		}
+		c.Families = slices.DeleteFunc(c.Families, func(f Family) bool { return !f.Live(now) })
+		if !now.Before(c.KeepNotBefore) {
+			c.NotBefore, c.KeepNotBefore = time.Time{}, time.Time{}
+		}
+		return len(c.Consents) == 0 && len(c.Families) == 0 && c.NotBefore.IsZero()
+	})
+}
+
+// Empty reports whether nothing is granted. Prune first.
+func (r *Record) Empty() bool { return len(r.Clients) == 0 }
+
+// Expires returns when the record becomes empty by itself; the zero time, which
+// means never, when a consent or an endless family is in it.
+func (r *Record) Expires() time.Time {
+	var last time.Time
+	for _, c := range r.Clients {
+		if len(c.Consents) > 0 {
+			return time.Time{}
+		}
+		if c.KeepNotBefore.After(last) {
+			last = c.KeepNotBefore
+		}
+		for _, f := range c.Families {
+			if f.Expires.IsZero() {
+				return time.Time{}
+			}
+			if f.Expires.After(last) {
+				last = f.Expires
+			}
+		}
+	}
+	return last
+}
+
+// Size returns the length of the record in bytes, encoded as JSON.
+func (r *Record) Size() (int, error) {
+	encoded, err := json.Marshal(r)
+	if err != nil {
+		return 0, fmt.Errorf("grants: encode: %w", err)
+	}
+	return len(encoded), nil
+}
+
+// client returns the grants of a client to change, making them if need be.
+func (r *Record) client(id string) *Client {
+	if r.Clients == nil {
+		r.Clients = make(map[string]*Client)
+	}
+	c := r.Clients[id]
+	if c == nil {
+		c = &Client{}
+		r.Clients[id] = c
+	}
+	return c
+}
