@@ -2,6 +2,7 @@ package authz
 
 import (
 	"context"
+	"net/http"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -39,7 +40,10 @@ type Config struct {
 	CORS            []string
 	CORSCredentials bool
 
-	Logger *zap.Logger
+	// ClientIP tells where a request comes from, which only the host knows behind proxies; nil: the
+	// peer's address.
+	ClientIP func(*http.Request) string
+	Logger   *zap.Logger
 	// Observe is told of everything that audit and statistics want to know; nil: nobody listens.
 	Observe func(ctx context.Context, e Event)
 	// Now is the clock; nil: time.Now.

@@ -15,11 +15,12 @@ import (
 // Kind says what an entry of the feed names.
 type Kind string
 
-// Family and Session end outright, by Revoke. User, Client and Device are cut
+// Family, Session and Token end outright, by Revoke. User, Client and Device are cut
 // off at a time, by RevokeBefore, and may be served again afterwards.
 const (
 	Family  Kind = "family"  // a grant family: all that came from one authorization
 	Session Kind = "session" // one login of a user at the authorization server
+	Token   Kind = "token"   // one access token, by its jti
 	User    Kind = "user"
 	Client  Kind = "client"
 	Device  Kind = "device"
@@ -34,7 +35,7 @@ const pageLen = 500
 
 // Subject is what a token says of itself; a field that it lacks is empty.
 type Subject struct {
-	Family, Session, User, Client, Device string
+	Family, Session, Token, User, Client, Device string
 	// IssuedAt is the token's iat (RFC 7519 §4.1.6). The zero time is before
 	// every other.
 	IssuedAt time.Time
@@ -47,8 +48,8 @@ type Feed struct {
 	now     func() time.Time
 	epoch   atomic.Uint64
 
-	mu                                          sync.RWMutex
-	families, sessions, users, clients, devices table
+	mu                                                  sync.RWMutex
+	families, sessions, tokens, users, clients, devices table
 
 	watchersMu  sync.Mutex
 	watchers    map[uint64]func()
@@ -73,7 +74,7 @@ func New(s store.Store, now func() time.Time) *Feed {
 	return &Feed{
 		records:  store.NewRecords[record](s, "revocation"),
 		now:      now,
-		families: table{}, sessions: table{}, users: table{}, clients: table{}, devices: table{},
+		families: table{}, sessions: table{}, tokens: table{}, users: table{}, clients: table{}, devices: table{},
 		watchers: make(map[uint64]func()),
 	}
 }
@@ -102,13 +103,13 @@ func (f *Feed) Load(ctx context.Context) error {
 	}
 }
 
-// Revoke ends a Family or Session. until is when the last token of it has
+// Revoke ends a Family, Session or Token. until is when the last token of it has
 // expired, leeway of those who check included; the zero time keeps the entry
 // for ever. ErrSubject says that id is empty or kind another. Any other error
 // means that the store did not take the revocation: it holds in this process,
 // but not beyond its end.
 func (f *Feed) Revoke(ctx context.Context, kind Kind, id string, until time.Time) error {
-	if id == "" || (kind != Family && kind != Session) {
+	if id == "" || (kind != Family && kind != Session && kind != Token) {
 		return fmt.Errorf("%w: revoke %q", ErrSubject, kind)
 	}
 	return f.add(ctx, record{Kind: kind, ID: []byte(id), Before: math.MaxInt64, Until: store.Millis(until)})
@@ -162,6 +163,7 @@ func (f *Feed) Revoked(s Subject) bool {
 	defer f.mu.RUnlock()
 	return f.families.has(s.Family, issued) ||
 		f.sessions.has(s.Session, issued) ||
+		f.tokens.has(s.Token, issued) ||
 		f.users.has(s.User, issued) ||
 		f.clients.has(s.Client, issued) ||
 		f.devices.has(s.Device, issued)
@@ -178,7 +180,7 @@ func (f *Feed) Purge() {
 	now := f.now()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, t := range []table{f.families, f.sessions, f.users, f.clients, f.devices} {
+	for _, t := range []table{f.families, f.sessions, f.tokens, f.users, f.clients, f.devices} {
 		for id, m := range t {
 			if !store.Live(m.until, now) {
 				delete(t, id)
@@ -194,6 +196,8 @@ func (f *Feed) table(kind Kind) table {
 		return f.families
 	case Session:
 		return f.sessions
+	case Token:
+		return f.tokens
 	case User:
 		return f.users
 	case Client:

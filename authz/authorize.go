@@ -1,0 +1,237 @@
+package authz
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/gatewright/gatewright/authz/oauth"
+)
+
+// pushedPrefix begins the request URIs of logins that a gate pushed in process (RFC 9126 §2.2).
+const pushedPrefix = "urn:ietf:params:oauth:request_uri:"
+
+// authorizationRequest is what a client asks for, after every check. It travels sealed through the
+// login and consent pages.
+type authorizationRequest struct {
+	ClientID            string   `json:"client_id"`
+	RedirectURI         string   `json:"redirect_uri"`
+	RedirectURIGiven    bool     `json:"redirect_uri_given,omitempty"` // then the token request repeats it
+	ResponseType        string   `json:"response_type"`
+	ResponseMode        string   `json:"response_mode,omitempty"`
+	State               string   `json:"state,omitempty"`
+	Nonce               string   `json:"nonce,omitempty"`
+	Scope               []string `json:"scope,omitempty"` // what the client may have of what it asked for
+	CodeChallenge       string   `json:"code_challenge,omitempty"`
+	CodeChallengeMethod string   `json:"code_challenge_method,omitempty"`
+	Prompt              []string `json:"prompt,omitempty"`
+	MaxAge              *int     `json:"max_age,omitempty"` // seconds
+	LoginHint           string   `json:"login_hint,omitempty"`
+	UILocales           string   `json:"ui_locales,omitempty"`
+	Resource            string   `json:"resource,omitempty"` // name of the resource server the request names
+	Gate                bool     `json:"gate,omitempty"`     // pushed by a gate of this process
+}
+
+// authorize is the authorization endpoint (RFC 6749 §3.1).
+func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
+	params, err := authorizeParams(r)
+	if err != nil {
+		s.errorPage(w, r, err, errorPageOptions{})
+		return
+	}
+	req, c, err := s.identify(r.Context(), params)
+	if err != nil {
+		s.errorPage(w, r, err, errorPageOptions{uiLocales: params.Get("ui_locales"), client: c})
+		return
+	}
+	if !req.Gate {
+		for _, check := range authorizeChecks {
+			if err := check.run(s, c, params, req); err != nil {
+				s.log(r, "authorization refused", oauth.From(err), zap.String("check", check.name))
+				s.redirectError(w, r, req, err)
+				return
+			}
+		}
+	}
+	ix := &interaction{ID: oauth.NewSecret()[:22], Request: *req, Started: s.now()}
+	s.proceed(w, r, ix, s.currentSession(r))
+}
+
+func authorizeParams(r *http.Request) (oauth.Params, error) {
+	if r.Method == http.MethodPost {
+		return oauth.ParseForm(r)
+	}
+	return oauth.ParseQuery(r)
+}
+
+// identify finds the client and where its answers go. Until both are known, an error must not
+// redirect anywhere (RFC 6749 §4.1.2.1).
+func (s *Server) identify(_ context.Context, p oauth.Params) (*authorizationRequest, *client, error) {
+	if uri := p.Get("request_uri"); strings.HasPrefix(uri, pushedPrefix) {
+		return s.openPushed(p.Get("client_id"), strings.TrimPrefix(uri, pushedPrefix))
+	}
+	if !p.Has("client_id") {
+		return nil, nil, oauth.Errorf(oauth.InvalidRequest, "client_id is missing")
+	}
+	c := s.clients[p.Get("client_id")]
+	if c == nil {
+		return nil, nil, oauth.Errorf(oauth.InvalidClient, "no such client").Because(errUnknownClient)
+	}
+	if c.Disabled {
+		return nil, c, oauth.Errorf(oauth.UnauthorizedClient, "the client is disabled").Because(errUnknownClient)
+	}
+	uri, err := c.redirectURI(p.Get("redirect_uri"))
+	if err != nil {
+		return nil, c, err
+	}
+	return &authorizationRequest{
+		ClientID:         c.ID,
+		RedirectURI:      uri,
+		RedirectURIGiven: p.Has("redirect_uri"),
+		State:            p.Get("state"),
+		ResponseMode:     p.Get("response_mode"),
+		UILocales:        p.Get("ui_locales"),
+	}, c, nil
+}
+
+var (
+	errUnknownClient    = errors.New("unknown or disabled client")
+	errRedirectMismatch = errors.New("redirect_uri is not registered")
+)
+
+// redirectURI matches the requested URI byte for byte with the registered ones (A18); it may be left
+// out where exactly one is registered.
+func (c *client) redirectURI(requested string) (string, error) {
+	if requested == "" {
+		if len(c.RedirectURIs) != 1 {
+			return "", oauth.Errorf(oauth.InvalidRequest, "redirect_uri is missing").Because(errRedirectMismatch)
+		}
+		return c.RedirectURIs[0], nil
+	}
+	for _, registered := range c.RedirectURIs {
+		if oauth.MatchRedirectURI(registered, requested, c.Type == ClientNative) {
+			return requested, nil
+		}
+	}
+	return "", oauth.Errorf(oauth.InvalidRequest, "redirect_uri is not registered for this client").Because(errRedirectMismatch)
+}
+
+// proceed takes the request one step further: to the login page, the consent page, or back to the
+// client with a code.
+func (s *Server) proceed(w http.ResponseWriter, r *http.Request, ix *interaction, session *session) {
+	req := &ix.Request
+	c := s.activeClient(req.ClientID)
+	if c == nil { // the configuration changed meanwhile
+		s.errorPage(w, r, oauth.Errorf(oauth.InvalidClient, "no such client").Because(errUnknownClient), errorPageOptions{})
+		return
+	}
+	if !s.satisfies(session, ix) {
+		if req.prompts("none") {
+			s.redirectError(w, r, req, oauth.Errorf(oauth.LoginRequired, "the person is not signed in"))
+			return
+		}
+		s.toPage(w, r, pathLogin, ix)
+		return
+	}
+	user, err := s.sessionUser(r.Context(), session)
+	if err != nil {
+		s.lostUser(w, r, ix, err)
+		return
+	}
+	if !c.admits(user) {
+		s.observe(r, Event{Name: "login_refused", ClientID: c.ID, Subject: user.Subject, Code: oauth.AccessDenied})
+		s.redirectError(w, r, req, oauth.Errorf(oauth.AccessDenied, "this person may not use the application"))
+		return
+	}
+	s.proceedToConsent(w, r, ix, session, user)
+}
+
+// satisfies tells whether the session is login enough for the request: prompt=login and max_age ask
+// for one made after the request began (A35).
+func (s *Server) satisfies(session *session, ix *interaction) bool {
+	if session == nil {
+		return false
+	}
+	if session.Via == ix.ID {
+		return true // the person signed in for this very request
+	}
+	req := &ix.Request
+	if req.prompts("login") || req.prompts("select_account") {
+		return false
+	}
+	return req.MaxAge == nil || s.now().Sub(session.AuthTime) <= time.Duration(*req.MaxAge)*time.Second
+}
+
+func (req *authorizationRequest) prompts(value string) bool {
+	for _, p := range req.Prompt {
+		if p == value {
+			return true
+		}
+	}
+	return false
+}
+
+// respond sends an authorization response to the client in the mode it asked for (OAuth 2.0 Multiple
+// Response Types §2.1, OAuth 2.0 Form Post Response Mode).
+func (s *Server) respond(w http.ResponseWriter, r *http.Request, req *authorizationRequest, values url.Values) {
+	values.Set("iss", s.cfg.Issuer) // RFC 9207
+	if req.State != "" {
+		values.Set("state", req.State)
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Referrer-Policy", "no-referrer")
+	switch {
+	case req.RedirectURI == oauth.OOB:
+		s.pages.render(w, r, http.StatusOK, oobView{Client: s.clientView(req), Code: values.Get("code")}, s.pageOptions(req))
+	case req.ResponseMode == "form_post":
+		view := formPostView{Action: req.RedirectURI}
+		for _, name := range []string{"code", "state", "iss", "error", "error_description"} {
+			if values.Has(name) {
+				view.Fields = append(view.Fields, [2]string{name, values.Get(name)})
+			}
+		}
+		s.pages.render(w, r, http.StatusOK, view, s.pageOptions(req))
+	default:
+		http.Redirect(w, r, appendParams(req.RedirectURI, values, req.ResponseMode == "fragment"), http.StatusSeeOther)
+	}
+}
+
+// appendParams adds parameters to a URI without touching what is there: it was registered that way.
+func appendParams(uri string, values url.Values, fragment bool) string {
+	separator := "?"
+	switch {
+	case fragment:
+		separator = "#"
+	case strings.HasSuffix(uri, "?"):
+		separator = ""
+	case strings.Contains(uri, "?"):
+		separator = "&"
+	}
+	return uri + separator + values.Encode()
+}
+
+// redirectError tells the client what went wrong (RFC 6749 §4.1.2.1); a person without a client to go
+// back to sees a page.
+func (s *Server) redirectError(w http.ResponseWriter, r *http.Request, req *authorizationRequest, err error) {
+	e := oauth.From(err)
+	if e.Code == oauth.ServerError || e.Code == oauth.TemporarilyUnavailable {
+		s.log(r, "authorization failed", e)
+	}
+	if req.RedirectURI == oauth.OOB {
+		s.errorPage(w, r, e, errorPageOptions{uiLocales: req.UILocales})
+		return
+	}
+	values := url.Values{"error": {string(e.Code)}}
+	if e.Description != "" {
+		values.Set("error_description", e.Description)
+	}
+	s.respond(w, r, req, values)
+}
+
+// isWebURI tells an https URI from a custom scheme or a loopback address.
+func isWebURI(uri string) bool { return strings.HasPrefix(uri, "https://") }

@@ -1,0 +1,155 @@
+package authz
+
+import (
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/gatewright/gatewright/authz/oauth"
+)
+
+// authorizeChecks run in this order once client and redirect URI are known; the first that fails
+// redirects its error. Each one reads its parameters and writes what it found into the request.
+var authorizeChecks = []struct {
+	name string
+	run  func(*Server, *client, oauth.Params, *authorizationRequest) error
+}{
+	{"response_mode", checkResponseMode},
+	{"unsupported parameters", checkUnsupported},
+	{"response_type", checkResponseType},
+	{"scope", checkScope},
+	{"resource", checkResource},
+	{"pkce", checkPKCE},
+	{"prompt", checkPrompt},
+	{"max_age", checkMaxAge},
+	{"hints", checkHints},
+}
+
+// checkResponseMode comes first: an error has to know where to put itself.
+func checkResponseMode(_ *Server, _ *client, _ oauth.Params, req *authorizationRequest) error {
+	switch req.ResponseMode {
+	case "", "query", "fragment", "form_post":
+		return nil
+	default:
+		req.ResponseMode = ""
+		return oauth.Errorf(oauth.InvalidRequest, "response_mode is not one of query, fragment, form_post")
+	}
+}
+
+// checkUnsupported refuses by name what OpenID Connect Core §3.1.2.6 gives a name for.
+func checkUnsupported(_ *Server, _ *client, p oauth.Params, _ *authorizationRequest) error {
+	switch {
+	case p.Has("request"):
+		return oauth.Errorf(oauth.RequestNotSupported, "request objects are not supported")
+	case p.Has("request_uri"):
+		return oauth.Errorf(oauth.RequestURINotSupported, "request_uri is not supported")
+	case p.Has("registration"):
+		return oauth.Errorf(oauth.RegistrationNotSupported, "registration is not supported")
+	}
+	return nil
+}
+
+func checkResponseType(s *Server, c *client, p oauth.Params, req *authorizationRequest) error {
+	req.ResponseType = p.Get("response_type")
+	switch {
+	case req.ResponseType == "":
+		return oauth.Errorf(oauth.InvalidRequest, "response_type is missing")
+	case req.ResponseType != "code":
+		return oauth.Errorf(oauth.UnsupportedResponseType, "response_type must be code")
+	case !c.allowsGrant(GrantAuthorizationCode) || !s.grantEnabled(GrantAuthorizationCode) || !s.mayHave(c, CodeType):
+		return oauth.Errorf(oauth.UnauthorizedClient, "the client may not use response_type code")
+	}
+	return nil
+}
+
+func checkScope(_ *Server, c *client, p oauth.Params, req *authorizationRequest) error {
+	asked, err := oauth.ParseScope(p.Get("scope"))
+	if err != nil {
+		return err
+	}
+	req.Scope = c.grantable(asked)
+	return nil
+}
+
+// checkResource finds out already here whether a token could be minted (R13).
+func checkResource(s *Server, c *client, p oauth.Params, req *authorizationRequest) error {
+	named, err := s.requestedResource(p)
+	if err != nil {
+		return err
+	}
+	if named != nil {
+		req.Resource = named.Name
+	}
+	_, err = s.chooseResource(named, c, req.Scope)
+	return err
+}
+
+// checkPKCE applies RFC 7636 §4.4.1 and A22: a missing method means plain, and plain is for clients
+// that were configured for it.
+func checkPKCE(_ *Server, c *client, p oauth.Params, req *authorizationRequest) error {
+	req.CodeChallenge, req.CodeChallengeMethod = p.Get("code_challenge"), p.Get("code_challenge_method")
+	switch {
+	case req.CodeChallenge == "" && req.CodeChallengeMethod != "":
+		return oauth.Errorf(oauth.InvalidRequest, "code_challenge_method without code_challenge")
+	case req.CodeChallenge == "" && c.RequirePKCE:
+		return oauth.Errorf(oauth.InvalidRequest, "code_challenge is required for this client (RFC 7636)")
+	case req.CodeChallenge == "":
+		return nil
+	}
+	if req.CodeChallengeMethod == "" {
+		req.CodeChallengeMethod = oauth.ChallengePlain
+	}
+	switch {
+	case req.CodeChallengeMethod == oauth.ChallengePlain && !c.PlainPKCE:
+		return oauth.Errorf(oauth.InvalidRequest, "code_challenge_method must be S256")
+	case req.CodeChallengeMethod != oauth.ChallengePlain && req.CodeChallengeMethod != oauth.ChallengeS256:
+		return oauth.Errorf(oauth.InvalidRequest, "code_challenge_method must be S256")
+	case !oauth.ValidVerifier(req.CodeChallenge):
+		return oauth.Errorf(oauth.InvalidRequest, "code_challenge is malformed")
+	}
+	return nil
+}
+
+func checkPrompt(_ *Server, _ *client, p oauth.Params, req *authorizationRequest) error {
+	req.Prompt = strings.Fields(p.Get("prompt"))
+	for _, value := range req.Prompt {
+		if !slices.Contains([]string{"none", "login", "consent", "select_account"}, value) {
+			return oauth.Errorf(oauth.InvalidRequest, "prompt holds an unknown value")
+		}
+	}
+	if req.prompts("none") && len(req.Prompt) > 1 {
+		return oauth.Errorf(oauth.InvalidRequest, "prompt none stands alone")
+	}
+	return nil
+}
+
+func checkMaxAge(_ *Server, _ *client, p oauth.Params, req *authorizationRequest) error {
+	if !p.Has("max_age") {
+		return nil
+	}
+	seconds, err := strconv.Atoi(p.Get("max_age"))
+	if err != nil || seconds < 0 || seconds > math.MaxInt32 {
+		return oauth.Errorf(oauth.InvalidRequest, "max_age is not a number of seconds")
+	}
+	req.MaxAge = &seconds
+	return nil
+}
+
+// maxHint bounds what a request may put on our pages, in bytes.
+const maxHint = 256
+
+func checkHints(_ *Server, _ *client, p oauth.Params, req *authorizationRequest) error {
+	req.Nonce, req.LoginHint = p.Get("nonce"), p.Get("login_hint")
+	if len(req.LoginHint) > maxHint {
+		req.LoginHint = ""
+	}
+	if len(req.State) > maxEcho || len(req.Nonce) > maxEcho {
+		req.State = ""
+		return oauth.Errorf(oauth.InvalidRequest, "state or nonce is too long")
+	}
+	return nil
+}
+
+// maxEcho bounds what a client may have carried through, in bytes: it all has to fit in a URL.
+const maxEcho = 4096

@@ -1,0 +1,219 @@
+package authz
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/gatewright/gatewright/authz/token"
+	"github.com/gatewright/gatewright/authz/users"
+)
+
+// claimSource computes one claim of a scope from a person.
+type claimSource struct {
+	claim string
+	value func(u *users.User) (any, bool)
+	to    Placement
+}
+
+// claimPermissions is the list that custom permissions go to (S3).
+const claimPermissions = "claims"
+
+// claimRoles has a person's roles (S7).
+const claimRoles = "roles"
+
+// standardClaims are the claims of the standard scopes (OpenID Connect Core §5.4) and the attributes
+// they come from: the names of OpenID Connect first, then those of inetOrgPerson and Active
+// Directory. Userinfo has them; tokens don't.
+var standardClaims = map[string]map[string][]string{
+	"profile": {
+		"name":               {"name", "displayName", "cn"},
+		"given_name":         {"given_name", "givenName"},
+		"family_name":        {"family_name", "sn"},
+		"middle_name":        {"middle_name", "initials"},
+		"nickname":           {"nickname"},
+		"profile":            {"profile"},
+		"picture":            {"picture"},
+		"website":            {"website"},
+		"gender":             {"gender"},
+		"birthdate":          {"birthdate"},
+		"zoneinfo":           {"zoneinfo"},
+		"locale":             {"locale", "preferredLanguage"},
+		"preferred_username": {},
+	},
+	"email": {"email": {"email", "mail"}},
+	"phone": {"phone_number": {"phone_number", "telephoneNumber", "mobile"}},
+}
+
+// compileClaims prepares what every scope gives.
+func (s *Server) compileClaims() (map[string][]claimSource, error) {
+	all := make(map[string][]claimSource)
+	for name, claims := range standardClaims {
+		for claim, attributes := range claims {
+			all[name] = append(all[name], claimSource{claim: claim, value: firstAttribute(claim, attributes)})
+		}
+	}
+	all["address"] = []claimSource{{claim: "address", value: address}}
+	catalogue, err := newCatalogue(s.cfg.AttributeSets)
+	errs := []error{err}
+	for name, sc := range s.scopes {
+		for _, attributes := range sc.Attributes {
+			for _, written := range attributes.Claims {
+				source, err := catalogue.find(written)
+				if err != nil {
+					errs = append(errs, fmt.Errorf("scope %q: %w", name, err))
+					continue
+				}
+				source.to = attributes.To
+				all[name] = append(all[name], source)
+			}
+		}
+	}
+	return all, errors.Join(errs...)
+}
+
+// firstAttribute takes the first attribute that is there.
+func firstAttribute(claim string, attributes []string) func(*users.User) (any, bool) {
+	if claim == "preferred_username" {
+		return func(u *users.User) (any, bool) { return u.Username, u.Username != "" }
+	}
+	return func(u *users.User) (any, bool) {
+		for _, name := range attributes {
+			if v := u.Attribute(name); v != "" {
+				return v, true
+			}
+		}
+		return nil, false
+	}
+}
+
+// address is the structured claim of OpenID Connect Core §5.1.1.
+func address(u *users.User) (any, bool) {
+	parts := map[string]string{}
+	for member, attribute := range map[string]string{
+		"formatted":      "postalAddress",
+		"street_address": "street",
+		"locality":       "l",
+		"region":         "st",
+		"postal_code":    "postalCode",
+		"country":        "c",
+	} {
+		if v := u.Attribute(attribute); v != "" {
+			parts[member] = v
+		}
+	}
+	return parts, len(parts) > 0
+}
+
+// catalogue finds a claim by name in the attribute sets.
+type catalogue map[string]map[string]claimSource // set -> claim
+
+func newCatalogue(sets []AttributeSet) (catalogue, error) {
+	c := make(catalogue, len(sets))
+	for _, set := range sets {
+		if c[set.Name] != nil {
+			return c, fmt.Errorf("attribute_set %s: the name is taken", set.Name)
+		}
+		claims := make(map[string]claimSource)
+		for attribute, claim := range set.Attributes {
+			claims[claim] = claimSource{claim: claim, value: attributeValue(attribute)}
+		}
+		for claim, value := range set.Constants {
+			if _, taken := claims[claim]; taken {
+				return c, fmt.Errorf("attribute_set %s: claim %s is defined twice", set.Name, claim)
+			}
+			claims[claim] = claimSource{claim: claim, value: func(*users.User) (any, bool) { return value, true }}
+		}
+		for claim := range claims {
+			if token.Reserved(claim) || claim == claimPermissions {
+				return c, fmt.Errorf("attribute_set %s: the claim %s is the server's own", set.Name, claim)
+			}
+		}
+		c[set.Name] = claims
+	}
+	return c, nil
+}
+
+// attributeValue gives one value as a string and several as an array, so that multi-valued stay
+// arrays (S2).
+func attributeValue(name string) func(*users.User) (any, bool) {
+	return func(u *users.User) (any, bool) {
+		switch values := u.Attributes[name]; len(values) {
+		case 0:
+			return nil, false
+		case 1:
+			return values[0], true
+		default:
+			return values, true
+		}
+	}
+}
+
+// find resolves "claim" or "set/claim".
+func (c catalogue) find(written string) (claimSource, error) {
+	set, claim, qualified := strings.Cut(written, "/")
+	if qualified {
+		source, ok := c[set][claim]
+		if !ok {
+			return claimSource{}, fmt.Errorf("attribute_set %s defines no claim %s", set, claim)
+		}
+		return source, nil
+	}
+	var found []string
+	for _, name := range slices.Sorted(maps.Keys(c)) {
+		if _, ok := c[name][written]; ok {
+			found = append(found, name)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return claimSource{}, fmt.Errorf("no attribute_set defines the claim %s", written)
+	case 1:
+		return c[found[0]][written], nil
+	default:
+		return claimSource{}, fmt.Errorf("the claim %s is in several attribute_sets (%s): write set/claim", written, strings.Join(found, ", "))
+	}
+}
+
+// everywhere selects claims for userinfo, which has them all.
+func everywhere(Placement) bool { return true }
+
+func inAccessToken(p Placement) bool { return p.AccessToken }
+
+func inIDToken(p Placement) bool { return p.IDToken }
+
+// claimsOf gathers what the scopes give where the placement fits: of a person, or, with no person,
+// what needs none (S6).
+func (s *Server) claimsOf(scopes []string, u *users.User, wanted func(Placement) bool) map[string]any {
+	claims := make(map[string]any)
+	var permissions []string
+	for _, name := range scopes {
+		sc := s.scopes[name]
+		if sc == nil {
+			continue // the configuration lost it since
+		}
+		for _, p := range sc.Permissions {
+			if wanted(p.To) {
+				permissions = append(permissions, p.Permissions...)
+			}
+		}
+		if u == nil {
+			continue
+		}
+		if sc.Roles != nil && wanted(*sc.Roles) && len(u.Roles) > 0 {
+			claims[claimRoles] = u.Roles
+		}
+		for _, source := range s.claims[name] {
+			if v, ok := source.value(u); ok && wanted(source.to) {
+				claims[source.claim] = v
+			}
+		}
+	}
+	if len(permissions) > 0 {
+		slices.Sort(permissions)
+		claims[claimPermissions] = slices.Compact(permissions)
+	}
+	return claims
+}

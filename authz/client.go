@@ -1,0 +1,265 @@
+package authz
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/gatewright/gatewright/authz/oauth"
+	"github.com/gatewright/gatewright/authz/users"
+)
+
+// GateClientID is the built-in client under which gates of the same process sign people in (W4). It
+// can't clash with a registered one: they hold no colon (C14).
+const GateClientID = "urn:gatewright:gate"
+
+// Grant types (RFC 6749 §1.3).
+const (
+	GrantAuthorizationCode = "authorization_code"
+	GrantRefreshToken      = "refresh_token"
+	GrantClientCredentials = "client_credentials"
+	GrantImplicit          = "implicit"
+	GrantPassword          = "password"
+	GrantSAML2Bearer       = "saml2_bearer"
+)
+
+var knownGrantTypes = []string{
+	GrantAuthorizationCode, GrantRefreshToken, GrantClientCredentials, GrantImplicit, GrantPassword, GrantSAML2Bearer,
+}
+
+// tokensOfGrant are the kinds of token a grant type yields where nothing else is said (G5).
+var tokensOfGrant = map[string][]TokenType{
+	GrantAuthorizationCode: {CodeType, IDTokenType, AccessTokenType, RefreshTokenType},
+	GrantImplicit:          {IDTokenType, AccessTokenType},
+	GrantPassword:          {AccessTokenType, RefreshTokenType},
+	GrantSAML2Bearer:       {AccessTokenType, RefreshTokenType},
+	GrantClientCredentials: {AccessTokenType},
+}
+
+// client is a Client, checked, with its defaults and the server's filled in.
+type client struct {
+	Client
+	resource *resource // its own (C20), nil when it has none
+}
+
+// compileClient checks a registration and fills in its defaults. Every problem found is named.
+func (s *Server) compileClient(cfg *Config, reg Client) (*client, error) {
+	c := &client{Client: reg}
+	c.defaults(cfg)
+	var errs []error
+	complain := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if !validClientID(c.ID) {
+		complain("an ID has 1 to 256 of the characters A-Z a-z 0-9 . _ @ -")
+	}
+	errs = append(errs, c.checkAuthentication(), c.checkGrants(cfg), c.checkURIs())
+	for _, name := range c.Scopes {
+		if s.scopes[name] == nil {
+			complain("scope %q is not defined", name)
+		}
+	}
+	if c.ResourceServer != "" {
+		if c.resource = s.resourceNamed(c.ResourceServer); c.resource == nil {
+			complain("resource_server %q is not defined", c.ResourceServer)
+		}
+	}
+	if c.IDTokenAlg != "" && !slices.Contains(cfg.Signing.Algorithms, c.IDTokenAlg) {
+		complain("id_token signed %s: signing has no key for it", c.IDTokenAlg)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	c.Scopes = s.withImplied(c.Scopes)
+	return c, nil
+}
+
+func (c *client) defaults(cfg *Config) {
+	if c.Name == "" {
+		c.Name = c.ID
+	}
+	if c.AccessType == "" {
+		c.AccessType = AccessUser
+	}
+	if c.Type == "" {
+		c.Type = ClientBrowser
+		if c.SecretHash != "" {
+			c.Type = ClientWeb
+		}
+	}
+	if len(c.GrantTypes) == 0 {
+		c.GrantTypes = []string{GrantAuthorizationCode, GrantRefreshToken}
+		if c.AccessType == AccessService {
+			c.GrantTypes = []string{GrantClientCredentials}
+		}
+	}
+	if c.RefreshToken != nil && *c.RefreshToken && !slices.Contains(c.GrantTypes, GrantRefreshToken) {
+		c.GrantTypes = append(slices.Clone(c.GrantTypes), GrantRefreshToken)
+	}
+	if len(c.Scopes) == 0 {
+		c.Scopes = []string{ScopeOpenID}
+	}
+	c.Lifetimes.fill(cfg.Lifetimes)
+	if c.IDTokenAlg == "" {
+		c.IDTokenAlg = cfg.Signing.IDToken
+	}
+	if c.public() {
+		c.RequirePKCE = true
+		c.RotateRefreshToken = true // E3: always for clients without a secret
+	}
+}
+
+func (c *client) checkAuthentication() error {
+	switch {
+	case c.Type != ClientWeb && c.Type != ClientNative && c.Type != ClientBrowser:
+		return fmt.Errorf("type %q is none of web, native, browser", c.Type)
+	case c.AccessType != AccessUser && c.AccessType != AccessService:
+		return fmt.Errorf("access_type %q is none of user, service", c.AccessType)
+	case c.Type == ClientBrowser && c.SecretHash != "":
+		return errors.New("a browser client can't keep a secret (C15)")
+	case c.Type == ClientWeb && c.public():
+		return errors.New("a web client needs a secret")
+	case c.AuthMethod == AuthNone && c.SecretHash != "":
+		return errors.New("auth_method none and a secret contradict each other")
+	case (c.AuthMethod == AuthBasic || c.AuthMethod == AuthPost) && c.public():
+		return fmt.Errorf("auth_method %s needs a secret", c.AuthMethod)
+	}
+	if !slices.Contains([]string{"", AuthBasic, AuthPost, AuthNone}, c.AuthMethod) {
+		return fmt.Errorf("auth_method %q is none of %s, %s, %s", c.AuthMethod, AuthBasic, AuthPost, AuthNone)
+	}
+	return nil
+}
+
+func (c *client) checkGrants(cfg *Config) error {
+	for _, g := range c.GrantTypes {
+		switch {
+		case !slices.Contains(knownGrantTypes, g):
+			return fmt.Errorf("grant_type %q is unknown", g)
+		case !slices.Contains(cfg.GrantTypes, g):
+			return fmt.Errorf("grant_type %q is not allowed by this server's grant_type", g)
+		case g == GrantClientCredentials && c.public():
+			return errors.New("grant_type client_credentials needs a secret")
+		}
+	}
+	for _, t := range c.ResponseTypes {
+		if t != "code" {
+			return fmt.Errorf("response_type %q is not supported", t)
+		}
+	}
+	if c.allowsGrant(GrantAuthorizationCode) && c.AccessType == AccessUser && len(c.RedirectURIs) == 0 {
+		return errors.New("grant_type authorization_code needs a redirect_uri")
+	}
+	return nil
+}
+
+func (c *client) checkURIs() error {
+	for _, uri := range slices.Concat(c.RedirectURIs, c.PostLogoutRedirectURIs) {
+		if err := oauth.CheckRedirectURI(uri, c.Type == ClientNative); err != nil {
+			return fmt.Errorf("redirect URI %q %w", uri, err)
+		}
+	}
+	for _, link := range []string{c.Logo, c.Policy, c.Terms} {
+		if link == "" {
+			continue
+		}
+		if err := oauth.CheckLink(link); err != nil {
+			return fmt.Errorf("link %q %w", link, err)
+		}
+	}
+	return nil
+}
+
+// activeClient finds a client that may be used, nil when there is none.
+func (s *Server) activeClient(id string) *client {
+	if id == GateClientID {
+		return s.gate
+	}
+	if c := s.clients[id]; c != nil && !c.Disabled {
+		return c
+	}
+	return nil
+}
+
+// public tells a client that can't authenticate (RFC 6749 §2.1).
+func (c *client) public() bool { return c.SecretHash == "" }
+
+func (c *client) allowsGrant(grantType string) bool { return slices.Contains(c.GrantTypes, grantType) }
+
+// tokenTypes are the kinds of token the client may have: its own list, else what its grants yield.
+func (c *client) tokenTypes() []TokenType {
+	if len(c.TokenTypes) > 0 {
+		return c.TokenTypes
+	}
+	var all []TokenType
+	for _, g := range c.GrantTypes {
+		all = append(all, tokensOfGrant[g]...)
+	}
+	return all
+}
+
+// mayHave tells whether server and client both allow a kind of token (G6).
+func (s *Server) mayHave(c *client, t TokenType) bool {
+	return slices.Contains(s.cfg.TokenTypes, t) && slices.Contains(c.tokenTypes(), t)
+}
+
+// mayRefresh tells whether the client gets a refresh token: refresh_token on|off decides where it is
+// written, else token_type, else the grants (G6); a service client gets one only by its own word
+// (C13). One that could never be redeemed is not handed out.
+func (s *Server) mayRefresh(c *client) bool {
+	if !slices.Contains(s.cfg.TokenTypes, RefreshTokenType) || !s.grantEnabled(GrantRefreshToken) || !c.allowsGrant(GrantRefreshToken) {
+		return false
+	}
+	if c.RefreshToken != nil {
+		return *c.RefreshToken
+	}
+	return c.AccessType == AccessUser && slices.Contains(c.tokenTypes(), RefreshTokenType)
+}
+
+// admits tells whether a person may sign in to the client (C22).
+func (c *client) admits(u *users.User) bool {
+	if len(c.AllowRoles) == 0 && len(c.AllowUsers) == 0 {
+		return true
+	}
+	return slices.Contains(c.AllowUsers, u.Username) ||
+		slices.ContainsFunc(u.Roles, func(role string) bool { return slices.Contains(c.AllowRoles, role) })
+}
+
+// asksAlways tells whether the consent page comes even where no scope asks for it (C18): by
+// configuration, and for a public client at whose redirect any program of the machine may listen.
+func (c *client) asksAlways(redirectURI string) bool {
+	if c.PromptUser != nil {
+		return *c.PromptUser
+	}
+	return c.public() && (redirectURI == oauth.OOB || !isWebURI(redirectURI))
+}
+
+// asksNever tells whether the client's scopes count as agreed (C18).
+func (c *client) asksNever() bool { return c.PromptUser != nil && !*c.PromptUser }
+
+func validClientID(id string) bool {
+	if id == "" || len(id) > 256 {
+		return false
+	}
+	for _, b := range []byte(id) {
+		if !isAlphanumeric(b) && b != '.' && b != '_' && b != '@' && b != '-' {
+			return false
+		}
+	}
+	return true
+}
+
+// fill replaces what is zero by the value of the defaults.
+func (l *Lifetimes) fill(d Lifetimes) {
+	for _, p := range []struct{ value, fallback *time.Duration }{
+		{&l.Code, &d.Code},
+		{&l.AccessToken, &d.AccessToken},
+		{&l.IDToken, &d.IDToken},
+		{&l.RefreshToken, &d.RefreshToken},
+		{&l.RefreshIdle, &d.RefreshIdle},
+		{&l.Session, &d.Session},
+		{&l.SessionIdle, &d.SessionIdle},
+	} {
+		if *p.value == 0 {
+			*p.value = *p.fallback
+		}
+	}
+}

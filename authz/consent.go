@@ -1,0 +1,167 @@
+package authz
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/gatewright/gatewright/authz/grants"
+	"github.com/gatewright/gatewright/authz/oauth"
+	"github.com/gatewright/gatewright/authz/users"
+)
+
+// proceedToConsent asks the person where something needs asking (S4, C18), else issues the code.
+func (s *Server) proceedToConsent(w http.ResponseWriter, r *http.Request, ix *interaction, session *session, user *users.User) {
+	req := &ix.Request
+	ask, err := s.scopesToAsk(r.Context(), req, user.Subject)
+	switch {
+	case err != nil:
+		s.redirectError(w, r, req, oauth.Errorf(oauth.TemporarilyUnavailable, "consents could not be read").Because(err))
+	case len(ask) == 0:
+		s.issueCode(w, r, ix, session, req.Scope)
+	case req.prompts("none"):
+		s.redirectError(w, r, req, oauth.Errorf(oauth.ConsentRequired, "the person has to agree first"))
+	default:
+		ix.Shown, ix.Session = ask, session.SID
+		s.toPage(w, r, pathConsent, ix)
+	}
+}
+
+// scopesToAsk are the scopes the consent page shows, none when no page is needed: those that need
+// consent and were not agreed to before, all of them on prompt=consent, and every scope where the
+// client always asks and has never been agreed to.
+func (s *Server) scopesToAsk(ctx context.Context, req *authorizationRequest, subject string) ([]string, error) {
+	c := s.activeClient(req.ClientID)
+	if c.asksNever() {
+		return nil, nil
+	}
+	candidates := s.consentable(req.Scope)
+	always := c.asksAlways(req.RedirectURI)
+	if always {
+		candidates = req.Scope
+		if len(candidates) == 0 {
+			candidates = []string{ScopeOpenID} // who it is, at least
+		}
+	}
+	if req.prompts("consent") || len(candidates) == 0 {
+		return candidates, nil
+	}
+	record, err := s.run.grants.Load(ctx, subject)
+	if err != nil {
+		return nil, fmt.Errorf("grants: %w", err)
+	}
+	return record.Consented(c.ID, candidates), nil
+}
+
+// consent is the page that asks a person what a client may have.
+func (s *Server) consent(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodPost {
+		s.decide(w, r)
+		return
+	}
+	ix, err := s.openInteraction(r, pathConsent, r.URL.Query().Get("interaction"))
+	if err != nil {
+		s.errorPage(w, r, err, errorPageOptions{})
+		return
+	}
+	session := s.consentSession(w, r, ix)
+	if session == nil {
+		return
+	}
+	view := consentView{
+		Client:      s.clientView(&ix.Request),
+		Action:      s.base + pathConsent,
+		Interaction: s.seal(pathConsent, ix),
+		CSRF:        s.csrf(pathConsent, ix),
+		Username:    session.Username,
+	}
+	for _, name := range ix.Shown {
+		if sc := s.scopes[name]; sc != nil {
+			view.Scopes = append(view.Scopes, consentScope{Name: name, Description: sc.Description, Optional: sc.Optional, Checked: true})
+		}
+	}
+	s.pages.render(w, r, http.StatusOK, view, s.pageOptions(&ix.Request))
+}
+
+// consentSession is the session the page was made for; without it the person signs in again and nil
+// is returned, the answer written.
+func (s *Server) consentSession(w http.ResponseWriter, r *http.Request, ix *interaction) *session {
+	session := s.currentSession(r)
+	if session == nil || session.SID != ix.Session {
+		s.toPage(w, r, pathLogin, ix)
+		return nil
+	}
+	return session
+}
+
+// decide takes the posted consent form.
+func (s *Server) decide(w http.ResponseWriter, r *http.Request) {
+	form, ix, err := s.openForm(r, pathConsent)
+	if err != nil {
+		s.errorPage(w, r, err, errorPageOptions{})
+		return
+	}
+	session := s.consentSession(w, r, ix)
+	if session == nil {
+		return
+	}
+	decision := form.Get("decision")
+	if decision != "allow" && decision != "deny" {
+		s.errorPage(w, r, oauth.Errorf(oauth.InvalidRequest, "neither allowed nor denied"), errorPageOptions{})
+		return
+	}
+	if err := s.onlyOnce(r.Context(), ix); err != nil {
+		s.errorPage(w, r, err, errorPageOptions{})
+		return
+	}
+	c := s.activeClient(ix.Request.ClientID)
+	event := Event{Name: "consent", ClientID: ix.Request.ClientID, Subject: session.Subject}
+	if decision == "deny" || c == nil {
+		event.Name, event.Code = "consent_denied", oauth.AccessDenied
+		s.observe(r, event)
+		s.redirectError(w, r, &ix.Request, oauth.Errorf(oauth.AccessDenied, "the person declined"))
+		return
+	}
+	agreed, granted := s.agreedScopes(ix, form.Values("scope"))
+	err = s.run.grants.Update(r.Context(), session.Subject, func(rec *grants.Record) error {
+		rec.Consent(c.ID, agreed, s.now())
+		return nil
+	})
+	if err != nil {
+		s.redirectError(w, r, &ix.Request, oauth.Errorf(oauth.TemporarilyUnavailable, "the consent could not be written").Because(err))
+		return
+	}
+	s.observe(r, event)
+	s.issueCode(w, r, ix, session, granted)
+}
+
+// agreedScopes are the shown scopes the person agreed to, all but the optional ones left unchecked
+// (S5), and what is granted: the request without the declined ones.
+func (s *Server) agreedScopes(ix *interaction, checked []string) (agreed, granted []string) {
+	declined := make(map[string]bool)
+	for _, name := range ix.Shown {
+		if sc := s.scopes[name]; sc != nil && sc.Optional && !slices.Contains(checked, name) {
+			declined[name] = true
+			continue
+		}
+		agreed = append(agreed, name)
+	}
+	granted = slices.DeleteFunc(slices.Clone(ix.Request.Scope), func(name string) bool { return declined[name] })
+	return agreed, granted
+}
+
+// onlyOnce makes a consent form good for one answer (A28).
+func (s *Server) onlyOnce(ctx context.Context, ix *interaction) error {
+	err := s.run.decided.Update(ctx, ix.ID, func(old *struct{}) (*struct{}, time.Time, error) {
+		if old != nil {
+			return nil, time.Time{}, pageError(errDecided)
+		}
+		return &struct{}{}, ix.Started.Add(interactionLifetime), nil
+	})
+	if err != nil {
+		return fmt.Errorf("consent form: %w", err)
+	}
+	return nil
+}

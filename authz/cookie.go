@@ -1,0 +1,62 @@
+package authz
+
+import (
+	"crypto/subtle"
+	"net/http"
+	"strings"
+)
+
+// Cookies of the server. Cookies ignore ports, so a name carries the issuer's tag (decision 10), and
+// gates strip everything with our prefix before an upstream.
+const (
+	cookiePrefix  = "gw-"
+	cookieSession = "session"
+	cookieBrowser = "browser"
+)
+
+// cookieName has the __Host- prefix, which keeps sub-domains from planting cookies (A66), except
+// where an http issuer on loopback can't have it.
+func (s *Server) cookieName(kind string) string {
+	name := cookiePrefix + s.tag + "-" + kind
+	if s.secure() {
+		return "__Host-" + name
+	}
+	return name
+}
+
+func (s *Server) secure() bool { return strings.HasPrefix(s.cfg.Issuer, "https:") }
+
+// cookie returns the value of one of our cookies; one that stands twice counts as none, since there
+// is no telling which is ours.
+func (s *Server) cookie(r *http.Request, kind string) string {
+	found := r.CookiesNamed(s.cookieName(kind))
+	if len(found) != 1 {
+		return ""
+	}
+	return found[0].Value
+}
+
+// setCookie sets a cookie that ends with the browser.
+func (s *Server) setCookie(w http.ResponseWriter, kind, value string) {
+	http.SetCookie(w, s.newCookie(kind, value))
+}
+
+func (s *Server) clearCookie(w http.ResponseWriter, kind string) {
+	c := s.newCookie(kind, "")
+	c.MaxAge = -1
+	http.SetCookie(w, c)
+}
+
+func (s *Server) newCookie(kind, value string) *http.Cookie {
+	return &http.Cookie{ // #nosec G124 -- not Secure only on a loopback issuer without TLS
+		Name:     s.cookieName(kind),
+		Value:    value,
+		Path:     "/",
+		Secure:   s.secure(),
+		HttpOnly: true,
+		SameSite: http.SameSiteLaxMode,
+	}
+}
+
+// constantEqual compares secrets.
+func constantEqual(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }

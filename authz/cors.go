@@ -1,0 +1,110 @@
+package authz
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/gatewright/gatewright/authz/token"
+)
+
+// corsPolicy says which web pages may read an endpoint's answers (G3).
+type corsPolicy int
+
+const (
+	corsNone   corsPolicy = iota // pages and forms: nobody
+	corsPublic                   // metadata and keys: everybody, without credentials
+	corsListed                   // the listed origins, and the issuer's own
+)
+
+// preflightMaxAge is how long a browser may remember a preflight, in seconds.
+const preflightMaxAge = "600"
+
+// checkOrigins refuses what a browser never sends as Origin: it has a scheme and a host, a default
+// port is left out.
+func checkOrigins(origins []string) error {
+	for _, o := range origins {
+		if o == "*" {
+			continue
+		}
+		u, err := url.Parse(o)
+		switch {
+		case err != nil || u.Scheme == "" || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.User != nil || strings.Contains(o, "#"):
+			return fmt.Errorf("%q is not an origin: scheme://host[:port]", o)
+		case u.Scheme == "https" && u.Port() == "443", u.Scheme == "http" && u.Port() == "80":
+			return fmt.Errorf("%q: a browser leaves the default port out", o)
+		case o != strings.ToLower(o):
+			return fmt.Errorf("%q: a browser writes an origin in lower case", o)
+		}
+	}
+	return nil
+}
+
+// listed tells whether an origin may read answers meant for a client; nil is any client, for a
+// preflight, which names none.
+func (s *Server) listed(origin string, c *client) bool {
+	if origin == s.origin || slices.Contains(s.cfg.CORS, "*") || slices.Contains(s.cfg.CORS, origin) {
+		return true
+	}
+	if c != nil {
+		return slices.Contains(c.CORS, origin)
+	}
+	for _, c := range s.clients {
+		if slices.Contains(c.CORS, origin) {
+			return true
+		}
+	}
+	return false
+}
+
+// preflight answers OPTIONS (Fetch §3.2.2).
+func (s *Server) preflight(w http.ResponseWriter, r *http.Request, rt route) {
+	h := w.Header()
+	h.Add("Vary", "Origin")
+	origin := r.Header.Get("Origin")
+	switch {
+	case rt.cors == corsPublic:
+		h.Set("Access-Control-Allow-Origin", "*")
+	case origin != "" && s.listed(origin, nil):
+		s.setOrigin(w, origin)
+	}
+	if h.Get("Access-Control-Allow-Origin") != "" {
+		h.Set("Access-Control-Allow-Methods", strings.Join(rt.methods, ", "))
+		h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
+		h.Set("Access-Control-Max-Age", preflightMaxAge)
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (s *Server) setOrigin(w http.ResponseWriter, origin string) {
+	w.Header().Set("Access-Control-Allow-Origin", origin)
+	if s.cfg.CORSCredentials {
+		w.Header().Set("Access-Control-Allow-Credentials", "true")
+	}
+}
+
+// allowOrigin lets a listed web page read the answer; it returns false for an unlisted one. A request
+// without Origin is no web page's.
+func (s *Server) allowOrigin(w http.ResponseWriter, r *http.Request, c *client) bool {
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		return true
+	}
+	w.Header().Add("Vary", "Origin")
+	if !s.listed(origin, c) {
+		return false
+	}
+	s.setOrigin(w, origin)
+	return true
+}
+
+// allowTokenOrigin is allowOrigin for the client of a token.
+func (s *Server) allowTokenOrigin(w http.ResponseWriter, r *http.Request, t *token.AccessToken) bool {
+	c := s.clients[t.ClientID]
+	if c == nil {
+		c = s.gate
+	}
+	return s.allowOrigin(w, r, c)
+}

@@ -1,0 +1,41 @@
+// Package authz is the authorization server as an http.Handler: it signs people in, asks for their
+// consent and mints tokens. It knows neither Caddy nor the gate.
+//
+// # Endpoints
+//
+//	/.well-known/openid-configuration         metadata (OpenID Connect Discovery §4)
+//	/.well-known/oauth-authorization-server   metadata (RFC 8414 §3, before the issuer's path)
+//	/jwks.json                                public keys (RFC 7517 §5)
+//	/authorize                                authorization (RFC 6749 §3.1, OpenID Connect Core §3.1.2)
+//	/login /consent                           the pages of an authorization
+//	/token                                    tokens (RFC 6749 §3.2)
+//	/userinfo                                 claims of a person (OpenID Connect Core §5.3)
+//	/introspect                               what a token is worth (RFC 7662)
+//	/revoke                                   the end of a token (RFC 7009)
+//	/health                                   readiness
+//
+// # Three pipelines
+//
+// An authorization request is parsed once, duplicates refused; client and redirect URI come first,
+// since before they are known an error is a page and afterwards a redirect; then the named checks
+// of authorize_checks.go in their order; then login and consent, each a page that carries the whole
+// request sealed (interaction.go), so nothing is stored for a stranger; then the code.
+//
+// A token request is parsed once; the client authenticates; the grant (grant_*.go) turns it into an
+// Authorization; issue.go is the one mint that turns an Authorization into tokens.
+//
+// A request about a token (userinfo, introspect, revoke) opens it by inspect.go, which every such
+// endpoint shares.
+//
+// # Invariants
+//
+//   - New does no I/O. Start loads keys; until then requests wait, bounded.
+//   - What must survive a reload is in State, what must survive a crash in its store.
+//   - An error to a client is an oauth.Error; its cause stays in the log.
+//   - Every token names its grant family (claim grant_id), by which the revocation feed ends it.
+//
+// # Adding a grant type
+//
+// One file grant_x.go that implements Grant, and its line in the list in token.go; metadata and
+// registration learn of it from there.
+package authz

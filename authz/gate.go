@@ -1,0 +1,332 @@
+package authz
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/gatewright/gatewright/authz/oauth"
+	"github.com/gatewright/gatewright/authz/revocation"
+	"github.com/gatewright/gatewright/authz/token"
+	"github.com/gatewright/gatewright/authz/users"
+)
+
+// This file is what a gate in the same process asks for without HTTP (decision 9, W4, W5).
+
+// ErrEnded is the answer when a session or grant has ended: the person is gone or disabled, the
+// password has changed, or it was revoked.
+var ErrEnded = errors.New("authz: the session has ended")
+
+// pushLifetime is how long a pushed login may wait for its browser (RFC 9126 §2.2).
+const pushLifetime = 10 * time.Minute
+
+// GateLogin is a login that a gate begins and redeems. Its redirect URI is the page that was asked
+// for: the gate is this process, so it needs no registered one.
+type GateLogin struct {
+	ClientID     string // "": the built-in client
+	ClientSecret string
+	RedirectURI  string
+	State        string
+	Nonce        string
+	Verifier     string // of PKCE
+	Scope        []string
+}
+
+// GateSession is what the server says of a person signed in at a gate.
+type GateSession struct {
+	Subject   string
+	Username  string
+	ClientID  string
+	SessionID string
+	GrantID   string
+	Scope     []string
+	Roles     []string
+	Claims    json.RawMessage // the claims of the granted scopes, as userinfo has them
+	AuthTime  time.Time
+	Stamp     string
+}
+
+// GateMint asks for a token to inject: for Session, or on behalf of Caller, the access token that a
+// request came with.
+type GateMint struct {
+	Session        *GateSession
+	Caller         *token.AccessToken
+	ResourceServer string
+	Scope          []string
+	Gate           string // named in act where there is a Caller
+}
+
+// pushed is an authorization request that a gate pushed. It travels sealed in its own request URI,
+// so that a flood of strangers stores nothing.
+type pushed struct {
+	Request authorizationRequest `json:"request"`
+	Expires time.Time            `json:"expires"`
+}
+
+func (s *Server) gateClient() *client {
+	c := &client{Client: Client{
+		ID:         GateClientID,
+		Type:       ClientWeb,
+		AccessType: AccessUser,
+		SecretHash: unknownSecret, // it never authenticates over HTTP
+		GrantTypes: []string{GrantAuthorizationCode},
+		Lifetimes:  s.cfg.Lifetimes,
+	}}
+	for name := range s.scopes {
+		c.Scopes = append(c.Scopes, name)
+	}
+	return c
+}
+
+// gateClientFor finds the client under which a gate signs people in.
+func (s *Server) gateClientFor(id, secret string) (*client, error) {
+	if id == "" || id == GateClientID {
+		return s.gate, nil
+	}
+	method := AuthPost
+	if c := s.clients[id]; c != nil && c.public() {
+		method = AuthNone
+	}
+	return s.checkClient(clientCredentials{id, secret, method})
+}
+
+// CheckScopes returns an error that names the first scope which is not defined.
+func (s *Server) CheckScopes(scopes []string) error {
+	for _, name := range scopes {
+		if s.scopes[name] == nil {
+			return fmt.Errorf("scope %q is not defined", name)
+		}
+	}
+	return nil
+}
+
+// Audience is the aud of tokens for a resource server; ok is false when there is none of that name.
+func (s *Server) Audience(resourceServer string) (audience string, ok bool) {
+	r := s.resourceNamed(resourceServer)
+	if r == nil {
+		return "", false
+	}
+	return r.audience, true
+}
+
+// BeginLogin pushes an authorization request and returns the URL the browser goes to (RFC 9126).
+func (s *Server) BeginLogin(ctx context.Context, l GateLogin) (string, error) {
+	if err := s.Ready(ctx); err != nil {
+		return "", err
+	}
+	c, err := s.gateClientFor(l.ClientID, l.ClientSecret)
+	if err != nil {
+		return "", err
+	}
+	plain, err := json.Marshal(pushed{
+		Expires: s.now().Add(pushLifetime),
+		Request: authorizationRequest{
+			ClientID:            c.ID,
+			RedirectURI:         l.RedirectURI,
+			RedirectURIGiven:    true,
+			ResponseType:        "code",
+			State:               l.State,
+			Nonce:               l.Nonce,
+			Scope:               c.grantable(l.Scope),
+			CodeChallenge:       oauth.S256(l.Verifier),
+			CodeChallengeMethod: oauth.ChallengeS256,
+			Gate:                true,
+		},
+	})
+	if err != nil {
+		return "", fmt.Errorf("push: %w", err)
+	}
+	query := url.Values{
+		"client_id":   {c.ID},
+		"request_uri": {pushedPrefix + s.run.interactions.Seal(plain, []byte("pushed"))},
+	}
+	return s.cfg.Issuer + pathAuthorize + "?" + query.Encode(), nil
+}
+
+func (s *Server) openPushed(clientID, sealed string) (*authorizationRequest, *client, error) {
+	invalid := oauth.Errorf(oauth.InvalidRequestURI, "the request is unknown or too old")
+	plain, err := s.run.interactions.Open(sealed, []byte("pushed"))
+	if err != nil {
+		return nil, nil, invalid.Because(err)
+	}
+	var p pushed
+	if err := json.Unmarshal(plain, &p); err != nil {
+		return nil, nil, invalid.Because(err)
+	}
+	c := s.activeClient(p.Request.ClientID)
+	if c == nil || clientID != p.Request.ClientID || !s.now().Before(p.Expires) {
+		return nil, nil, invalid.Because(errExpired)
+	}
+	return &p.Request, c, nil
+}
+
+// RedeemLogin turns the code of a login into a session. Errors are *oauth.Error.
+func (s *Server) RedeemLogin(ctx context.Context, code string, l GateLogin) (*GateSession, error) {
+	c, err := s.gateClientFor(l.ClientID, l.ClientSecret)
+	if err != nil {
+		return nil, err
+	}
+	rec, err := s.takeCode(ctx, code)
+	if err != nil {
+		return nil, err
+	}
+	if !rec.Gate || rec.ClientID != c.ID || rec.RedirectURI != l.RedirectURI || rec.Nonce != l.Nonce {
+		return nil, oauth.Errorf(oauth.InvalidGrant, "the code belongs to another login")
+	}
+	if err := oauth.VerifyPKCE(rec.Challenge, rec.ChallengeMethod, l.Verifier); err != nil {
+		return nil, err
+	}
+	session := &GateSession{
+		Subject:   rec.Subject,
+		ClientID:  rec.ClientID,
+		SessionID: rec.SID,
+		GrantID:   rec.GrantID,
+		Scope:     rec.Scope,
+		AuthTime:  rec.AuthTime,
+		Stamp:     rec.Stamp,
+	}
+	return s.RefreshSession(ctx, session)
+}
+
+// RefreshSession looks the person of a session up again: ErrEnded, or what is true of them now.
+func (s *Server) RefreshSession(ctx context.Context, session *GateSession) (*GateSession, error) {
+	c, user, err := s.sessionParties(ctx, session)
+	if err != nil {
+		return nil, err
+	}
+	next := *session
+	next.Username, next.Roles = user.Username, user.Roles
+	next.Scope = c.grantable(session.Scope)
+	claims := s.claimsOf(next.Scope, user, everywhere)
+	if next.Claims, err = json.Marshal(claims); err != nil {
+		return nil, fmt.Errorf("claims: %w", err)
+	}
+	return &next, nil
+}
+
+// EndSession signs the person out here, at every gate, and ends what the login gave.
+func (s *Server) EndSession(ctx context.Context, session *GateSession) error {
+	until := s.now().Add(s.longestLifetime())
+	return errors.Join(
+		s.run.feed.Revoke(ctx, revocation.Family, session.GrantID, until),
+		s.endSession(ctx, session.SessionID),
+	)
+}
+
+// Mint makes an access token to inject (W4). The person is looked up again each time. Scopes that
+// were never granted are insufficient_scope.
+func (s *Server) Mint(ctx context.Context, m GateMint) (raw string, expires time.Time, err error) {
+	a := &Authorization{scope: m.Scope, resource: s.resourceNamed(m.ResourceServer), named: true}
+	if a.resource == nil {
+		return "", expires, oauth.Errorf(oauth.InvalidTarget, "no such resource server")
+	}
+	var granted []string
+	if m.Session != nil {
+		granted = m.Session.Scope
+		err = s.mintFor(ctx, a, m.Session)
+	} else {
+		granted = m.Caller.Scope
+		err = s.mintOnBehalf(ctx, a, m.Caller, m.Gate)
+	}
+	if err != nil {
+		return "", expires, err
+	}
+	for _, name := range m.Scope {
+		if !slices.Contains(granted, name) || !slices.Contains(a.client.Scopes, name) {
+			return "", expires, oauth.Errorf(oauth.InsufficientScope, "the scope %s was not granted", name)
+		}
+	}
+	raw, expires, err = s.mintAccessToken(a, s.now())
+	if err != nil {
+		return "", expires, fmt.Errorf("token for %s: %w", m.ResourceServer, err)
+	}
+	s.cfg.Observe(ctx, Event{Name: "token_injected", Issuer: s.cfg.Issuer, ClientID: a.client.ID, Subject: a.subject()})
+	return raw, expires, nil
+}
+
+func (s *Server) mintFor(ctx context.Context, a *Authorization, session *GateSession) error {
+	c, user, err := s.sessionParties(ctx, session)
+	if err != nil {
+		return err
+	}
+	a.client, a.user = c, user
+	a.grantID, a.sid, a.authTime = session.GrantID, session.SessionID, session.AuthTime
+	return nil
+}
+
+// mintOnBehalf keeps the caller's client_id and names the gate in act (RFC 8693 §4.1).
+func (s *Server) mintOnBehalf(ctx context.Context, a *Authorization, caller *token.AccessToken, gate string) error {
+	if s.run.feed.Revoked(revocationSubject(caller)) {
+		return ErrEnded
+	}
+	if a.client = s.clients[caller.ClientID]; a.client == nil {
+		if caller.ClientID != GateClientID {
+			return ErrEnded
+		}
+		a.client = s.gate
+	}
+	if caller.Subject != caller.ClientID {
+		user, err := s.lookUp(ctx, caller.Subject, "")
+		if err != nil && gone(err) {
+			return fmt.Errorf("%w: %w", ErrEnded, err)
+		}
+		if err != nil {
+			return oauth.Errorf(oauth.TemporarilyUnavailable, "the user store is unavailable").Because(err)
+		}
+		a.user = user
+	}
+	a.grantID, a.sid, a.authTime = caller.GrantID, caller.SessionID, caller.AuthTime
+	a.until = caller.ExpiresAt
+	a.actors = append([]string{gate}, caller.Actors...)
+	return nil
+}
+
+// sessionParties are the client and the person of a session, both as they are now.
+func (s *Server) sessionParties(ctx context.Context, session *GateSession) (*client, *users.User, error) {
+	if s.run.feed.Revoked(revocation.Subject{
+		Family: session.GrantID, Session: session.SessionID, User: session.Subject, Client: session.ClientID, IssuedAt: session.AuthTime,
+	}) {
+		return nil, nil, fmt.Errorf("%w: %w", ErrEnded, errRevoked)
+	}
+	c := s.activeClient(session.ClientID)
+	if c == nil {
+		return nil, nil, fmt.Errorf("%w: %w", ErrEnded, errUnknownClient)
+	}
+	user, err := s.grantUser(ctx, c, session.Subject, session.Stamp)
+	if err != nil && errors.Is(err, oauth.InvalidGrant) {
+		return nil, nil, fmt.Errorf("%w: %w", ErrEnded, err)
+	}
+	return c, user, err
+}
+
+// UserAttributes reads a person's attributes afresh.
+func (s *Server) UserAttributes(ctx context.Context, subject string) (map[string][]string, error) {
+	user, err := s.lookUp(ctx, subject, "")
+	if err != nil && gone(err) {
+		return nil, fmt.Errorf("%w: %w", ErrEnded, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return user.Attributes, nil
+}
+
+// OpenToken opens an access token as far as its cryptography goes, with the resource server's own
+// keys where the server's don't fit; key may be nil.
+func (s *Server) OpenToken(_ context.Context, raw string, key *token.Decrypter) ([]byte, error) {
+	if key == nil || !token.IsJWE(raw) {
+		return s.open(raw)
+	}
+	signed, err := key.Decrypt(raw)
+	if err != nil {
+		return s.open(raw)
+	}
+	return s.run.verifier.Verify(signed, token.TypeAccessToken)
+}
+
+// Revocations is the feed of what was revoked.
+func (s *Server) Revocations() *revocation.Feed { return s.run.feed }

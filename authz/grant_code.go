@@ -1,0 +1,163 @@
+package authz
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/gatewright/gatewright/authz/oauth"
+	"github.com/gatewright/gatewright/authz/revocation"
+	"github.com/gatewright/gatewright/authz/store"
+)
+
+// codeRecord is what a code stands for. Once redeemed it stays as a tombstone until it would have
+// expired, so that a replay finds what to revoke (decision 5).
+type codeRecord struct {
+	Redeemed bool      `json:"redeemed,omitempty"`
+	GrantID  string    `json:"grant_id"`
+	Expires  time.Time `json:"expires"`
+
+	ClientID         string    `json:"client_id,omitempty"`
+	RedirectURI      string    `json:"redirect_uri,omitempty"`
+	RedirectURIGiven bool      `json:"redirect_uri_given,omitempty"`
+	Challenge        string    `json:"challenge,omitempty"`
+	ChallengeMethod  string    `json:"challenge_method,omitempty"`
+	Subject          string    `json:"sub,omitempty"`
+	Stamp            string    `json:"stamp,omitempty"`
+	SID              string    `json:"sid,omitempty"`
+	AuthTime         time.Time `json:"auth_time,omitzero"`
+	Nonce            string    `json:"nonce,omitempty"`
+	Scope            []string  `json:"scope,omitempty"`
+	Resource         string    `json:"resource,omitempty"` // named in the request
+	Gate             bool      `json:"gate,omitempty"`
+}
+
+// newGrantID names a new family of tokens.
+func newGrantID() string { return oauth.NewSecret()[:22] }
+
+// issueCode ends an authorization well: the client gets a code (RFC 6749 §4.1.2).
+func (s *Server) issueCode(w http.ResponseWriter, r *http.Request, ix *interaction, session *session, scope []string) {
+	req := &ix.Request
+	code := oauth.NewSecret()
+	rec := &codeRecord{
+		GrantID:          newGrantID(),
+		Expires:          s.now().Add(s.activeClient(req.ClientID).Lifetimes.Code),
+		ClientID:         req.ClientID,
+		RedirectURI:      req.RedirectURI,
+		RedirectURIGiven: req.RedirectURIGiven,
+		Challenge:        req.CodeChallenge,
+		ChallengeMethod:  req.CodeChallengeMethod,
+		Subject:          session.Subject,
+		Stamp:            session.Stamp,
+		SID:              session.SID,
+		AuthTime:         session.AuthTime,
+		Nonce:            req.Nonce,
+		Scope:            scope,
+		Resource:         req.Resource,
+		Gate:             req.Gate,
+	}
+	if err := s.run.codes.Put(r.Context(), code, rec, rec.Expires); err != nil {
+		s.redirectError(w, r, req, fmt.Errorf("code: %w", err))
+		return
+	}
+	s.observe(r, Event{Name: "authorized", ClientID: req.ClientID, Subject: session.Subject})
+	s.respond(w, r, req, url.Values{"code": {code}})
+}
+
+// codeGrant is the authorization code grant (RFC 6749 §4.1.3).
+type codeGrant struct{ s *Server }
+
+func (codeGrant) Type() string { return GrantAuthorizationCode }
+
+func (g codeGrant) Authorize(ctx context.Context, r *TokenRequest) (*Authorization, error) {
+	rec, err := g.s.takeCode(ctx, r.Params.Get("code"))
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case rec.Gate || rec.ClientID != r.client.ID:
+		return nil, oauth.Errorf(oauth.InvalidGrant, "the code was issued to another client")
+	case rec.RedirectURIGiven && r.Params.Get("redirect_uri") != rec.RedirectURI,
+		!rec.RedirectURIGiven && r.Params.Has("redirect_uri") && r.Params.Get("redirect_uri") != rec.RedirectURI:
+		return nil, oauth.Errorf(oauth.InvalidGrant, "redirect_uri differs from the authorization request")
+	}
+	if err := oauth.VerifyPKCE(rec.Challenge, rec.ChallengeMethod, r.Params.Get("code_verifier")); err != nil {
+		return nil, err
+	}
+	return g.s.authorizeCode(ctx, r, rec)
+}
+
+// authorizeCode turns a code that was rightly presented into what it stands for.
+func (s *Server) authorizeCode(ctx context.Context, r *TokenRequest, rec *codeRecord) (*Authorization, error) {
+	user, err := s.grantUser(ctx, r.client, rec.Subject, rec.Stamp)
+	if err != nil {
+		return nil, err
+	}
+	named := r.named
+	if named == nil && rec.Resource != "" {
+		if named = s.resourceNamed(rec.Resource); named == nil {
+			return nil, oauth.Errorf(oauth.InvalidTarget, "the resource server is gone")
+		}
+	}
+	target, err := s.chooseResource(named, r.client, rec.Scope)
+	if err != nil {
+		return nil, err
+	}
+	a := &Authorization{
+		client:   r.client,
+		user:     user,
+		scope:    r.client.grantable(rec.Scope),
+		resource: target,
+		named:    named != nil,
+		grantID:  rec.GrantID,
+		sid:      rec.SID,
+		nonce:    rec.Nonce,
+		authTime: rec.AuthTime,
+	}
+	if s.mayRefresh(r.client) {
+		err = s.beginFamily(ctx, a, r.now)
+	}
+	return a, err
+}
+
+// takeCode makes a code good for exactly one redemption. It is gone whatever the request gets wrong
+// afterwards (A25), and its replay ends everything the first use gave (A23, RFC 6749 §4.1.2).
+func (s *Server) takeCode(ctx context.Context, code string) (*codeRecord, error) {
+	if code == "" {
+		return nil, oauth.Errorf(oauth.InvalidRequest, "code is missing")
+	}
+	invalid := oauth.Errorf(oauth.InvalidGrant, "the code is unknown, expired or used")
+	var taken codeRecord
+	err := s.run.codes.Update(ctx, code, func(old *codeRecord) (*codeRecord, time.Time, error) {
+		if old == nil {
+			return nil, time.Time{}, store.ErrNotFound
+		}
+		taken = *old
+		return &codeRecord{Redeemed: true, GrantID: old.GrantID, Subject: old.Subject, ClientID: old.ClientID, Expires: old.Expires}, old.Expires, nil
+	})
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return nil, invalid
+	case err != nil:
+		return nil, fmt.Errorf("code: %w", err)
+	case taken.Redeemed:
+		if err := s.endFamily(ctx, taken.Subject, taken.GrantID); err != nil {
+			return nil, fmt.Errorf("code replay: %w", err)
+		}
+		return nil, invalid.Because(errReplay)
+	case !s.now().Before(taken.Expires):
+		return nil, invalid
+	case s.run.feed.Revoked(revocation.Subject{Session: taken.SID, User: taken.Subject, Client: taken.ClientID, IssuedAt: taken.AuthTime}):
+		return nil, invalid.Because(errRevoked)
+	}
+	return &taken, nil
+}
+
+// Why a grant is refused, for the log.
+var (
+	errReplay  = errors.New("replayed: everything it gave is revoked")
+	errRevoked = errors.New("revoked")
+)

@@ -1,0 +1,123 @@
+package authz
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/gatewright/gatewright/authz/oauth"
+)
+
+// interactionLifetime is how long a person may take over the pages of one authorization.
+const interactionLifetime = 30 * time.Minute
+
+// interaction is one authorization on its way through the pages. It travels sealed in the pages
+// themselves, so that nobody can make the server store anything before signing in, and it is bound
+// to the browser it began in (A27).
+type interaction struct {
+	ID      string               `json:"id"`
+	Request authorizationRequest `json:"request"`
+	Started time.Time            `json:"started"`
+	// Browser is the fingerprint of the browser's own cookie.
+	Browser string `json:"browser"`
+	// Shown are the scopes on the consent page: exactly these can be agreed to (A28).
+	Shown []string `json:"shown,omitempty"`
+	// Session is the session that the consent page was made for.
+	Session string `json:"session,omitempty"`
+}
+
+// toPage sends the browser to a page of the flow, the interaction bound to it.
+func (s *Server) toPage(w http.ResponseWriter, r *http.Request, path string, ix *interaction) {
+	browser := s.cookie(r, cookieBrowser)
+	if browser == "" {
+		browser = oauth.NewSecret()
+		s.setCookie(w, cookieBrowser, browser)
+	}
+	ix.Browser = oauth.Fingerprint(browser)
+	w.Header().Set("Cache-Control", "no-store")
+	target := s.base + path + "?" + url.Values{"interaction": {s.seal(path, ix)}}.Encode()
+	http.Redirect(w, r, target, http.StatusSeeOther)
+}
+
+// seal and open bind an interaction to the page it was made for: the proof of one step is none for
+// another.
+func (s *Server) seal(path string, ix *interaction) string {
+	plain, _ := json.Marshal(ix) // strings and times: can't fail
+	return s.run.interactions.Seal(plain, []byte(path))
+}
+
+// Why a page of the flow is refused.
+var (
+	errInteraction = errors.New("the page is not of a request in progress")
+	errExpired     = errors.New("the page is too old")
+	errBrowser     = errors.New("the page belongs to another browser, or cookies are off")
+	errDecided     = errors.New("the page was answered already")
+)
+
+func pageError(why error) *oauth.Error { return oauth.Errorf(oauth.InvalidRequest, "").Because(why) }
+
+func (s *Server) openInteraction(r *http.Request, path, sealed string) (*interaction, error) {
+	if sealed == "" {
+		return nil, pageError(errInteraction)
+	}
+	plain, err := s.run.interactions.Open(sealed, []byte(path))
+	if err != nil {
+		return nil, pageError(fmt.Errorf("%w: %w", errInteraction, err))
+	}
+	ix := new(interaction)
+	if err := json.Unmarshal(plain, ix); err != nil {
+		return nil, pageError(fmt.Errorf("%w: %w", errInteraction, err))
+	}
+	if s.now().Sub(ix.Started) > interactionLifetime {
+		return nil, pageError(errExpired)
+	}
+	if browser := s.cookie(r, cookieBrowser); browser == "" || oauth.Fingerprint(browser) != ix.Browser {
+		return nil, pageError(errBrowser)
+	}
+	return ix, nil
+}
+
+// openForm reads a posted page: its interaction, and the proof that the form came from a page of
+// ours in this browser.
+func (s *Server) openForm(r *http.Request, path string) (oauth.Params, *interaction, error) {
+	params, err := parsePage(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	ix, err := s.openInteraction(r, path, params.Get("interaction"))
+	if err != nil {
+		return nil, nil, err
+	}
+	if origin := r.Header.Get("Origin"); origin != "" && origin != s.origin {
+		return nil, nil, pageError(errBrowser)
+	}
+	if !constantEqual(params.Get("csrf"), s.csrf(path, ix)) {
+		return nil, nil, pageError(errBrowser)
+	}
+	return params, ix, nil
+}
+
+// csrf ties a form to its page, its browser and its interaction.
+func (s *Server) csrf(path string, ix *interaction) string {
+	return s.run.interactions.MAC("csrf", path, ix.Browser, ix.ID)
+}
+
+// parsePage is oauth.ParseForm for pages: check boxes repeat.
+func parsePage(r *http.Request) (oauth.Params, error) {
+	r.Body = http.MaxBytesReader(nil, r.Body, oauth.MaxForm)
+	if err := r.ParseForm(); err != nil {
+		return nil, oauth.Errorf(oauth.InvalidRequest, "the form could not be read").Because(err)
+	}
+	params := make(oauth.Params, len(r.PostForm))
+	for name, values := range r.PostForm {
+		if len(values) > 1 && name != "scope" {
+			return nil, oauth.Errorf(oauth.InvalidRequest, "a field of the form is repeated")
+		}
+		params[name] = slices.DeleteFunc(values, func(v string) bool { return v == "" })
+	}
+	return params, nil
+}

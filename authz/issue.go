@@ -1,0 +1,152 @@
+package authz
+
+import (
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/gatewright/gatewright/authz/oauth"
+	"github.com/gatewright/gatewright/authz/token"
+)
+
+// tokenResponse is RFC 6749 §5.1. The scope is always named (S8).
+type tokenResponse struct {
+	AccessToken  string `json:"access_token,omitempty"`
+	TokenType    string `json:"token_type,omitempty"`
+	ExpiresIn    int64  `json:"expires_in,omitempty"` // seconds
+	RefreshToken string `json:"refresh_token,omitempty"`
+	IDToken      string `json:"id_token,omitempty"`
+	Scope        string `json:"scope"`
+}
+
+// issue is the one mint: it turns the Authorization of any grant into tokens. What can't be made as
+// configured is not made at all (A16).
+func (s *Server) issue(a *Authorization) (*tokenResponse, error) {
+	now := s.now()
+	response := &tokenResponse{Scope: oauth.FormatScope(a.scope)}
+	if s.mayHave(a.client, AccessTokenType) {
+		access, expires, err := s.mintAccessToken(a, now)
+		if err != nil {
+			return nil, fmt.Errorf("access token for %s: %w", a.resource.Name, err)
+		}
+		response.AccessToken, response.TokenType = access, "Bearer"
+		response.ExpiresIn = int64(expires.Sub(now).Seconds())
+	}
+	if a.user != nil && slices.Contains(a.scope, ScopeOpenID) && s.mayHave(a.client, IDTokenType) {
+		id, err := s.mintIDToken(a, now, response.AccessToken)
+		if err != nil {
+			return nil, fmt.Errorf("ID token: %w", err)
+		}
+		response.IDToken = id
+	}
+	if a.refresh != nil {
+		response.RefreshToken = s.sealRefresh(a.refresh)
+	}
+	return response, nil
+}
+
+// mintAccessToken signs (RFC 9068), then encrypts as the resource server wants it (R3).
+func (s *Server) mintAccessToken(a *Authorization, now time.Time) (raw string, expires time.Time, err error) {
+	expires = bounded(now.Add(a.client.Lifetimes.AccessToken), a.until)
+	extra := s.claimsOf(a.scope, a.user, inAccessToken)
+	claims := token.AccessToken{
+		Issuer:       s.cfg.Issuer,
+		Subject:      a.subject(),
+		ClientID:     a.client.ID,
+		ID:           oauth.NewSecret()[:22],
+		GrantID:      a.grantID,
+		SessionID:    a.sid,
+		Audience:     []string{a.resource.audience},
+		Scope:        a.scope,
+		ScopeAsArray: a.resource.ScopeAsArray,
+		IssuedAt:     now,
+		ExpiresAt:    expires,
+		AuthTime:     a.authTime,
+		Actors:       a.actors,
+		Extra:        extra,
+	}
+	if roles, ok := extra[claimRoles].([]string); ok {
+		claims.Roles = roles
+	}
+	payload, err := claims.Marshal()
+	if err != nil {
+		return "", expires, err
+	}
+	signed, err := s.run.keys.Sign(a.resource.Signed, token.TypeAccessToken, payload)
+	if err != nil {
+		return "", expires, err
+	}
+	raw, err = s.encrypt(a.resource, signed, now)
+	return raw, expires, err
+}
+
+func (s *Server) encrypt(r *resource, signed string, now time.Time) (string, error) {
+	switch r.Encryption {
+	case EncryptionNone:
+		return signed, nil
+	case EncryptionResourceKey:
+		return r.encrypter.Encrypt(signed, now, s.run.owner)
+	default:
+		return s.run.keys.Encrypt(signed)
+	}
+}
+
+// mintIDToken makes an ID token (OpenID Connect Core §2, §3.1.3.6).
+func (s *Server) mintIDToken(a *Authorization, now time.Time, accessToken string) (string, error) {
+	claims := s.claimsOf(a.scope, a.user, inIDToken)
+	claims["iss"] = s.cfg.Issuer
+	claims["sub"] = a.user.Subject
+	claims["aud"] = a.client.ID
+	claims["iat"] = now.Unix()
+	claims["exp"] = bounded(now.Add(a.client.Lifetimes.IDToken), a.until).Unix()
+	if !a.authTime.IsZero() {
+		claims["auth_time"] = a.authTime.Unix()
+	}
+	if a.sid != "" {
+		claims["sid"] = a.sid
+	}
+	if a.nonce != "" {
+		claims["nonce"] = a.nonce
+	}
+	if accessToken != "" {
+		claims["at_hash"] = halfHash(a.client.IDTokenAlg, accessToken)
+	}
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		return "", err
+	}
+	return s.run.keys.Sign(a.client.IDTokenAlg, "JWT", payload)
+}
+
+// halfHash is at_hash and c_hash: the left half of the hash that goes with the signature algorithm
+// (OpenID Connect Core §3.1.3.6). EdDSA on Ed25519 goes with SHA-512.
+func halfHash(alg jose.SignatureAlgorithm, value string) string {
+	var sum []byte
+	switch {
+	case strings.HasSuffix(string(alg), "384"):
+		full := sha512.Sum384([]byte(value))
+		sum = full[:24]
+	case strings.HasSuffix(string(alg), "512"), alg == jose.EdDSA:
+		full := sha512.Sum512([]byte(value))
+		sum = full[:32]
+	default:
+		full := sha256.Sum256([]byte(value))
+		sum = full[:16]
+	}
+	return base64.RawURLEncoding.EncodeToString(sum)
+}
+
+// bounded is the earlier of two times; a zero bound is none.
+func bounded(t, until time.Time) time.Time {
+	if !until.IsZero() && until.Before(t) {
+		return until
+	}
+	return t
+}

@@ -1,0 +1,142 @@
+package authz
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/gatewright/gatewright/authz/oauth"
+	"github.com/gatewright/gatewright/authz/users"
+)
+
+// maxCredential bounds name and password, in bytes.
+const maxCredential = 1024
+
+// login is the page that asks for name and password.
+func (s *Server) login(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodPost {
+		s.signIn(w, r)
+		return
+	}
+	ix, err := s.openInteraction(r, pathLogin, r.URL.Query().Get("interaction"))
+	if err != nil {
+		s.errorPage(w, r, err, errorPageOptions{})
+		return
+	}
+	s.loginPage(w, r, http.StatusOK, ix, loginView{Username: ix.Request.LoginHint})
+}
+
+func (s *Server) loginPage(w http.ResponseWriter, r *http.Request, status int, ix *interaction, v loginView) {
+	v.Client = s.clientView(&ix.Request)
+	v.Action = s.base + pathLogin
+	v.Interaction = s.seal(pathLogin, ix)
+	v.CSRF = s.csrf(pathLogin, ix)
+	s.pages.render(w, r, status, v, s.pageOptions(&ix.Request))
+}
+
+// signIn takes the posted login form.
+func (s *Server) signIn(w http.ResponseWriter, r *http.Request) {
+	form, ix, err := s.openForm(r, pathLogin)
+	if err != nil {
+		s.errorPage(w, r, err, errorPageOptions{})
+		return
+	}
+	credentials := users.Credentials{Username: form.Get("username"), Password: form.Get("password")}
+	user, wait, err := s.authenticate(r, credentials)
+	event := Event{Name: "login", ClientID: ix.Request.ClientID}
+	if err != nil {
+		event.Name, event.Code = "login_failed", oauth.AccessDenied
+		s.observe(r, event)
+		s.loginFailed(w, r, ix, credentials.Username, wait, err)
+		return
+	}
+	session, err := s.beginSession(w, r, user, ix.ID)
+	if err != nil {
+		s.redirectError(w, r, &ix.Request, err)
+		return
+	}
+	event.Subject = user.Subject
+	s.observe(r, event)
+	s.proceed(w, r, ix, session)
+}
+
+// errLocked is the pause after too many guesses (U9).
+var errLocked = errors.New("too many wrong guesses")
+
+// authenticate checks a password, guesses limited per account and address (U9).
+func (s *Server) authenticate(r *http.Request, c users.Credentials) (u *users.User, wait time.Duration, err error) {
+	if c.Username == "" || c.Password == "" || len(c.Username) > maxCredential || len(c.Password) > maxCredential {
+		return nil, 0, users.ErrCredentials
+	}
+	account := "account " + s.cfg.Users.Canonical(c.Username)
+	address := "address " + s.clientIP(r)
+	if wait := s.run.guesses.attempt(s.cfg.Lockout, account, address); wait > 0 {
+		return nil, wait, errLocked
+	}
+	u, err = s.cfg.Users.Authenticate(r.Context(), c)
+	if err == nil || !errors.Is(err, users.ErrCredentials) {
+		s.run.guesses.succeed(s.cfg.Lockout, account, address)
+	}
+	return u, 0, err
+}
+
+func (s *Server) loginFailed(w http.ResponseWriter, r *http.Request, ix *interaction, username string, wait time.Duration, err error) {
+	view, status := loginView{Username: username}, http.StatusOK
+	switch {
+	case errors.Is(err, users.ErrCredentials):
+		view.Error = msgWrongCredentials
+	case errors.Is(err, errLocked):
+		view.Error, view.RetryAfter = msgLocked, wait
+		status = http.StatusTooManyRequests
+		setRetryAfter(w, wait)
+	case errors.Is(err, users.ErrDisabled):
+		view.Error = msgAccountDisabled
+	default:
+		s.log(r, "login failed", oauth.Errorf(oauth.TemporarilyUnavailable, "").Because(err))
+		view.Error, status = msgDirectoryUnavailable, http.StatusServiceUnavailable
+	}
+	s.loginPage(w, r, status, ix, view)
+}
+
+// clientIP is the address that guesses are counted under.
+func (s *Server) clientIP(r *http.Request) string {
+	if s.cfg.ClientIP != nil {
+		return s.cfg.ClientIP(r)
+	}
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
+
+// clientView is what pages show of the client of a request.
+func (s *Server) clientView(req *authorizationRequest) clientView {
+	host := ""
+	if u, err := url.Parse(req.RedirectURI); err == nil {
+		host = u.Host
+	}
+	c := s.activeClient(req.ClientID)
+	if c == nil {
+		return clientView{Name: req.ClientID, Host: host}
+	}
+	v := clientView{Name: c.Name, Host: host, Logo: c.Logo, Policy: c.Policy, Terms: c.Terms, Contacts: c.Contacts}
+	if req.Gate && c == s.gate {
+		v.Name = host
+	}
+	return v
+}
+
+// pageOptions lets a form's redirect reach the client (form-action) and its logo load.
+func (s *Server) pageOptions(req *authorizationRequest) pageOptions {
+	opts := pageOptions{UILocales: req.UILocales}
+	if req.RedirectURI != oauth.OOB {
+		opts.FormAction = []string{req.RedirectURI}
+	}
+	if c := s.activeClient(req.ClientID); c != nil && c.Logo != "" {
+		opts.ImageOrigin = c.Logo
+	}
+	return opts
+}

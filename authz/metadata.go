@@ -1,0 +1,96 @@
+package authz
+
+import (
+	"encoding/json"
+	"maps"
+	"net/http"
+	"slices"
+
+	"github.com/gatewright/gatewright/authz/oauth"
+)
+
+// buildMetadata describes the server (OpenID Connect Discovery §3, RFC 8414 §2). Everything in it
+// comes from what is really configured.
+func (s *Server) buildMetadata() ([]byte, error) {
+	at := func(path string) string { return s.cfg.Issuer + path }
+	var grantTypes []string
+	for _, g := range s.grants {
+		grantTypes = append(grantTypes, g.Type())
+	}
+	authMethods := []string{AuthBasic, AuthPost, AuthNone}
+	doc := map[string]any{
+		"issuer":                                         s.cfg.Issuer,
+		"authorization_endpoint":                         at(pathAuthorize),
+		"token_endpoint":                                 at(pathToken),
+		"userinfo_endpoint":                              at(pathUserInfo),
+		"introspection_endpoint":                         at(pathIntrospect),
+		"revocation_endpoint":                            at(pathRevoke),
+		"jwks_uri":                                       at(pathJWKS),
+		"response_types_supported":                       []string{"code"},
+		"response_modes_supported":                       []string{"query", "fragment", "form_post"},
+		"grant_types_supported":                          grantTypes,
+		"subject_types_supported":                        []string{"public"},
+		"id_token_signing_alg_values_supported":          s.cfg.Signing.Algorithms,
+		"scopes_supported":                               s.publicScopes(),
+		"claims_supported":                               s.publicClaims(),
+		"code_challenge_methods_supported":               s.challengeMethods(),
+		"token_endpoint_auth_methods_supported":          authMethods,
+		"revocation_endpoint_auth_methods_supported":     authMethods,
+		"introspection_endpoint_auth_methods_supported":  []string{AuthBasic, AuthPost},
+		"prompt_values_supported":                        []string{"none", "login", "consent", "select_account"},
+		"ui_locales_supported":                           []string{"en", "de"},
+		"authorization_response_iss_parameter_supported": true,
+		"claims_parameter_supported":                     false,
+		"request_parameter_supported":                    false,
+		"request_uri_parameter_supported":                false,
+	}
+	return json.Marshal(doc)
+}
+
+// publicScopes leaves out the scopes nobody is asked about (S4), save openid (S11).
+func (s *Server) publicScopes() []string {
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(s.scopes)) {
+		if name == ScopeOpenID || s.scopes[name].RequireConsent {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func (s *Server) publicClaims() []string {
+	claims := []string{"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce"}
+	for _, name := range s.publicScopes() {
+		for _, source := range s.claims[name] {
+			claims = append(claims, source.claim)
+		}
+	}
+	slices.Sort(claims)
+	return slices.Compact(claims)
+}
+
+func (s *Server) challengeMethods() []string {
+	for _, c := range s.clients {
+		if c.PlainPKCE {
+			return []string{oauth.ChallengeS256, oauth.ChallengePlain}
+		}
+	}
+	return []string{oauth.ChallengeS256}
+}
+
+func (s *Server) serveMetadata(w http.ResponseWriter, _ *http.Request) {
+	writePublic(w, s.metadata)
+}
+
+// serveJWKS publishes the keys that verify what the server signs (RFC 7517 §5).
+func (s *Server) serveJWKS(w http.ResponseWriter, _ *http.Request) {
+	writePublic(w, s.run.keys.JWKS())
+}
+
+// writePublic answers with a document that caches may keep for a while.
+func writePublic(w http.ResponseWriter, body []byte) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "public, max-age=300")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	_, _ = w.Write(body)
+}

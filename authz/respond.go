@@ -1,0 +1,105 @@
+package authz
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/gatewright/gatewright/authz/oauth"
+)
+
+// writeJSON answers with a document that no cache may keep (RFC 6749 §5.1).
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		http.Error(w, "", http.StatusInternalServerError)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = w.Write(body)
+}
+
+// writeError is the one place where an error becomes an answer to a client (RFC 6749 §5.2).
+func writeError(w http.ResponseWriter, e *oauth.Error) {
+	body := struct {
+		Error       oauth.Code `json:"error"`
+		Description string     `json:"error_description,omitempty"`
+	}{e.Code, e.Description}
+	writeJSON(w, e.Code.Status(), body)
+}
+
+// setRetryAfter says in whole seconds when it is worth trying again (RFC 9110 §10.2.3).
+func setRetryAfter(w http.ResponseWriter, wait time.Duration) {
+	w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
+}
+
+// errorPageOptions is what an error page may know of the request.
+type errorPageOptions struct {
+	uiLocales string
+	client    *client
+}
+
+// errorPage tells a person what went wrong, with a reference that the log has too.
+func (s *Server) errorPage(w http.ResponseWriter, r *http.Request, err error, opts errorPageOptions) {
+	e := oauth.From(err)
+	reference := oauth.NewSecret()[:8]
+	s.log(r, "error page", e, zap.String("reference", reference))
+	view := errorView{Code: e.Code, Message: messageOf(err), Reference: reference}
+	if opts.client != nil {
+		view.Client = &clientView{Name: opts.client.Name}
+	}
+	status := e.Code.Status()
+	if e.Code == oauth.InvalidClient {
+		status = http.StatusBadRequest // a 401 would need a challenge, and nobody is challenged here
+	}
+	s.pages.render(w, r, status, view, pageOptions{UILocales: opts.uiLocales})
+}
+
+// messageOf picks the words for an error page, "" where the code says it all.
+func messageOf(err error) messageKey {
+	for cause, key := range map[error]messageKey{
+		errInteraction:      msgNothingHere,
+		errExpired:          msgExpired,
+		errBrowser:          msgCookiesMissing,
+		errDecided:          msgAlreadyUsed,
+		errUnknownClient:    msgUnknownClient,
+		errRedirectMismatch: msgRedirectMismatch,
+	} {
+		if errors.Is(err, cause) {
+			return key
+		}
+	}
+	return ""
+}
+
+// log writes down why a request failed: a fault of ours as an error, a bad request for the curious.
+func (s *Server) log(r *http.Request, message string, e *oauth.Error, fields ...zap.Field) {
+	level := zap.InfoLevel
+	if e.Code == oauth.ServerError || e.Code == oauth.TemporarilyUnavailable {
+		level = zap.ErrorLevel
+	}
+	entry := s.cfg.Logger.Check(level, message)
+	if entry == nil {
+		return
+	}
+	fields = append(fields,
+		zap.String("endpoint", r.URL.Path),
+		zap.String("code", string(e.Code)),
+		zap.String("description", e.Description),
+		zap.String("remote", s.clientIP(r)),
+	)
+	if e.Cause != nil {
+		fields = append(fields, zap.String("cause", fmt.Sprint(e.Cause)))
+	}
+	entry.Write(fields...)
+}

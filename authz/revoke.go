@@ -1,0 +1,66 @@
+package authz
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/gatewright/gatewright/authz/oauth"
+	"github.com/gatewright/gatewright/authz/revocation"
+)
+
+// revoke ends a token (RFC 7009): a refresh token with everything of its family, an access token
+// alone. A token that is none is no error: it is what the client wanted.
+func (s *Server) revoke(w http.ResponseWriter, r *http.Request) {
+	params, err := oauth.ParseForm(r)
+	var c *client
+	if err == nil {
+		c, err = s.authenticateClient(r, params)
+	}
+	if err == nil {
+		err = s.revokeToken(r.Context(), w, r, c, params.Get("token"))
+	}
+	if err != nil {
+		e := oauth.From(err)
+		s.log(r, "revocation refused", e)
+		challengeClient(w, e)
+		writeError(w, e)
+		return
+	}
+	s.observe(r, Event{Name: "revoked", ClientID: c.ID})
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusOK)
+}
+
+func (s *Server) revokeToken(ctx context.Context, w http.ResponseWriter, r *http.Request, c *client, raw string) error {
+	if raw == "" {
+		return oauth.Errorf(oauth.InvalidRequest, "token is missing")
+	}
+	if t, err := s.openRefresh(raw); err == nil {
+		if t.ClientID != c.ID {
+			return errNotYours
+		}
+		s.allowOrigin(w, r, c)
+		return s.endFamily(ctx, t.Subject, t.GrantID)
+	}
+	t, err := s.inspect(raw)
+	if err != nil {
+		if oauth.From(err).Code == oauth.InvalidToken {
+			return nil
+		}
+		return err
+	}
+	if t.ClientID != c.ID {
+		return errNotYours
+	}
+	if !s.allowTokenOrigin(w, r, t) {
+		return &oauth.Error{Code: oauth.InvalidRequest, Cause: errOrigin}
+	}
+	return s.run.feed.Revoke(ctx, revocation.Token, t.ID, t.ExpiresAt)
+}
+
+// errNotYours refuses to revoke another client's token (RFC 7009 §2.1).
+var errNotYours = oauth.Errorf(oauth.InvalidGrant, "the token was issued to another client")
+
+// errOrigin: sent by a web page of an origin that is not listed (G3).
+var errOrigin = errors.New("the request comes from an origin that is not listed")

@@ -1,0 +1,97 @@
+package authz
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"go.uber.org/zap"
+
+	"github.com/gatewright/gatewright/authz/oauth"
+)
+
+// Paths below the issuer.
+const (
+	pathOpenIDMetadata = "/.well-known/openid-configuration"
+	pathMetadata       = "/.well-known/oauth-authorization-server" // before the issuer's path (RFC 8414 §3.1)
+	pathJWKS           = "/jwks.json"
+	pathAuthorize      = "/authorize"
+	pathLogin          = "/login"
+	pathConsent        = "/consent"
+	pathToken          = "/token"
+	pathUserInfo       = "/userinfo"
+	pathIntrospect     = "/introspect"
+	pathRevoke         = "/revoke"
+	pathHealth         = "/health"
+)
+
+func (s *Server) routeTable() map[string]route {
+	get := []string{http.MethodGet, http.MethodHead}
+	post := []string{http.MethodPost}
+	both := append(slices.Clone(get), http.MethodPost)
+	return map[string]route{
+		s.base + pathOpenIDMetadata: {get, s.serveMetadata, corsPublic},
+		pathMetadata + s.base:       {get, s.serveMetadata, corsPublic},
+		s.base + pathJWKS:           {get, s.serveJWKS, corsPublic},
+		s.base + pathAuthorize:      {both, s.authorize, corsNone},
+		s.base + pathLogin:          {both, s.login, corsNone},
+		s.base + pathConsent:        {both, s.consent, corsNone},
+		s.base + pathToken:          {post, s.token, corsListed},
+		s.base + pathUserInfo:       {both, s.userInfo, corsListed},
+		s.base + pathIntrospect:     {post, s.introspect, corsListed},
+		s.base + pathRevoke:         {post, s.revoke, corsListed},
+		s.base + pathHealth:         {get, s.health, corsNone},
+	}
+}
+
+// Handles tells whether the request is for one of this server's endpoints.
+func (s *Server) Handles(r *http.Request) bool {
+	_, ok := s.routes[r.URL.Path]
+	return ok
+}
+
+// ServeHTTP answers a request for which Handles is true.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	rt, ok := s.routes[r.URL.Path]
+	if !ok {
+		http.NotFound(w, r)
+		return
+	}
+	if err := s.Ready(r.Context()); err != nil {
+		s.unavailable(w, r, err)
+		return
+	}
+	if r.Method == http.MethodOptions && rt.cors != corsNone {
+		s.preflight(w, r, rt)
+		return
+	}
+	if !slices.Contains(rt.methods, r.Method) {
+		w.Header().Set("Allow", strings.Join(rt.methods, ", "))
+		w.WriteHeader(http.StatusMethodNotAllowed)
+		return
+	}
+	if rt.cors == corsPublic {
+		w.Header().Set("Access-Control-Allow-Origin", "*")
+	}
+	rt.handle(w, r)
+}
+
+func (s *Server) unavailable(w http.ResponseWriter, r *http.Request, cause error) {
+	w.Header().Set("Retry-After", "5")
+	if s.isPage(r) {
+		s.errorPage(w, r, oauth.Errorf(oauth.TemporarilyUnavailable, "").Because(cause), errorPageOptions{})
+		return
+	}
+	s.cfg.Logger.Error("not ready", zap.Error(cause))
+	writeError(w, oauth.Errorf(oauth.TemporarilyUnavailable, "the server is starting"))
+}
+
+// isPage tells whether a person looks at the answer.
+func (s *Server) isPage(r *http.Request) bool {
+	switch strings.TrimPrefix(r.URL.Path, s.base) {
+	case pathAuthorize, pathLogin, pathConsent:
+		return true
+	default:
+		return false
+	}
+}

@@ -1,0 +1,155 @@
+package authz
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/gatewright/gatewright/authz/oauth"
+	"github.com/gatewright/gatewright/authz/revocation"
+	"github.com/gatewright/gatewright/authz/store"
+	"github.com/gatewright/gatewright/authz/users"
+)
+
+// touchInterval bounds how often the use of a session is written down.
+const touchInterval = time.Minute
+
+// sessionRecord is a person signed in with one browser. It is kept under the hash of the cookie.
+type sessionRecord struct {
+	SID      string    `json:"sid"` // names the session to others; it is not its secret (C8)
+	Subject  string    `json:"sub"`
+	Username string    `json:"username"`
+	AuthTime time.Time `json:"auth_time"`
+	Created  time.Time `json:"created"`
+	Used     time.Time `json:"used"`
+	Via      string    `json:"via"`             // the interaction that the person last signed in for
+	Stamp    string    `json:"stamp,omitempty"` // of the password (users.User.PasswordStamp)
+}
+
+// session is a record with its secret.
+type session struct {
+	sessionRecord
+	secret string
+}
+
+// currentSession returns the browser's live session, nil when there is none. A store that can't be
+// read counts as no session: the person signs in again.
+func (s *Server) currentSession(r *http.Request) *session {
+	secret := s.cookie(r, cookieSession)
+	if secret == "" {
+		return nil
+	}
+	rec, err := s.run.sessions.Get(r.Context(), secret)
+	if err != nil {
+		if !errors.Is(err, store.ErrNotFound) {
+			s.log(r, "session could not be read", oauth.From(err))
+		}
+		return nil
+	}
+	now := s.now()
+	if now.Sub(rec.Used) > s.cfg.Lifetimes.SessionIdle || now.Sub(rec.Created) > s.cfg.Lifetimes.Session {
+		return nil
+	}
+	if s.run.feed.Revoked(revocation.Subject{Session: rec.SID, User: rec.Subject, IssuedAt: rec.AuthTime}) {
+		return nil
+	}
+	session := &session{sessionRecord: *rec, secret: secret}
+	if now.Sub(rec.Used) > min(touchInterval, s.cfg.Lifetimes.SessionIdle/4) {
+		session.Used = now
+		if err := s.saveSession(r.Context(), session); err != nil {
+			s.log(r, "session could not be written", oauth.From(err))
+		}
+	}
+	return session
+}
+
+func (s *Server) saveSession(ctx context.Context, session *session) error {
+	expires := session.Created.Add(s.cfg.Lifetimes.Session)
+	if err := s.run.sessions.Put(ctx, session.secret, &session.sessionRecord, expires); err != nil {
+		return fmt.Errorf("session: %w", err)
+	}
+	return nil
+}
+
+// beginSession signs a person in. The secret is always new (fixation); the person's own session goes
+// on under its name, somebody else's in the same browser ends.
+func (s *Server) beginSession(w http.ResponseWriter, r *http.Request, u *users.User, via string) (*session, error) {
+	now := s.now()
+	session := &session{secret: oauth.NewSecret(), sessionRecord: sessionRecord{
+		SID:      oauth.NewSecret()[:22],
+		Subject:  u.Subject,
+		Username: u.Username,
+		AuthTime: now,
+		Created:  now,
+		Used:     now,
+		Via:      via,
+		Stamp:    u.PasswordStamp,
+	}}
+	if old := s.currentSession(r); old != nil {
+		if old.Subject == u.Subject {
+			session.SID = old.SID
+		} else if err := s.endSession(r.Context(), old.SID); err != nil {
+			return nil, err
+		}
+		if err := s.run.sessions.Delete(r.Context(), old.secret); err != nil {
+			return nil, fmt.Errorf("session: %w", err)
+		}
+	}
+	if err := s.saveSession(r.Context(), session); err != nil {
+		return nil, err
+	}
+	s.setCookie(w, cookieSession, session.secret)
+	return session, nil
+}
+
+// endSession ends a session everywhere: here, at every gate, and every token that names it.
+func (s *Server) endSession(ctx context.Context, sid string) error {
+	if err := s.run.feed.Revoke(ctx, revocation.Session, sid, s.now().Add(s.cfg.Lifetimes.Session)); err != nil {
+		return fmt.Errorf("end session: %w", err)
+	}
+	return nil
+}
+
+// sessionUser reads the person of a session afresh. ErrNotFound and ErrDisabled end it, and so does a
+// changed password.
+func (s *Server) sessionUser(ctx context.Context, session *session) (*users.User, error) {
+	return s.lookUp(ctx, session.Subject, session.Stamp)
+}
+
+// errPasswordChanged ends what was given before a password changed (E3).
+var errPasswordChanged = errors.New("the password has changed since")
+
+// lookUp reads a person past any cache. A stamp that differs from the one remembered is
+// errPasswordChanged; no stamp on either side says nothing.
+func (s *Server) lookUp(ctx context.Context, subject, stamp string) (*users.User, error) {
+	u, err := s.cfg.Users.Lookup(ctx, subject)
+	if err != nil {
+		return nil, err
+	}
+	if stamp != "" && u.PasswordStamp != "" && stamp != u.PasswordStamp {
+		return nil, errPasswordChanged
+	}
+	return u, nil
+}
+
+// gone tells whether an error of lookUp means that the person has nothing here any more, as opposed
+// to a directory that can't be asked.
+func gone(err error) bool {
+	return errors.Is(err, users.ErrNotFound) || errors.Is(err, users.ErrDisabled) || errors.Is(err, errPasswordChanged)
+}
+
+// lostUser answers where a session's person can't be had: who is gone signs in again.
+func (s *Server) lostUser(w http.ResponseWriter, r *http.Request, ix *interaction, err error) {
+	if !gone(err) {
+		s.redirectError(w, r, &ix.Request, oauth.Errorf(oauth.TemporarilyUnavailable, "the user store is unavailable").Because(err))
+		return
+	}
+	s.clearCookie(w, cookieSession)
+	if ix.Request.prompts("none") {
+		s.redirectError(w, r, &ix.Request, oauth.Errorf(oauth.LoginRequired, "the person is not signed in"))
+		return
+	}
+	s.toPage(w, r, pathLogin, ix)
+}

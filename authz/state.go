@@ -1,0 +1,55 @@
+package authz
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/gatewright/gatewright/authz/grants"
+	"github.com/gatewright/gatewright/authz/revocation"
+	"github.com/gatewright/gatewright/authz/store"
+)
+
+// State is what one issuer must not lose in a reload: it lives as long as its store and is handed to
+// each Server in turn.
+type State struct {
+	store    store.Store
+	feed     *revocation.Feed
+	grants   grants.Grants
+	guesses  *guessLimiter
+	codes    store.Records[codeRecord]
+	sessions store.Records[sessionRecord]
+	families store.Records[familyState]
+	decided  store.Records[struct{}] // consent forms that were answered
+}
+
+// NewState reads what was revoked and is not yet expired. The store is the issuer's own namespace;
+// its owner closes it.
+func NewState(ctx context.Context, s store.Store, now func() time.Time) (*State, error) {
+	feed := revocation.New(s, now)
+	if err := feed.Load(ctx); err != nil {
+		return nil, fmt.Errorf("revocation feed: %w", err)
+	}
+	return &State{
+		store:    s,
+		feed:     feed,
+		grants:   grants.NewStored(s, now),
+		guesses:  newGuessLimiter(now),
+		codes:    store.NewRecords[codeRecord](s, "code"),
+		sessions: store.NewRecords[sessionRecord](s, "session"),
+		families: store.NewRecords[familyState](s, "family"),
+		decided:  store.NewRecords[struct{}](s, "decided"),
+	}, nil
+}
+
+// Purge drops what has expired from memory. The store's owner purges the store.
+func (st *State) Purge() {
+	st.feed.Purge()
+	st.guesses.purge()
+}
+
+// Revocations is the feed that gates listen to.
+func (st *State) Revocations() *revocation.Feed { return st.feed }
+
+// Store is the issuer's namespace of the store.
+func (st *State) Store() store.Store { return st.store }

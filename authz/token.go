@@ -1,0 +1,140 @@
+package authz
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/gatewright/gatewright/authz/oauth"
+	"github.com/gatewright/gatewright/authz/users"
+)
+
+// Grant is one way to ask for a token. The client is authenticated and registered for the type
+// already; what the grant answers is minted by issue.go.
+type Grant interface {
+	// Type is the grant_type as the configuration spells it.
+	Type() string
+	Authorize(ctx context.Context, r *TokenRequest) (*Authorization, error)
+}
+
+// TokenRequest is a token request after client authentication.
+type TokenRequest struct {
+	Params oauth.Params
+	client *client
+	scope  []string  // of the scope parameter
+	named  *resource // by resource or resourceServer; nil: none
+	now    time.Time
+}
+
+// Authorization is what any grant comes to: who may have which tokens.
+type Authorization struct {
+	client   *client
+	user     *users.User // nil where the client acts for itself
+	scope    []string
+	resource *resource
+	// named tells that a request named the resource server, so that a refresh keeps to it (R8).
+	named    bool
+	grantID  string
+	sid      string
+	nonce    string
+	authTime time.Time
+	actors   []string
+	// refresh is the refresh token to hand out, nil for none.
+	refresh *refreshToken
+	// until bounds the tokens: nothing outlives its parent; zero: no bound.
+	until time.Time
+}
+
+// enabledGrants is the list of grants this server serves; metadata and client checks follow it.
+func (s *Server) enabledGrants() []Grant {
+	all := []Grant{
+		codeGrant{s},
+		refreshGrant{s},
+		clientCredentialsGrant{s},
+	}
+	return slices.DeleteFunc(all, func(g Grant) bool { return !slices.Contains(s.cfg.GrantTypes, g.Type()) })
+}
+
+func (s *Server) grantEnabled(grantType string) bool {
+	return slices.ContainsFunc(s.grants, func(g Grant) bool { return g.Type() == grantType })
+}
+
+// token is the token endpoint (RFC 6749 §3.2).
+func (s *Server) token(w http.ResponseWriter, r *http.Request) {
+	params, err := oauth.ParseForm(r)
+	if err != nil {
+		s.tokenError(w, r, Event{}, err)
+		return
+	}
+	event := Event{Grant: knownGrant(params.Get("grant_type"))}
+	c, err := s.authenticateClient(r, params)
+	if err != nil {
+		s.tokenError(w, r, event, err)
+		return
+	}
+	event.ClientID = c.ID
+	s.allowOrigin(w, r, c)
+	authorization, err := s.redeem(r.Context(), c, params)
+	if err != nil {
+		s.tokenError(w, r, event, err)
+		return
+	}
+	response, err := s.issue(authorization)
+	if err != nil {
+		s.tokenError(w, r, event, err)
+		return
+	}
+	event.Name, event.Subject = "token_issued", authorization.subject()
+	s.observe(r, event)
+	writeJSON(w, http.StatusOK, response)
+}
+
+// redeem runs the grant that the request names.
+func (s *Server) redeem(ctx context.Context, c *client, params oauth.Params) (*Authorization, error) {
+	name := params.Get("grant_type")
+	if name == "" {
+		return nil, oauth.Errorf(oauth.InvalidRequest, "grant_type is missing")
+	}
+	i := slices.IndexFunc(s.grants, func(g Grant) bool { return g.Type() == name })
+	if i < 0 {
+		return nil, oauth.Errorf(oauth.UnsupportedGrantType, "grant_type is not supported")
+	}
+	if !c.allowsGrant(name) {
+		return nil, oauth.Errorf(oauth.UnauthorizedClient, "the client may not use this grant_type")
+	}
+	scope, err := oauth.ParseScope(params.Get("scope"))
+	if err != nil {
+		return nil, err
+	}
+	named, err := s.requestedResource(params)
+	if err != nil {
+		return nil, err
+	}
+	return s.grants[i].Authorize(ctx, &TokenRequest{Params: params, client: c, scope: scope, named: named, now: s.now()})
+}
+
+func (s *Server) tokenError(w http.ResponseWriter, r *http.Request, event Event, err error) {
+	e := oauth.From(err)
+	s.log(r, "token refused", e)
+	event.Name, event.Code = "token_refused", e.Code
+	s.observe(r, event)
+	challengeClient(w, e)
+	writeError(w, e)
+}
+
+// knownGrant keeps what strangers send out of audit and statistics.
+func knownGrant(name string) string {
+	if slices.Contains(knownGrantTypes, name) {
+		return name
+	}
+	return "other"
+}
+
+// subject is the sub of the tokens: the person, or the client that acts for itself (RFC 9068 §2.2).
+func (a *Authorization) subject() string {
+	if a.user == nil {
+		return a.client.ID
+	}
+	return a.user.Subject
+}

@@ -1,0 +1,95 @@
+package authz
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+
+	"github.com/gatewright/gatewright/authz/oauth"
+	"github.com/gatewright/gatewright/authz/token"
+)
+
+// userInfo answers with all claims of the granted scopes, wherever else they are placed (E4, OpenID
+// Connect Core §5.3).
+func (s *Server) userInfo(w http.ResponseWriter, r *http.Request) {
+	claims, err := s.userClaims(w, r)
+	if err != nil {
+		s.bearerError(w, r, oauth.From(err))
+		return
+	}
+	writeJSON(w, http.StatusOK, claims)
+}
+
+func (s *Server) userClaims(w http.ResponseWriter, r *http.Request) (map[string]any, error) {
+	raw, err := tokenOf(r)
+	if err != nil {
+		return nil, err
+	}
+	if raw == "" {
+		return nil, errNoToken
+	}
+	t, err := s.inspect(raw)
+	if err != nil {
+		return nil, err
+	}
+	if !s.allowTokenOrigin(w, r, t) {
+		return nil, errInvalidToken.Because(errOrigin)
+	}
+	if !slices.Contains(t.Scope, ScopeOpenID) {
+		return nil, oauth.Errorf(oauth.InsufficientScope, "the token lacks the scope openid")
+	}
+	return s.claimsOfToken(r, t)
+}
+
+func (s *Server) claimsOfToken(r *http.Request, t *token.AccessToken) (map[string]any, error) {
+	user, err := s.cfg.Users.Lookup(r.Context(), t.Subject)
+	switch {
+	case err != nil && gone(err):
+		return nil, errInvalidToken.Because(err)
+	case err != nil:
+		return nil, oauth.Errorf(oauth.TemporarilyUnavailable, "the user store is unavailable").Because(err)
+	}
+	claims := s.claimsOf(t.Scope, user, everywhere)
+	claims["sub"] = t.Subject
+	return claims, nil
+}
+
+// errNoToken asks for a token without calling anything wrong (RFC 6750 §3.1).
+var errNoToken = errors.New("no token")
+
+// tokenOf reads the token of a request by the header or, in a POST, the form (RFC 6750 §2.1, §2.2),
+// not both. In a URL it is not looked for (RFC 9700 §4.3.2).
+func tokenOf(r *http.Request) (string, error) {
+	raw, err := bearerToken(r)
+	if err != nil || r.Method != http.MethodPost || r.Header.Get("Content-Type") == "" {
+		return raw, err
+	}
+	params, err := oauth.ParseForm(r)
+	if err != nil {
+		return "", err
+	}
+	inForm := params.Get("access_token")
+	if raw != "" && inForm != "" {
+		return "", oauth.Errorf(oauth.InvalidRequest, "the token is sent twice")
+	}
+	return raw + inForm, nil
+}
+
+// bearerError answers as RFC 6750 §3 wants it.
+func (s *Server) bearerError(w http.ResponseWriter, r *http.Request, e *oauth.Error) {
+	s.log(r, "token refused", e)
+	challenge := oauth.Challenge{Realm: s.cfg.Issuer}
+	if errors.Is(e, errNoToken) {
+		w.Header().Set("WWW-Authenticate", challenge.String())
+		w.WriteHeader(http.StatusUnauthorized)
+		return
+	}
+	challenge.Code, challenge.Description = e.Code, e.Description
+	if e.Code == oauth.InsufficientScope {
+		challenge.Scope = ScopeOpenID
+	}
+	if status := e.Code.Status(); status < http.StatusInternalServerError {
+		w.Header().Set("WWW-Authenticate", challenge.String())
+	}
+	writeError(w, e)
+}

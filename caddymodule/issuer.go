@@ -1,0 +1,97 @@
+package caddymodule
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/gatewright/gatewright/authz"
+	"github.com/gatewright/gatewright/authz/revocation"
+	"github.com/gatewright/gatewright/authz/token"
+	"github.com/gatewright/gatewright/tokeninject"
+)
+
+// localIssuer is an authorization server of this process as a gate sees it: nothing calls itself
+// over HTTP (W6).
+type localIssuer struct{ srv *authz.Server }
+
+func newLocalIssuer(srv *authz.Server) tokeninject.Issuer { return localIssuer{srv} }
+
+func (l localIssuer) URL() string { return l.srv.Issuer() }
+
+func (l localIssuer) Ready(ctx context.Context) error { return l.srv.Ready(ctx) }
+
+func (l localIssuer) Revocations() *revocation.Feed { return l.srv.Revocations() }
+
+func (l localIssuer) Open(ctx context.Context, raw string, key *token.Decrypter) ([]byte, error) {
+	return l.srv.OpenToken(ctx, raw, key)
+}
+
+func (l localIssuer) Audience(resourceServer string) (string, error) {
+	audience, ok := l.srv.Audience(resourceServer)
+	if !ok {
+		return "", tokeninject.ErrUnknownResource
+	}
+	return audience, nil
+}
+
+func (l localIssuer) BeginLogin(ctx context.Context, r tokeninject.LoginRequest) (string, error) {
+	return l.srv.BeginLogin(ctx, authz.GateLogin(r))
+}
+
+func (l localIssuer) RedeemLogin(ctx context.Context, code string, r tokeninject.LoginRequest) (*tokeninject.Session, error) {
+	session, err := l.srv.RedeemLogin(ctx, code, authz.GateLogin(r))
+	return toSession(session), ended(err)
+}
+
+func (l localIssuer) Refresh(ctx context.Context, s *tokeninject.Session) (*tokeninject.Session, error) {
+	session, err := l.srv.RefreshSession(ctx, fromSession(s))
+	return toSession(session), ended(err)
+}
+
+func (l localIssuer) EndSession(ctx context.Context, s *tokeninject.Session) error {
+	return ended(l.srv.EndSession(ctx, fromSession(s)))
+}
+
+func (l localIssuer) Mint(ctx context.Context, m tokeninject.MintRequest) (*tokeninject.MintedToken, error) {
+	request := authz.GateMint{ResourceServer: m.ResourceServer, Scope: m.Scope, Gate: m.Gate}
+	if m.Session != nil {
+		request.Session = fromSession(m.Session)
+	} else {
+		caller, err := token.ParseAccessToken(m.Caller.Payload(), time.Now(), callerLeeway)
+		if err != nil {
+			return nil, ended(errors.Join(authz.ErrEnded, err))
+		}
+		request.Caller = caller
+	}
+	raw, expires, err := l.srv.Mint(ctx, request)
+	if err != nil {
+		return nil, ended(err)
+	}
+	return &tokeninject.MintedToken{Token: raw, Expires: expires}, nil
+}
+
+func (l localIssuer) Attributes(ctx context.Context, subject string) (map[string][]string, error) {
+	attributes, err := l.srv.UserAttributes(ctx, subject)
+	return attributes, ended(err)
+}
+
+// callerLeeway: the gate has checked the times a moment ago.
+const callerLeeway = 5 * time.Second
+
+// ended translates the one error that gates act on.
+func ended(err error) error {
+	if errors.Is(err, authz.ErrEnded) {
+		return errors.Join(tokeninject.ErrSessionEnded, err)
+	}
+	return err
+}
+
+func toSession(s *authz.GateSession) *tokeninject.Session {
+	if s == nil {
+		return nil
+	}
+	return (*tokeninject.Session)(s)
+}
+
+func fromSession(s *tokeninject.Session) *authz.GateSession { return (*authz.GateSession)(s) }
