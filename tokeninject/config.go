@@ -3,6 +3,7 @@ package tokeninject
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"time"
 
 	"go.uber.org/zap"
@@ -13,8 +14,7 @@ import (
 // Config is everything an operator decides about one gate. New checks it and fills in defaults.
 type Config struct {
 	Issuer Issuer
-	// Name tells this gate from every other of the same server and goes into its cookies' names:
-	// two gates with one name share their browser sessions.
+	// Name is what the act claim of tokens minted for a caller says (RFC 8693 §4.1).
 	Name string
 
 	// ResourceServer is whose tokens are taken; with Audiences empty its audience is asked of the
@@ -41,10 +41,25 @@ type Config struct {
 	// PassToken lets the client's own token go on to the upstream.
 	PassToken bool
 
-	// Store keeps gate sessions and logins in flight; its owner closes it.
-	Store  store.Store
-	Logger *zap.Logger
-	Now    func() time.Time
+	// Store keeps gate sessions and logins in flight; its owner closes it. It is needed where
+	// Session is set.
+	Store store.Store
+	// Sessions lets gates of one store share what they hold of live sessions, minted tokens
+	// included, and keeps it over a change of configuration; nil: the gate holds its own.
+	Sessions *Sessions
+
+	// Seen tells how the client addressed the request; nil: as the request says itself. It is asked
+	// only where a request without TLS of its own or a login needs it.
+	Seen func(r *http.Request) Seen
+
+	Logger *zap.Logger      // nil: nothing is logged
+	Now    func() time.Time // nil: time.Now
+}
+
+// Seen is a request as the client sent it: before rewrites, and before a trusted proxy took its TLS.
+type Seen struct {
+	URL      url.URL // scheme, host, path and query
+	ClientIP string
 }
 
 // SessionConfig is how browsers are signed in.
@@ -54,8 +69,10 @@ type SessionConfig struct {
 	Scope        []string
 	Idle         time.Duration // default 1 h
 	Absolute     time.Duration // default 12 h
-	Logout       string        // path; default /.authz/logout
-	Cookie       string        // name; default made of the gate's name
+	Logout       string        // path as the gate sees it; default /.authz/logout
+	// Cookie is the session cookie's whole name. Empty: one made of the issuer, the client and the
+	// site's port, since cookies ignore ports; whoever names it sees to that.
+	Cookie string
 }
 
 // RequirementKind is what a `require` line looks at.
@@ -86,29 +103,35 @@ const (
 )
 
 // Value computes what is injected. ok is false where there is nothing. It is given by the host, so
-// that this package knows no template language.
+// that this package knows no template language. A control character in the value refuses the request
+// (A57); what a header can't hold otherwise is percent-encoded, see HeaderInjection.
 type Value func(ctx context.Context, r *http.Request, id *Identity) (value string, ok bool)
 
-// HeaderInjection sets one header.
+// HeaderInjection sets one header. A value with bytes outside ASCII goes as percent-encoded UTF-8,
+// "%" included; any other value goes as it is.
 type HeaderInjection struct {
 	Name  string
 	Value Value
 }
 
-// TagInjection puts tag=value into a header that several tags share (`Role=Manager`).
+// TagInjection puts tag=value into a header that several tags share (`Role=Manager`), separated by
+// ";" in the order of the configuration. A value that holds a ";" is percent-encoded like one outside
+// ASCII, so that it can't begin a tag of its own.
 type TagInjection struct {
 	Header string
 	Tag    string
 	Value  Value
 }
 
-// ValueInjection sets one cookie or one query parameter.
+// ValueInjection sets one cookie or one query parameter. A cookie's value is percent-encoded where it
+// isn't made of cookie-octets (RFC 6265 §4.1.1), "%" included; a parameter's as forms encode it.
 type ValueInjection struct {
 	Name  string
 	Value Value
 }
 
-// BasicInjection sets `Authorization: Basic`.
+// BasicInjection sets `Authorization: Basic` (RFC 7617). A user with a ":" refuses the request, and so
+// does a control character in either.
 type BasicInjection struct {
 	User     Value
 	Password Value
@@ -118,5 +141,7 @@ type BasicInjection struct {
 type TokenInjection struct {
 	ResourceServer string
 	Scope          []string
-	RenewBefore    time.Duration // default 1 min
+	// RenewBefore is how long before its end a token is replaced, at most half its lifetime;
+	// default 1 min.
+	RenewBefore time.Duration
 }

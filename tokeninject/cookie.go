@@ -1,0 +1,151 @@
+package tokeninject
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"net"
+	"net/http"
+	"strings"
+
+	"github.com/gatewright/gatewright/authz/oauth"
+)
+
+// cookieName is a cookie's name in parts, so that comparing needs no memory. Cookies ignore ports
+// (decision 10): a name carries the issuer and client (the tag) and the port of the site, or two
+// sites on one host would take each other's cookies away.
+type cookieName struct{ prefix, port, suffix string }
+
+// cookieNames are those of one site.
+type cookieNames struct {
+	secure           bool
+	session, browser cookieName
+}
+
+// cookieTag tells issuers and clients apart, in 8 characters.
+func cookieTag(issuer, client string) string {
+	sum := sha256.Sum256([]byte(issuer + "\n" + client))
+	return hex.EncodeToString(sum[:4])
+}
+
+func (e *Enforcer) cookieNames(r *http.Request) cookieNames {
+	secure := e.secure(r)
+	// __Host- keeps sub-domains from planting a cookie of that name (A66); browsers take it only
+	// with Secure, so http on loopback goes without.
+	prefix, port := "__Host-gw-", "443"
+	if !secure {
+		prefix, port = "gw-", "80"
+	}
+	if p := portOf(r.Host); p != "" {
+		port = p
+	}
+	names := cookieNames{
+		secure:  secure,
+		session: cookieName{prefix: prefix + e.tag, port: port},
+		browser: cookieName{prefix: prefix + e.tag, port: port, suffix: "-login"},
+	}
+	if e.cfg.Session.Cookie != "" {
+		names.session = cookieName{prefix: e.cfg.Session.Cookie}
+	}
+	return names
+}
+
+func (n cookieName) String() string {
+	if n.port == "" {
+		return n.prefix
+	}
+	return n.prefix + "-" + n.port + n.suffix
+}
+
+// is tells whether s is the name.
+func (n cookieName) is(s string) bool {
+	rest, ok := strings.CutPrefix(s, n.prefix)
+	if n.port == "" {
+		return ok && rest == ""
+	}
+	if !ok || rest == "" || rest[0] != '-' {
+		return false
+	}
+	rest, ok = strings.CutPrefix(rest[1:], n.port)
+	return ok && rest == n.suffix
+}
+
+// value finds the cookie in Cookie headers. One that stands twice counts as none, since there is no
+// telling which is ours; so does one that can't be a secret of ours.
+func (n cookieName) value(headers []string) string {
+	found := ""
+	for _, header := range headers {
+		for header != "" {
+			var member string
+			member, header, _ = strings.Cut(header, ";")
+			name, value, _ := strings.Cut(strings.TrimSpace(member), "=")
+			if !n.is(name) {
+				continue
+			}
+			if found != "" {
+				return ""
+			}
+			found = value
+		}
+	}
+	if !wellFormedSecret(found) {
+		return ""
+	}
+	return found
+}
+
+// cookie makes a cookie of the gate; it ends with the browser, or after maxAge seconds.
+func (n cookieNames) cookie(name cookieName, value string, maxAge int) *http.Cookie {
+	return &http.Cookie{
+		Name: name.String(), Value: value, Path: "/", MaxAge: maxAge,
+		Secure: n.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	}
+}
+
+// secure tells whether the client speaks TLS, with Caddy or with a proxy that the host trusts.
+func (e *Enforcer) secure(r *http.Request) bool {
+	return r.TLS != nil || e.cfg.Seen(r).URL.Scheme == "https"
+}
+
+// seenDirectly is Config.Seen where nothing stands between the client and the gate.
+func seenDirectly(r *http.Request) Seen {
+	seen := Seen{URL: *r.URL, ClientIP: r.RemoteAddr}
+	seen.URL.Scheme = "http"
+	if r.TLS != nil {
+		seen.URL.Scheme = "https"
+	}
+	seen.URL.Host = r.Host
+	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
+		seen.ClientIP = host
+	}
+	return seen
+}
+
+// hostname is the host without its port or brackets.
+func hostname(host string) string {
+	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
+		host = host[:i]
+	}
+	return strings.Trim(host, "[]")
+}
+
+func portOf(host string) string {
+	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') && digits(host[i+1:]) {
+		return host[i+1:]
+	}
+	return ""
+}
+
+// digits tells whether s is a port as a host name may end in one; anything else has no business in a
+// cookie's name.
+func digits(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return len(s) <= 5
+}
+
+// loopback tells whether the client can only sit on this machine by what it says of the host; plain
+// HTTP is fine there (P2).
+func loopback(r *http.Request) bool { return oauth.IsLoopback(hostname(r.Host)) }

@@ -1,0 +1,256 @@
+package tokeninject
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/gatewright/gatewright/authz/oauth"
+	"github.com/gatewright/gatewright/authz/revocation"
+	"github.com/gatewright/gatewright/authz/token"
+)
+
+// readyWait is how long a request waits for an issuer that is still starting.
+const readyWait = 5 * time.Second
+
+// Enforcer is one gate. It is safe for concurrent use; make one with New.
+type Enforcer struct {
+	cfg           Config
+	owned         *owned
+	tag           string // of the cookies' names
+	decrypter     *token.Decrypter
+	requiredScope string
+	needs         []string // scopes of a session that serves this gate
+
+	verified   *tokenCache
+	refused    *refusedTokens
+	decrypting chan struct{} // one place per decryption under way
+	sessions   *Sessions
+	logins     *logins
+	attributes *attributeCache
+	callers    *callerTokens
+	injectors  []func(*passage) *Refusal
+	mintPolicy string // tells apart what is minted for one session
+	streams    *streams
+
+	issuer atomic.Pointer[issuerState]
+	closed atomic.Bool
+}
+
+// issuerState is what a gate asks of its issuer once, when it is ready.
+type issuerState struct {
+	feed      *revocation.Feed
+	audiences []string
+}
+
+// New checks the configuration and makes the gate. It does no input or output and starts nothing: the
+// issuer is first spoken to by the first request.
+func New(cfg Config) (*Enforcer, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.check(); err != nil {
+		return nil, fmt.Errorf("tokeninject: %w", err)
+	}
+	e := &Enforcer{
+		cfg:        cfg,
+		owned:      newOwned(cfg),
+		verified:   newTokenCache(),
+		refused:    &refusedTokens{},
+		decrypting: make(chan struct{}, runtime.GOMAXPROCS(0)),
+		attributes: newAttributeCache(cfg.Issuer, cfg.Now),
+		callers:    &callerTokens{},
+		streams:    newStreams(cfg.Now),
+	}
+	if cfg.DecryptKey != nil {
+		decrypter, err := token.NewDecrypter(cfg.DecryptKey)
+		if err != nil {
+			return nil, fmt.Errorf("tokeninject: decrypt_key: %w", err)
+		}
+		e.decrypter = decrypter
+	}
+	for _, require := range cfg.Require {
+		if require.Kind == RequireScope {
+			e.requiredScope = joinScope(e.requiredScope, require.Values)
+		}
+	}
+	e.injectors = newInjectors(cfg)
+	if cfg.Token != nil {
+		e.mintPolicy = cfg.Token.ResourceServer + "\n" + oauth.FormatScope(cfg.Token.Scope)
+	}
+	e.initSession()
+	return e, nil
+}
+
+func (e *Enforcer) initSession() {
+	if e.cfg.Session == nil {
+		return
+	}
+	e.tag = cookieTag(e.cfg.Issuer.URL(), e.cfg.Session.ClientID)
+	e.needs = union(e.cfg.Session.Scope)
+	if e.cfg.Token != nil {
+		e.needs = union(e.needs, e.cfg.Token.Scope)
+	}
+	e.sessions = e.cfg.Sessions
+	if e.sessions == nil {
+		e.sessions = NewSessions(e.cfg.Store, e.cfg.Now)
+	}
+	e.logins = newLogins(e.sessions.store)
+}
+
+// Close ends the gate after the last configuration that uses it: new requests are refused, while
+// requests in flight keep being watched until they end.
+func (e *Enforcer) Close() { e.closed.Store(true) }
+
+// Verdict is what the gate says of a request.
+type Verdict struct {
+	// Pass tells whether the request goes on to the upstream. If not, Refusal says why, or is nil
+	// where the answer (a redirect, the logout page) is already written.
+	Pass    bool
+	Refusal *Refusal
+
+	// Identity is who passes; nil: nobody, at an optional gate.
+	Identity *Identity
+	// Request and Writer are what to go on with. The request's context ends when its credential is
+	// revoked, or, for streams, has expired.
+	Request *http.Request
+	Writer  http.ResponseWriter
+
+	passage *passage
+}
+
+// Done must be called once the answer to a request that passed is complete.
+func (v Verdict) Done() {
+	if v.passage != nil {
+		v.passage.done()
+	}
+}
+
+// passage is one request on its way through the gate.
+type passage struct {
+	e      *Enforcer
+	w      http.ResponseWriter
+	r      *http.Request
+	now    time.Time
+	issuer *issuerState
+	taken  credentials
+	id     *Identity
+	live   *liveSession // where the credential is a session
+	caller [32]byte     // hash of the token, where the credential is one
+	failed int          // index of the first requirement that the token doesn't meet, or -1
+	flight flight
+	epoch  uint64 // of the feed when the credential was checked
+
+	unknownClient bool // nobody presented anything
+	remembered    bool // refused before, and logged then
+}
+
+// Check takes the request through the gate. It changes the request's header and URL in place: owned
+// names are gone from them, whatever the verdict.
+func (e *Enforcer) Check(w http.ResponseWriter, r *http.Request) Verdict {
+	p := &passage{e: e, w: w, r: r, now: e.cfg.Now(), failed: -1}
+	p.taken = e.take(r)
+	steps := [...]func(*passage) *Refusal{
+		(*passage).admit, (*passage).own, (*passage).identify, (*passage).authorize, (*passage).inject,
+	}
+	for _, step := range steps {
+		switch refusal := step(p); refusal {
+		case nil:
+		case answered:
+			return Verdict{}
+		default:
+			p.log(refusal)
+			return Verdict{Refusal: refusal}
+		}
+	}
+	return p.forward()
+}
+
+// admit sees to it that the gate can decide at all: it is open, the connection is safe (P2), and the
+// issuer is ready.
+func (p *passage) admit() *Refusal {
+	e := p.e
+	if e.closed.Load() {
+		return p.fault(errors.New("the gate is closed"))
+	}
+	if p.r.TLS == nil && !loopback(p.r) && !e.secure(p.r) {
+		return p.refuse(http.StatusForbidden, oauth.Errorf(oauth.InvalidRequest, "TLS is required"))
+	}
+	state, err := e.ready(p.r.Context())
+	if err != nil {
+		return p.fault(err)
+	}
+	p.issuer = state
+	return nil
+}
+
+// ready waits, bounded, for the issuer, and asks it what this gate needs to know.
+func (e *Enforcer) ready(ctx context.Context) (*issuerState, error) {
+	if state := e.issuer.Load(); state != nil {
+		return state, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, readyWait)
+	defer cancel()
+	if err := e.cfg.Issuer.Ready(ctx); err != nil {
+		return nil, fmt.Errorf("the issuer is not ready: %w", err)
+	}
+	state := &issuerState{feed: e.cfg.Issuer.Revocations(), audiences: e.cfg.Audiences}
+	if len(state.audiences) == 0 && e.cfg.ResourceServer != "" {
+		audience, err := e.cfg.Issuer.Audience(e.cfg.ResourceServer)
+		if err != nil {
+			return nil, fmt.Errorf("the audience of resource server %q: %w", e.cfg.ResourceServer, err)
+		}
+		state.audiences = []string{audience}
+	}
+	e.issuer.Store(state)
+	return state, nil
+}
+
+// own answers what is the gate's own business.
+func (p *passage) own() *Refusal {
+	if p.e.cfg.Session == nil {
+		return nil
+	}
+	if p.r.URL.Path == p.e.cfg.Session.Logout {
+		return p.logout()
+	}
+	return p.loginReturn()
+}
+
+// identify finds out who this is. A bearer token goes before a session: it was sent on purpose, the
+// cookie came by itself.
+func (p *passage) identify() *Refusal {
+	if p.taken.malformed {
+		return p.challenge(oauth.Errorf(oauth.InvalidRequest, "the Authorization header is malformed or repeated"))
+	}
+	if p.taken.bearer != "" && len(p.issuer.audiences) > 0 {
+		return p.verify()
+	}
+	if p.e.cfg.Session != nil && p.taken.session != "" {
+		if refusal := p.resume(); refusal != nil || p.id != nil {
+			return refusal
+		}
+	}
+	if p.e.cfg.Optional {
+		return nil
+	}
+	return p.signIn(p.e.needs, false)
+}
+
+// signIn asks for a credential: a browser goes to login, everybody else is challenged.
+func (p *passage) signIn(scope []string, again bool) *Refusal {
+	if p.e.cfg.Session != nil && navigation(p.r) {
+		return p.beginLogin(scope, again)
+	}
+	if p.taken.bearer != "" {
+		return p.challenge(oauth.Errorf(oauth.InvalidToken, "no access tokens are taken here"))
+	}
+	p.unknownClient = true
+	return p.challenge(&oauth.Error{})
+}
+
+func isContext(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}

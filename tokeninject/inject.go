@@ -1,0 +1,210 @@
+package tokeninject
+
+import (
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/gatewright/gatewright/authz/oauth"
+)
+
+// newInjectors lists what a gate injects, in an order that doesn't matter: no two fill one name.
+func newInjectors(c Config) []func(*passage) *Refusal {
+	var list []func(*passage) *Refusal
+	for _, h := range c.Headers {
+		list = append(list, injectHeader(http.CanonicalHeaderKey(h.Name), h.Value))
+	}
+	for _, header := range tagHeaders(c.Tags) {
+		list = append(list, injectTags(http.CanonicalHeaderKey(header[0].Header), header))
+	}
+	for _, injection := range c.Cookies {
+		list = append(list, injectCookie(injection))
+	}
+	for _, injection := range c.Query {
+		list = append(list, injectQuery(injection))
+	}
+	if c.Basic != nil {
+		list = append(list, injectBasic(*c.Basic))
+	}
+	if c.Token != nil {
+		list = append(list, (*passage).injectToken)
+	}
+	return list
+}
+
+// inject fills in what the configuration says of the person (W3, W4). For nobody there is nothing to say.
+func (p *passage) inject() *Refusal {
+	if p.id == nil {
+		return nil
+	}
+	if p.e.cfg.PassToken && p.live == nil {
+		p.r.Header["Authorization"] = p.taken.authorization
+	}
+	for _, inject := range p.e.injectors {
+		if refusal := inject(p); refusal != nil {
+			return refusal
+		}
+	}
+	return nil
+}
+
+// value computes what is injected as name. ok is false where nothing is.
+func (p *passage) value(name string, compute Value) (value string, ok bool, refusal *Refusal) {
+	value, ok = compute(p.r.Context(), p.r, p.id)
+	switch {
+	case ok && !headerText(value):
+		return "", false, p.unfit(name, "holds a control character")
+	case ok:
+		return value, true, nil
+	case p.e.cfg.Missing == MissingDeny:
+		return "", false, p.unfit(name, "is missing")
+	}
+	return "", p.e.cfg.Missing == MissingEmpty, nil
+}
+
+// unfit refuses a person of whom something can't be said. Which, only the log knows.
+func (p *passage) unfit(name, why string) *Refusal {
+	return p.forbid(oauth.Errorf(oauth.AccessDenied, "what this application has to know of you is not there").
+		Because(fmt.Errorf("the value to inject as %q %s", name, why)))
+}
+
+// headerText tells whether a value is free of control characters: nothing may end a line, and no
+// backend agrees with another on what the rest of them mean (A57).
+func headerText(value string) bool {
+	for i := range len(value) {
+		if value[i] < 0x20 || value[i] == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+func injectHeader(name string, compute Value) func(*passage) *Refusal {
+	return func(p *passage) *Refusal {
+		value, ok, refusal := p.value(name, compute)
+		if ok {
+			p.r.Header[name] = []string{encodeUnless(value, func(c byte) bool { return c < 0x80 })}
+		}
+		return refusal
+	}
+}
+
+// tagHeaders groups tags by the header that they share.
+func tagHeaders(tags []TagInjection) [][]TagInjection {
+	var groups [][]TagInjection
+	index := map[string]int{}
+	for _, tag := range tags {
+		key := normalised(tag.Header)
+		i, known := index[key]
+		if !known {
+			i = len(groups)
+			index[key], groups = i, append(groups, nil)
+		}
+		groups[i] = append(groups[i], tag)
+	}
+	return groups
+}
+
+func injectTags(name string, tags []TagInjection) func(*passage) *Refusal {
+	return func(p *passage) *Refusal {
+		var all strings.Builder
+		for _, tag := range tags {
+			value, ok, refusal := p.value(tag.Tag, tag.Value)
+			if refusal != nil {
+				return refusal
+			}
+			if !ok {
+				continue
+			}
+			if all.Len() > 0 {
+				all.WriteByte(';')
+			}
+			all.WriteString(tag.Tag)
+			all.WriteByte('=')
+			all.WriteString(encodeUnless(value, func(c byte) bool { return c < 0x80 && c != ';' }))
+		}
+		if all.Len() > 0 {
+			p.r.Header[name] = []string{all.String()}
+		}
+		return nil
+	}
+}
+
+func injectCookie(injection ValueInjection) func(*passage) *Refusal {
+	return func(p *passage) *Refusal {
+		value, ok, refusal := p.value(injection.Name, injection.Value)
+		if !ok {
+			return refusal
+		}
+		cookie := injection.Name + "=" + encodeUnless(value, cookieOctet)
+		if sent := p.r.Header["Cookie"]; len(sent) > 0 {
+			cookie = strings.Join(sent, "; ") + "; " + cookie
+		}
+		p.r.Header["Cookie"] = []string{cookie}
+		return nil
+	}
+}
+
+func injectQuery(injection ValueInjection) func(*passage) *Refusal {
+	name := url.QueryEscape(injection.Name)
+	return func(p *passage) *Refusal {
+		value, ok, refusal := p.value(injection.Name, injection.Value)
+		if !ok {
+			return refusal
+		}
+		query := name + "=" + url.QueryEscape(value)
+		if p.r.URL.RawQuery != "" {
+			query = p.r.URL.RawQuery + "&" + query
+		}
+		p.r.URL.RawQuery = query
+		p.r.RequestURI = p.r.URL.RequestURI()
+		return nil
+	}
+}
+
+func injectBasic(injection BasicInjection) func(*passage) *Refusal {
+	return func(p *passage) *Refusal {
+		user, ok, refusal := p.value("basic user", injection.User)
+		if !ok {
+			return refusal
+		}
+		password, ok, refusal := p.value("basic password", injection.Password)
+		if !ok {
+			return refusal
+		}
+		if strings.Contains(user, ":") { // it would move into the password (RFC 7617 §2)
+			return p.unfit("basic user", "holds a colon")
+		}
+		p.r.Header["Authorization"] = []string{"Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))}
+		return nil
+	}
+}
+
+// encodeUnless percent-encodes the bytes of a value that are not plain. A value with such bytes has
+// its "%" encoded as well, so that what it decodes to is not ambiguous.
+func encodeUnless(value string, plain func(byte) bool) string {
+	clean := true
+	for i := 0; i < len(value) && clean; i++ {
+		clean = plain(value[i])
+	}
+	if clean {
+		return value
+	}
+	const digits = "0123456789ABCDEF"
+	encoded := make([]byte, 0, len(value)+16)
+	for i := range len(value) {
+		if c := value[i]; !plain(c) || c == '%' {
+			encoded = append(encoded, '%', digits[c>>4], digits[c&15])
+		} else {
+			encoded = append(encoded, c)
+		}
+	}
+	return string(encoded)
+}
+
+// cookieOctet of RFC 6265 §4.1.1, less "%": cookies are often decoded, so it is always encoded.
+func cookieOctet(c byte) bool {
+	return c > 0x20 && c < 0x7f && c != '"' && c != ',' && c != ';' && c != '\\' && c != '%'
+}

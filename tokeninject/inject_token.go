@@ -1,0 +1,241 @@
+package tokeninject
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gatewright/gatewright/authz/oauth"
+)
+
+const (
+	// mintWait bounds one minting.
+	mintWait = 10 * time.Second
+	// mintRetry is the pause after a renewal failed, while the old token is still good.
+	mintRetry = 5 * time.Second
+
+	callerShards = 16
+	// shardCallers bounds the tokens held for callers that sent one of their own.
+	shardCallers = 1024
+)
+
+// mintSlot holds the minted token of one session, or one caller, and one policy.
+type mintSlot struct {
+	policy string // of a session, which may have several
+	held   atomic.Pointer[heldToken]
+
+	mu     sync.Mutex
+	flight *mintFlight // nil: none under way
+	retry  time.Time
+}
+
+type heldToken struct {
+	header         string // "Bearer ..."
+	renew, expires time.Time
+}
+
+// mintFlight is one minting that everybody waits for who needs its token.
+type mintFlight struct {
+	landed chan struct{}
+	token  *heldToken
+	err    error
+}
+
+// injectToken puts a token for the upstream into the request (W4).
+func (p *passage) injectToken() *Refusal {
+	slot := p.slot()
+	held := slot.held.Load()
+	if held == nil || !p.now.Before(held.renew) {
+		var err error
+		if held, err = p.renew(slot, held); err != nil {
+			return p.unminted(err)
+		}
+	}
+	p.r.Header["Authorization"] = []string{held.header}
+	return nil
+}
+
+// slot finds where this session's or caller's token is kept.
+func (p *passage) slot() *mintSlot {
+	if p.live == nil {
+		return p.e.callers.slot(p.caller)
+	}
+	policy := p.e.mintPolicy
+	p.live.mu.Lock()
+	defer p.live.mu.Unlock()
+	for _, slot := range p.live.minted {
+		if slot.policy == policy {
+			return slot
+		}
+	}
+	slot := &mintSlot{policy: policy}
+	p.live.minted = append(p.live.minted, slot)
+	return slot
+}
+
+// renew gets a new token. While the old one is good nobody waits for it.
+func (p *passage) renew(slot *mintSlot, held *heldToken) (*heldToken, error) {
+	good := held != nil && p.now.Before(held.expires)
+	slot.mu.Lock()
+	if current := slot.held.Load(); current != nil && p.now.Before(current.renew) {
+		slot.mu.Unlock()
+		return current, nil
+	}
+	if good && p.now.Before(slot.retry) {
+		slot.mu.Unlock()
+		return held, nil
+	}
+	flight := slot.flight
+	if flight == nil {
+		flight = &mintFlight{landed: make(chan struct{})}
+		slot.flight = flight
+		// It flies on if this request's client goes away: others may wait for it.
+		go p.e.mint(context.WithoutCancel(p.r.Context()), slot, flight, p.mintRequest(), p.notAfter())
+	}
+	slot.mu.Unlock()
+	if good {
+		return held, nil
+	}
+	select {
+	case <-flight.landed:
+		return flight.token, flight.err
+	case <-p.r.Context().Done():
+		return nil, p.r.Context().Err()
+	}
+}
+
+func (p *passage) mintRequest() MintRequest {
+	m := MintRequest{ResourceServer: p.e.cfg.Token.ResourceServer, Scope: p.e.cfg.Token.Scope, Gate: p.e.cfg.Name}
+	if p.live != nil {
+		m.Session = p.id.session
+	} else {
+		m.Caller = p.id
+	}
+	return m
+}
+
+// notAfter is when what is minted here must be forgotten: with the caller's own token.
+func (p *passage) notAfter() time.Time {
+	if p.live != nil {
+		return time.Time{}
+	}
+	return p.id.Expires
+}
+
+// mint makes the token and lands the flight.
+func (e *Enforcer) mint(ctx context.Context, slot *mintSlot, flight *mintFlight, m MintRequest, notAfter time.Time) {
+	flight.token, flight.err = e.minted(ctx, m, notAfter)
+	slot.mu.Lock()
+	defer slot.mu.Unlock()
+	slot.flight = nil
+	switch {
+	case flight.err == nil:
+		slot.held.Store(flight.token)
+	case errors.Is(flight.err, ErrSessionEnded), errors.Is(flight.err, oauth.InsufficientScope):
+		slot.held.Store(nil) // a definite no ends the old token's use as well
+	default:
+		slot.retry = e.cfg.Now().Add(mintRetry)
+	}
+	close(flight.landed)
+}
+
+// minted asks the issuer. A panic in there must not end the process from a goroutine of ours.
+func (e *Enforcer) minted(ctx context.Context, m MintRequest, notAfter time.Time) (held *heldToken, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			held, err = nil, fmt.Errorf("mint a token: panic: %v", cause)
+		}
+	}()
+	ctx, cancel := context.WithTimeout(ctx, mintWait)
+	defer cancel()
+	token, err := e.cfg.Issuer.Mint(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	now, expires := e.cfg.Now(), token.Expires
+	if !notAfter.IsZero() && notAfter.Before(expires) {
+		expires = notAfter
+	}
+	lifetime := expires.Sub(now)
+	if lifetime <= 0 || !b64token(token.Token) {
+		return nil, errors.New("the issuer minted a token that is of no use")
+	}
+	// Renewing earlier than half-way would mint at every request where renew_before is too long.
+	early := min(e.cfg.Token.RenewBefore, lifetime/2)
+	return &heldToken{header: "Bearer " + token.Token, renew: expires.Add(-early), expires: expires}, nil
+}
+
+// unminted says what the want of a token means for the request.
+func (p *passage) unminted(err error) *Refusal {
+	switch {
+	case errors.Is(err, ErrSessionEnded) && p.live != nil:
+		p.e.endSession(context.WithoutCancel(p.r.Context()), p.taken.session, p.live)
+		return p.signIn(p.e.needs, false)
+	case errors.Is(err, ErrSessionEnded):
+		p.e.verified.drop(&p.caller)
+		return p.invalid(err)
+	case errors.Is(err, oauth.InsufficientScope) && p.live != nil && !p.live.again && navigation(p.r):
+		return p.signIn(union(p.live.asked, p.e.needs), true)
+	case errors.Is(err, oauth.InsufficientScope):
+		refusal := p.challenge(oauth.Errorf(oauth.InsufficientScope, "a scope is missing").Because(err))
+		challenge := oauth.Challenge{
+			Realm: p.r.Host, Code: oauth.InsufficientScope, Description: "a scope is missing",
+			Scope: oauth.FormatScope(p.e.cfg.Token.Scope),
+		}
+		refusal.Header.Set("WWW-Authenticate", challenge.String())
+		return refusal
+	}
+	return p.fault(fmt.Errorf("mint a token: %w", err))
+}
+
+// callerTokens holds the tokens minted for callers, by the hash of their own.
+type callerTokens struct {
+	shards [callerShards]callerShard
+}
+
+type callerShard struct {
+	mu    sync.Mutex
+	slots map[[32]byte]*mintSlot
+}
+
+func (c *callerTokens) slot(hash [32]byte) *mintSlot {
+	shard := &c.shards[hash[0]%callerShards]
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	slot := shard.slots[hash]
+	if slot != nil {
+		return slot
+	}
+	if shard.slots == nil {
+		shard.slots = map[[32]byte]*mintSlot{}
+	}
+	if len(shard.slots) >= shardCallers {
+		shard.evict()
+	}
+	slot = &mintSlot{}
+	shard.slots[hash] = slot
+	return slot
+}
+
+// evict lets go of the one of a few whose token ends first.
+func (s *callerShard) evict() {
+	var victim [32]byte
+	var soonest time.Time
+	looked := 0
+	for hash, slot := range s.slots {
+		var expires time.Time
+		if held := slot.held.Load(); held != nil {
+			expires = held.expires
+		}
+		if looked == 0 || expires.Before(soonest) {
+			victim, soonest = hash, expires
+		}
+		if looked++; looked == 8 {
+			break
+		}
+	}
+	delete(s.slots, victim)
+}

@@ -1,0 +1,137 @@
+package tokeninject
+
+import (
+	"crypto/subtle"
+	"math"
+	"net/netip"
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+const (
+	// Each login costs a durable write, so an address may begin only so many.
+	loginRate  = rate.Limit(1) // a second
+	loginBurst = 30
+	// maxAddresses and maxAttempts bound what is remembered of strangers.
+	maxAddresses = 8192
+	maxAttempts  = 8192
+
+	// loopLogins in loopWindow, none of which gave a session that the browser then used, are a loop.
+	loopLogins = 3
+	loopWindow = time.Minute
+)
+
+// addressLimit limits the logins that one client address begins.
+type addressLimit struct {
+	mu       sync.Mutex
+	limiters map[string]*rate.Limiter
+}
+
+// reserve counts a login and returns 0, or how long to wait for the next.
+func (l *addressLimit) reserve(address string, now time.Time) time.Duration {
+	key := network(address)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	limiter := l.limiters[key]
+	if limiter == nil {
+		if l.limiters == nil {
+			l.limiters = map[string]*rate.Limiter{}
+		}
+		makeRoom(l.limiters, maxAddresses, func(idle *rate.Limiter) bool { return idle.TokensAt(now) >= loginBurst })
+		limiter = rate.NewLimiter(loginRate, loginBurst)
+		l.limiters[key] = limiter
+	}
+	if limiter.AllowN(now, 1) {
+		return 0
+	}
+	return time.Duration((1 - limiter.TokensAt(now)) / float64(loginRate) * float64(time.Second))
+}
+
+// network is what one client can choose addresses from: all of an IPv6 /64 are its own.
+func network(address string) string {
+	ip, err := netip.ParseAddr(address)
+	if err != nil {
+		return address
+	}
+	if ip = ip.Unmap(); ip.Is6() {
+		if prefix, err := ip.WithZone("").Prefix(64); err == nil {
+			return prefix.String()
+		}
+	}
+	return ip.String()
+}
+
+// makeRoom drops entries from a full map: one that is idle if a few looks find it, else any.
+func makeRoom[V any](m map[string]V, limit int, idle func(V) bool) {
+	if len(m) < limit {
+		return
+	}
+	victim, looked := "", 0
+	for key, value := range m {
+		victim = key
+		if looked++; idle(value) || looked == 16 {
+			break
+		}
+	}
+	delete(m, victim)
+}
+
+// attempts counts logins that came to an end but whose session the browser never presented: it does
+// not keep the cookie, and would be sent to log in for ever.
+type attempts struct {
+	mu      sync.Mutex
+	browser map[string]*attempt // by the fingerprint of the browser's cookie
+}
+
+type attempt struct {
+	count int
+	at    time.Time
+	last  *liveSession
+}
+
+func (a *attempt) stale(now time.Time) bool {
+	return a.last.proven.Load() || now.Sub(a.at) > loopWindow
+}
+
+// completed notes that a login gave a session.
+func (a *attempts) completed(browser string, live *liveSession, now time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	known := a.browser[browser]
+	if known == nil || known.stale(now) {
+		if a.browser == nil {
+			a.browser = map[string]*attempt{}
+		}
+		makeRoom(a.browser, maxAttempts, func(old *attempt) bool { return old.stale(now) })
+		known = &attempt{}
+		a.browser[browser] = known
+	}
+	known.count++
+	known.at, known.last = now, live
+}
+
+// looping tells whether another login would be of no use.
+func (a *attempts) looping(browser string, now time.Time) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	known := a.browser[browser]
+	return known != nil && known.count >= loopLogins && !known.stale(now)
+}
+
+// forget lets a browser begin afresh, after a logout.
+func (a *attempts) forget(browser string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.browser, browser)
+}
+
+// seconds is a Retry-After value: whole seconds, at least one.
+func seconds(d time.Duration) string {
+	return strconv.Itoa(max(1, int(math.Ceil(d.Seconds()))))
+}
+
+// sameSecret compares in constant time.
+func sameSecret(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }

@@ -1,0 +1,215 @@
+package tokeninject
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/gatewright/gatewright/authz/oauth"
+	"github.com/gatewright/gatewright/authz/store"
+)
+
+const (
+	// loginLifetime is how long a person may take to sign in.
+	loginLifetime = 10 * time.Minute
+	// loginWait bounds what the issuer is asked on the way.
+	loginWait = 20 * time.Second
+	// maxURL is the longest URL that a login comes back to, in bytes; a longer one loses its query.
+	maxURL = 8 << 10
+)
+
+// loginRecord is a login under way, kept under its state. Where it comes back to is here and never in
+// the request (A67), and so is the browser that began it (A27).
+type loginRecord struct {
+	Login   LoginRequest `json:"login"`
+	URL     string       `json:"url"`     // the page that was asked for, with its query
+	Browser string       `json:"browser"` // fingerprint of the browser's cookie
+	Again   bool         `json:"again,omitempty"`
+}
+
+// logins are the logins of one gate under way.
+type logins struct {
+	records   store.Records[loginRecord]
+	addresses addressLimit
+	attempts  attempts
+}
+
+func newLogins(s store.Store) *logins {
+	return &logins{records: store.NewRecords[loginRecord](s, "gate-login")}
+}
+
+// beginLogin sends the browser to the issuer (W5). The way back is the page itself, without its query
+// (decision 9): a gate sees no other path for certain. again says that consent is asked anew.
+func (p *passage) beginLogin(scope []string, again bool) *Refusal {
+	e, seen := p.e, p.e.cfg.Seen(p.r)
+	if wait := e.logins.addresses.reserve(seen.ClientIP, p.now); wait > 0 {
+		return p.tooMany(wait)
+	}
+	browser := p.taken.browser
+	if browser == "" {
+		browser = oauth.NewSecret()
+	} else if e.logins.attempts.looping(oauth.Fingerprint(browser), p.now) {
+		return p.loginPage(http.StatusForbidden, pageCookies, errors.New("several logins gave no session that the browser came back with"))
+	}
+	login := LoginRequest{
+		ClientID: e.cfg.Session.ClientID, ClientSecret: e.cfg.Session.ClientSecret, RedirectURI: pageURL(seen.URL, false),
+		State: oauth.NewSecret(), Nonce: oauth.NewSecret(), Verifier: oauth.NewSecret(), Scope: scope,
+	}
+	record := &loginRecord{Login: login, URL: pageURL(seen.URL, true), Browser: oauth.Fingerprint(browser), Again: again}
+	ctx, cancel := context.WithTimeout(p.r.Context(), loginWait)
+	defer cancel()
+	target, err := e.cfg.Issuer.BeginLogin(ctx, login)
+	if err == nil {
+		err = e.logins.records.Put(ctx, login.State, record, p.now.Add(loginLifetime))
+	}
+	if err != nil {
+		return p.fault(fmt.Errorf("begin a login: %w", err))
+	}
+	names := e.cookieNames(p.r)
+	http.SetCookie(p.w, names.cookie(names.browser, browser, int(loginLifetime/time.Second)))
+	p.redirect(http.StatusFound, target)
+	return answered
+}
+
+// pageURL is the page that the client asked for, absolute: a path of "//evil" leads nowhere else.
+func pageURL(u url.URL, query bool) string {
+	page := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
+	if page.Path == "" {
+		page.Path = "/"
+	}
+	if query {
+		page.RawQuery = u.RawQuery
+		if full := page.String(); len(full) <= maxURL {
+			return full
+		}
+		page.RawQuery = ""
+	}
+	return page.String()
+}
+
+func (p *passage) redirect(status int, target string) {
+	p.w.Header().Set("Location", target)
+	p.w.Header().Set("Cache-Control", "no-store")
+	p.w.Header().Set("Referrer-Policy", "no-referrer") // the query may hold a code
+	p.w.WriteHeader(status)
+}
+
+func (p *passage) tooMany(wait time.Duration) *Refusal {
+	refusal := p.refuse(http.StatusTooManyRequests, oauth.Errorf(oauth.TemporarilyUnavailable, "too many sign-ins from your address"))
+	refusal.Header.Set("Retry-After", seconds(wait))
+	return refusal
+}
+
+// loginReturn takes the answer of a login that this browser began here. A code and state of anything
+// else are the application's own and stay in the request.
+func (p *passage) loginReturn() *Refusal {
+	if p.r.Method != http.MethodGet || !strings.Contains(p.r.URL.RawQuery, "state=") {
+		return nil
+	}
+	params, err := oauth.ParseQuery(p.r)
+	if err != nil || !params.Has("code") && !params.Has("error") || !wellFormedSecret(params.Get("state")) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.r.Context()), loginWait)
+	defer cancel()
+	records, state := p.e.logins.records, params.Get("state")
+	record, err := records.Get(ctx, state)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return nil
+	case err != nil:
+		return p.fault(fmt.Errorf("read a login: %w", err))
+	case record.Login.RedirectURI != pageURL(p.e.cfg.Seen(p.r).URL, false):
+		return nil
+	case p.taken.browser == "":
+		// Without this page a browser that keeps no cookies would go round for ever.
+		return p.loginPage(http.StatusForbidden, pageCookies, errors.New("the login came back without the browser's cookie"))
+	case !sameSecret(oauth.Fingerprint(p.taken.browser), record.Browser):
+		return nil // somebody else's login, planted here (A27)
+	}
+	record, err = records.Take(ctx, state)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return nil // the same answer came twice, the other one won
+	case err != nil:
+		return p.fault(fmt.Errorf("take a login: %w", err))
+	case params.Get("iss") != p.e.cfg.Issuer.URL(): // RFC 9207 §2.4
+		return p.loginPage(http.StatusBadRequest, pageFailed, errors.New("the login came back from another issuer"))
+	case params.Has("error"):
+		return p.loginRefused(record, oauth.Code(params.Get("error")))
+	}
+	return p.finishLogin(ctx, record, params.Get("code"))
+}
+
+// loginRefused shows why the issuer signs nobody in. It is a page, never another redirect to login:
+// the person decides whether to try again.
+func (p *passage) loginRefused(record *loginRecord, code oauth.Code) *Refusal {
+	kind, status := pageFailed, http.StatusBadGateway
+	if code == oauth.AccessDenied || code == oauth.ConsentRequired || code == oauth.InteractionRequired || code == oauth.LoginRequired {
+		kind, status = pageDenied, http.StatusForbidden
+	}
+	refusal := p.loginPage(status, kind, fmt.Errorf("the issuer answers %q", code))
+	refusal.page.link = record.URL
+	return refusal
+}
+
+// finishLogin makes a session of the code and goes back to the page that was asked for.
+func (p *passage) finishLogin(ctx context.Context, record *loginRecord, code string) *Refusal {
+	e := p.e
+	login := record.Login
+	login.ClientSecret = e.cfg.Session.ClientSecret
+	session, err := e.cfg.Issuer.RedeemLogin(ctx, code, login)
+	if err == nil && (session.Subject == "" || !validObject(session.Claims)) {
+		err = errors.New("the issuer gave no subject or no claims")
+	}
+	if err != nil && unavailable(err) {
+		return p.fault(fmt.Errorf("redeem a login: %w", err))
+	}
+	if err != nil {
+		refusal := p.loginPage(http.StatusBadRequest, pageFailed, fmt.Errorf("redeem a login: %w", err))
+		refusal.page.link = record.URL
+		return refusal
+	}
+	handle := oauth.NewSecret()
+	live, err := e.sessions.create(ctx, handle, &sessionRecord{
+		Session: *session, Issuer: e.cfg.Issuer.URL(), Client: e.cfg.Session.ClientID, Host: p.r.Host,
+		Asked: login.Scope, Again: record.Again, Idle: e.cfg.Session.Idle,
+		Created: p.now, Used: p.now, Refreshed: p.now, Expires: p.now.Add(e.cfg.Session.Absolute),
+	})
+	if err != nil {
+		return p.fault(fmt.Errorf("store the session: %w", err))
+	}
+	p.replaceSession(ctx)
+	e.logins.attempts.completed(record.Browser, live, p.now)
+	names := e.cookieNames(p.r)
+	http.SetCookie(p.w, names.cookie(names.session, handle, 0))
+	p.redirect(http.StatusSeeOther, record.URL)
+	return answered
+}
+
+// replaceSession ends the session that the browser had before, soon: another tab may be using it.
+func (p *passage) replaceSession(ctx context.Context) {
+	if p.taken.session == "" {
+		return
+	}
+	old, err := p.e.sessions.find(ctx, p.taken.session)
+	if err == nil && old != nil && p.fits(old) {
+		err = p.e.sessions.retire(ctx, p.taken.session, old, p.now)
+	}
+	if err != nil && !errors.Is(err, ErrSessionEnded) {
+		p.e.cfg.Logger.Warn("a replaced session lives on until it expires", zap.Error(err))
+	}
+}
+
+// loginPage refuses on the way through a login; a person always sees it as a page.
+func (p *passage) loginPage(status int, kind page, cause error) *Refusal {
+	refusal := p.refuse(status, oauth.Errorf(oauth.AccessDenied, "%s", kind.text).Because(cause))
+	refusal.page = kind
+	return refusal
+}

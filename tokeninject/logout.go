@@ -1,0 +1,64 @@
+package tokeninject
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/gatewright/gatewright/authz/oauth"
+)
+
+// logoutWait bounds what the issuer is asked when a session ends.
+const logoutWait = 10 * time.Second
+
+// logout ends the session here and at the issuer (W5). Another site may not do that to a person: its
+// request gets a page with a button.
+func (p *passage) logout() *Refusal {
+	switch p.r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodPost:
+	default:
+		refusal := p.refuse(http.StatusMethodNotAllowed, oauth.Errorf(oauth.InvalidRequest, "use GET or POST"))
+		refusal.Header.Set("Allow", "GET, HEAD, POST")
+		return refusal
+	}
+	if site := p.r.Header.Get("Sec-Fetch-Site"); site == "cross-site" || site == "same-site" || p.r.Method == http.MethodHead {
+		p.e.writePage(p.w, p.r, http.StatusOK, pageLogout)
+		return answered
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.r.Context()), logoutWait)
+	defer cancel()
+	if err := p.endHere(ctx); err != nil {
+		return p.fault(err)
+	}
+	names := p.e.cookieNames(p.r)
+	http.SetCookie(p.w, names.cookie(names.session, "", -1))
+	if p.taken.browser != "" {
+		p.e.logins.attempts.forget(oauth.Fingerprint(p.taken.browser))
+		http.SetCookie(p.w, names.cookie(names.browser, "", -1))
+	}
+	if p.live != nil {
+		if err := p.e.cfg.Issuer.EndSession(ctx, p.live.session.Load()); err != nil && !errors.Is(err, ErrSessionEnded) {
+			p.e.cfg.Logger.Error("a session ended at the gate, but not at the issuer", zap.Error(err))
+			p.e.writePage(p.w, p.r, http.StatusBadGateway, pageHalfOut)
+			return answered
+		}
+	}
+	p.e.writePage(p.w, p.r, http.StatusOK, pageLoggedOut)
+	return answered
+}
+
+// endHere ends the session that the cookie names, and leaves it in p.live for the issuer.
+func (p *passage) endHere(ctx context.Context) error {
+	if p.taken.session == "" {
+		return nil
+	}
+	live, err := p.e.sessions.find(ctx, p.taken.session)
+	if err != nil || live == nil || !p.fits(live) {
+		return err
+	}
+	p.live = live
+	return p.e.sessions.end(ctx, p.taken.session, live)
+}

@@ -1,0 +1,218 @@
+package tokeninject
+
+import (
+	"crypto/sha256"
+	_ "embed" // the page and its style
+	"encoding/base64"
+	"encoding/json"
+	"html/template"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"go.uber.org/zap"
+)
+
+//go:embed page.html
+var pageHTML string
+
+//go:embed page.css
+var pageStyle string
+
+var (
+	pageTemplate = template.Must(template.New("page").Parse(pageHTML))
+	pagePolicy   = contentPolicy()
+)
+
+// contentPolicy lets a page do nothing but look as it should and send its own form.
+func contentPolicy() string {
+	sum := sha256.Sum256([]byte(pageStyle))
+	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
+		"'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+}
+
+// page is what a person is shown. Title, text and button are in English and keys of German.
+type page struct {
+	id, title, text, button string
+	link                    string // where to try again; "" for nowhere
+}
+
+// The pages of the gate.
+var (
+	pageCookies = page{
+		id: "error", title: "Your browser keeps no cookies",
+		text: "You have signed in, but your browser did not keep the cookie that says so. Allow cookies for this site, then open the page again.",
+	}
+	pageDenied = page{
+		id: "error", title: "You were not signed in",
+		text: "The sign-in was cancelled or refused. You can try again.",
+	}
+	pageFailed = page{
+		id: "error", title: "Signing in did not work",
+		text: "Something went wrong between this site and the sign-in server. You can try again.",
+	}
+	pageForbidden = page{
+		id: "error", title: "This page is not open to you",
+		text: "You are signed in, but you may not see this page. Ask whoever runs it for access.",
+	}
+	pageUnknown = page{
+		id: "error", title: "Please sign in",
+		text: "This page needs you to be signed in. Open it again from the start.",
+	}
+	pageBusy = page{
+		id: "error", title: "Too many sign-ins",
+		text: "There were too many sign-ins from your address. Wait a moment, then open the page again.",
+	}
+	pageDown = page{
+		id: "error", title: "Not available right now",
+		text: "We can't check at the moment whether you may see this page. Try again in a few minutes.",
+	}
+	pageBad = page{
+		id: "error", title: "That did not work",
+		text: "The request can't be answered as it was sent.",
+	}
+	pageLogout = page{
+		id: "logout", title: "Sign out?",
+		text: "You are about to sign out of this site and of the sign-in server.", button: "Sign out",
+	}
+	pageLoggedOut = page{
+		id: "logged-out", title: "You are signed out",
+		text: "You are signed out of this site and of the sign-in server. You can close this window.",
+	}
+	pageHalfOut = page{
+		id: "error", title: "You are signed out of this site only",
+		text: "The sign-in server could not be reached, so you may still be signed in there.",
+	}
+)
+
+// german has the pages' texts in German.
+var german = map[string]string{
+	pageCookies.title:   "Ihr Browser speichert keine Cookies",
+	pageCookies.text:    "Sie haben sich angemeldet, aber Ihr Browser hat das Cookie dazu nicht behalten. Erlauben Sie Cookies für diese Seite und öffnen Sie sie dann noch einmal.",
+	pageDenied.title:    "Sie wurden nicht angemeldet",
+	pageDenied.text:     "Die Anmeldung wurde abgebrochen oder abgelehnt. Sie können es noch einmal versuchen.",
+	pageFailed.title:    "Die Anmeldung hat nicht geklappt",
+	pageFailed.text:     "Zwischen dieser Seite und dem Anmeldeserver ging etwas schief. Sie können es noch einmal versuchen.",
+	pageForbidden.title: "Diese Seite steht Ihnen nicht offen",
+	pageForbidden.text:  "Sie sind angemeldet, dürfen diese Seite aber nicht sehen. Bitten Sie den Betreiber um Zugang.",
+	pageUnknown.title:   "Bitte melden Sie sich an",
+	pageUnknown.text:    "Für diese Seite müssen Sie angemeldet sein. Öffnen Sie sie noch einmal von vorn.",
+	pageBusy.title:      "Zu viele Anmeldungen",
+	pageBusy.text:       "Von Ihrer Adresse kamen zu viele Anmeldungen. Warten Sie einen Moment und öffnen Sie die Seite dann noch einmal.",
+	pageDown.title:      "Zurzeit nicht verfügbar",
+	pageDown.text:       "Wir können gerade nicht prüfen, ob Sie diese Seite sehen dürfen. Versuchen Sie es in einigen Minuten noch einmal.",
+	pageBad.title:       "Das hat nicht geklappt",
+	pageBad.text:        "Die Anfrage kann so nicht beantwortet werden.",
+	pageLogout.title:    "Abmelden?",
+	pageLogout.text:     "Sie sind dabei, sich von dieser Seite und vom Anmeldeserver abzumelden.",
+	pageLogout.button:   "Abmelden",
+	pageLoggedOut.title: "Sie sind abgemeldet",
+	pageLoggedOut.text:  "Sie sind von dieser Seite und vom Anmeldeserver abgemeldet. Sie können das Fenster schließen.",
+	pageHalfOut.title:   "Sie sind nur von dieser Seite abgemeldet",
+	pageHalfOut.text:    "Der Anmeldeserver war nicht erreichbar. Vielleicht sind Sie dort noch angemeldet.",
+	textAgain:           "Noch einmal versuchen",
+	textReference:       "Kennung für Rückfragen:",
+}
+
+const (
+	textAgain     = "Try again"
+	textReference = "Reference, if you ask for help:"
+)
+
+// pageOf picks the page for a refusal that has none of its own.
+func pageOf(refusal *Refusal) page {
+	if refusal.page.id != "" {
+		return refusal.page
+	}
+	switch refusal.Status {
+	case http.StatusUnauthorized:
+		return pageUnknown
+	case http.StatusForbidden:
+		return pageForbidden
+	case http.StatusTooManyRequests:
+		return pageBusy
+	case http.StatusServiceUnavailable:
+		return pageDown
+	}
+	return pageBad
+}
+
+// Deny answers a request that may not pass: with a page for a person, with a small JSON object for
+// everything else.
+func (e *Enforcer) Deny(w http.ResponseWriter, r *http.Request, refusal *Refusal) {
+	header := w.Header()
+	for name, values := range refusal.Header {
+		header[name] = values
+	}
+	if refusal.Navigation {
+		e.writeReference(w, r, refusal.Status, pageOf(refusal), refusal.Reference)
+		return
+	}
+	header.Set("Cache-Control", "no-store")
+	header.Set("Content-Type", "application/json")
+	header.Set("X-Content-Type-Options", "nosniff")
+	body, err := json.Marshal(struct {
+		Code        string `json:"error"`
+		Description string `json:"error_description,omitempty"`
+		Reference   string `json:"reference,omitempty"`
+	}{string(refusal.Err.Code), refusal.Err.Description, refusal.Reference})
+	if err != nil {
+		e.cfg.Logger.Error("a refusal could not be written", zap.Error(err))
+	}
+	e.write(w, r, refusal.Status, body)
+}
+
+func (e *Enforcer) writePage(w http.ResponseWriter, r *http.Request, status int, content page) {
+	e.writeReference(w, r, status, content, "")
+}
+
+func (e *Enforcer) writeReference(w http.ResponseWriter, r *http.Request, status int, content page, reference string) {
+	lang, translate := "en", func(text string) string { return text }
+	if wantsGerman(r.Header.Get("Accept-Language")) {
+		lang, translate = "de", func(text string) string { return german[text] }
+	}
+	var body strings.Builder
+	err := pageTemplate.Execute(&body, map[string]any{
+		"Lang": lang, "ID": content.id, "Title": translate(content.title), "Text": translate(content.text),
+		"Button": translate(content.button), "Link": content.link, "Again": translate(textAgain),
+		"Reference": reference, "ReferenceLabel": translate(textReference),
+		"Style": template.CSS(pageStyle), //nolint:gosec // it is ours, from page.css
+	})
+	if err != nil {
+		e.cfg.Logger.Error("a page could not be written", zap.Error(err))
+	}
+	header := w.Header()
+	header.Set("Cache-Control", "no-store")
+	header.Set("Content-Type", "text/html; charset=utf-8")
+	header.Set("Content-Language", lang)
+	header.Set("Content-Security-Policy", pagePolicy)
+	header.Set("Referrer-Policy", "no-referrer")
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("X-Frame-Options", "DENY")
+	e.write(w, r, status, []byte(body.String()))
+}
+
+func (e *Enforcer) write(w http.ResponseWriter, r *http.Request, status int, body []byte) {
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	if r.Method == http.MethodHead {
+		return
+	}
+	if _, err := w.Write(body); err != nil {
+		e.cfg.Logger.Debug("an answer did not reach the client", zap.Error(err))
+	}
+}
+
+// wantsGerman tells whether the first language of the list that we speak is German.
+func wantsGerman(accept string) bool {
+	for language := range strings.SplitSeq(accept, ",") {
+		tag, _, _ := strings.Cut(strings.TrimSpace(language), ";")
+		switch primary, _, _ := strings.Cut(strings.ToLower(tag), "-"); primary {
+		case "de":
+			return true
+		case "en":
+			return false
+		}
+	}
+	return false
+}

@@ -1,0 +1,101 @@
+package tokeninject
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/gatewright/gatewright/authz/oauth"
+)
+
+// policyResult is what one gate's requirements said of a session.
+type policyResult struct {
+	e      *Enforcer
+	failed int
+}
+
+// authorize checks the `require` lines. A token's result comes with it from the cache; a session's is
+// kept with the identity until the person is looked up again.
+func (p *passage) authorize() *Refusal {
+	if p.id == nil || len(p.e.cfg.Require) == 0 {
+		return nil
+	}
+	if p.live != nil {
+		result := p.id.policy.Load()
+		if result == nil || result.e != p.e {
+			result = &policyResult{p.e, p.e.unmet(p.id)}
+			p.id.policy.Store(result)
+		}
+		p.failed = result.failed
+	}
+	if p.failed < 0 {
+		return nil
+	}
+	if p.e.cfg.Require[p.failed].Kind == RequireScope {
+		return p.challenge(oauth.Errorf(oauth.InsufficientScope, "a scope is missing"))
+	}
+	return p.forbid(oauth.Errorf(oauth.AccessDenied, "you are signed in, but this is not for you"))
+}
+
+// unmet returns the index of the first requirement that id doesn't meet, or -1.
+func (e *Enforcer) unmet(id *Identity) int {
+	return slices.IndexFunc(e.cfg.Require, func(require Requirement) bool { return !require.met(id) })
+}
+
+func (q Requirement) met(id *Identity) bool {
+	switch q.Kind {
+	case RequireScope:
+		return !slices.ContainsFunc(q.Values, func(scope string) bool { return !hasScope(id.Scope, scope) })
+	case RequireRole:
+		return anyOf(id.Roles(), q.Values)
+	case RequireClaim:
+		raw, ok := jsonMember(id.claims, q.Name)
+		if !ok {
+			return false
+		}
+		// Most claims are plain strings, which need no decoding.
+		if len(raw) >= 2 && raw[0] == '"' && strings.IndexByte(raw, '\\') < 0 {
+			return slices.Contains(q.Values, raw[1:len(raw)-1])
+		}
+		value, _ := id.Claim(q.Name)
+		return anyOf(stringsOf(value), q.Values)
+	}
+	return false
+}
+
+func anyOf(have, want []string) bool {
+	return slices.ContainsFunc(want, func(value string) bool { return slices.Contains(have, value) })
+}
+
+// joinScope adds scopes to a list separated by spaces, each once.
+func joinScope(list string, scopes []string) string {
+	for _, scope := range scopes {
+		if !hasScope(list, scope) {
+			list = strings.TrimPrefix(list+" "+scope, " ")
+		}
+	}
+	return list
+}
+
+// union of scope lists, each scope once, in the order of first mention.
+func union(lists ...[]string) []string {
+	var all []string
+	for _, list := range lists {
+		for _, scope := range list {
+			if !slices.Contains(all, scope) {
+				all = append(all, scope)
+			}
+		}
+	}
+	return all
+}
+
+// subset tells whether have has everything of want.
+func subset(want, have []string) bool {
+	return !slices.ContainsFunc(want, func(scope string) bool { return !slices.Contains(have, scope) })
+}
+
+// validObject tells whether raw is one JSON object, which a session's claims must be.
+func validObject(raw json.RawMessage) bool {
+	return json.Valid(raw) && strings.HasPrefix(strings.TrimSpace(string(raw)), "{")
+}

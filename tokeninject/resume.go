@@ -1,0 +1,143 @@
+package tokeninject
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+const (
+	// refreshEvery is how often the person of a session in use is looked up.
+	refreshEvery = time.Minute
+	// refreshBound is how long a session goes on while that fails; then it waits for the directory.
+	refreshBound = 5 * time.Minute
+	// refreshRetry is the pause after a failure.
+	refreshRetry = 5 * time.Second
+	// refreshWait bounds one look-up.
+	refreshWait = 10 * time.Second
+)
+
+// resume takes the session that the cookie names. No identity and no refusal: there is none that
+// holds here and now.
+func (p *passage) resume() *Refusal {
+	e, handle := p.e, p.taken.session
+	live, err := e.sessions.find(p.r.Context(), handle)
+	if err != nil {
+		return p.fault(fmt.Errorf("read the session: %w", err))
+	}
+	if live == nil || !p.fits(live) {
+		return nil
+	}
+	// What follows may write: it is to be finished even if the browser goes away.
+	ctx := context.WithoutCancel(p.r.Context())
+	if err = p.alive(ctx, live); err == nil {
+		err = e.refresh(ctx, live, p.now)
+	}
+	switch {
+	case errors.Is(err, ErrSessionEnded):
+		e.endSession(ctx, handle, live)
+		return nil
+	case err != nil:
+		return p.fault(fmt.Errorf("renew the session: %w", err))
+	case !subset(e.needs, live.asked):
+		// It began at a gate that asks for less. A login asks for what both want.
+		if e.cfg.Optional {
+			return nil
+		}
+		return p.signIn(union(live.asked, e.needs), false)
+	}
+	if err := e.sessions.touch(ctx, handle, live, p.now); errors.Is(err, ErrSessionEnded) {
+		return nil
+	} else if err != nil {
+		e.cfg.Logger.Warn("the use of a session could not be stored", zap.Error(err))
+	}
+	live.proven.Store(true)
+	p.live, p.id = live, live.who(e.attributes)
+	return nil
+}
+
+// fits tells whether a session is one of this issuer, client and site (A66), and still is one by this
+// gate's own limits: those of the gate where it began may be wider.
+func (p *passage) fits(live *liveSession) bool {
+	e := p.e
+	return live.issuer == e.cfg.Issuer.URL() && live.client == e.cfg.Session.ClientID &&
+		strings.EqualFold(live.host, p.r.Host) && !live.ended.Load() &&
+		p.now.Sub(live.created) < e.cfg.Session.Absolute && p.now.UnixMilli() < live.expires.Load()
+}
+
+// alive asks for all that may have ended the session: idleness, and the revocation feed.
+func (p *passage) alive(ctx context.Context, live *liveSession) error {
+	e := p.e
+	idle := min(live.idle, e.cfg.Session.Idle)
+	if live.idleSince(p.now) > idle {
+		if err := e.sessions.recall(ctx, p.taken.session, live); err != nil {
+			return err
+		}
+		if live.idleSince(p.now) > idle {
+			return ErrSessionEnded
+		}
+	}
+	p.epoch = p.issuer.feed.Epoch()
+	if live.epoch.Load() == p.epoch+1 { // 0 is a session that was never held against the feed
+		return nil
+	}
+	if p.issuer.feed.Revoked(live.who(e.attributes).subject()) {
+		return ErrSessionEnded
+	}
+	live.epoch.Store(p.epoch + 1)
+	return nil
+}
+
+// refresh looks the person up again when that is due. One request does it; others go on with what is
+// known while that is not too old, and else wait.
+func (e *Enforcer) refresh(ctx context.Context, live *liveSession, now time.Time) error {
+	age := now.Sub(time.UnixMilli(live.refreshed.Load()))
+	if age < refreshEvery {
+		return nil
+	}
+	if age < refreshBound {
+		if now.UnixMilli() < live.retry.Load() || !live.lookup.TryLock() {
+			return nil
+		}
+	} else {
+		live.lookup.Lock()
+	}
+	defer live.lookup.Unlock()
+	if now.Sub(time.UnixMilli(live.refreshed.Load())) < refreshEvery {
+		return nil // somebody else did, while we waited
+	}
+	if now.UnixMilli() < live.retry.Load() {
+		return errors.New("the person could not be looked up a moment ago")
+	}
+	ctx, cancel := context.WithTimeout(ctx, refreshWait)
+	defer cancel()
+	session, err := e.cfg.Issuer.Refresh(ctx, live.session.Load())
+	if err == nil && !validObject(session.Claims) {
+		err = errors.New("the issuer's claims are no JSON object")
+	}
+	if err == nil {
+		live.session.Store(session)
+		live.refreshed.Store(now.UnixMilli())
+		return nil
+	}
+	if errors.Is(err, ErrSessionEnded) {
+		return err
+	}
+	live.retry.Store(now.Add(refreshRetry).UnixMilli())
+	e.cfg.Logger.Warn("a session's person could not be looked up", zap.Duration("since", age), zap.Error(err))
+	if age < refreshBound {
+		return nil
+	}
+	return err
+}
+
+// endSession ends a session that the issuer or a time-out has ended.
+func (e *Enforcer) endSession(ctx context.Context, handle string, live *liveSession) {
+	if err := e.sessions.end(ctx, handle, live); err != nil {
+		e.cfg.Logger.Error("an ended session could not be removed from the store", zap.Error(err))
+	}
+}

@@ -1,0 +1,258 @@
+package tokeninject
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gatewright/gatewright/authz/store"
+)
+
+const (
+	sessionShards = 16
+	// shardSessions bounds the live sessions of a shard; more are read from the store again.
+	shardSessions = 4096
+)
+
+// Sessions holds the browser sessions of gates. The cookie is a random handle and nothing else:
+// sealing the session into it would leave nothing to look up, but a session that was ended here must
+// be dead everywhere at once, so it is looked up anyway, and a handle has nothing in it to tamper
+// with. The store has the record under the handle's hash; what is live is held in memory, too.
+type Sessions struct {
+	store   store.Store
+	records store.Records[sessionRecord]
+	now     func() time.Time
+	shards  [sessionShards]sessionShard
+}
+
+type sessionShard struct {
+	mu   sync.RWMutex
+	live map[[32]byte]*liveSession
+}
+
+// sessionRecord is a session at rest.
+type sessionRecord struct {
+	Session Session `json:"session"`
+	Issuer  string  `json:"issuer"`
+	Client  string  `json:"client,omitempty"` // as the gate's configuration names it
+	Host    string  `json:"host"`             // with its port: the one site whose session this is
+	// Asked is what the login asked for; Again says that it asked for consent anew.
+	Asked     []string      `json:"asked,omitempty"`
+	Again     bool          `json:"again,omitempty"`
+	Idle      time.Duration `json:"idle"`
+	Created   time.Time     `json:"created"`
+	Used      time.Time     `json:"used"`
+	Refreshed time.Time     `json:"refreshed"` // when the person was last looked up
+	Expires   time.Time     `json:"expires"`
+}
+
+// until is when the record may go.
+func (r *sessionRecord) until() time.Time {
+	if idle := r.Used.Add(r.Idle); idle.Before(r.Expires) {
+		return idle
+	}
+	return r.Expires
+}
+
+// liveSession is a session in memory, shared by every request that presents it.
+type liveSession struct {
+	issuer, client, host string
+	asked                []string
+	again                bool
+	idle                 time.Duration
+	created              time.Time
+
+	session   atomic.Pointer[Session]
+	identity  atomic.Pointer[Identity] // made of session when first asked for
+	expires   atomic.Int64             // this and what follows in Unix milliseconds
+	used      atomic.Int64
+	written   atomic.Int64 // when the store last learned of the use
+	refreshed atomic.Int64
+	retry     atomic.Int64 // not before this is a failed look-up tried again
+	epoch     atomic.Uint64
+	ended     atomic.Bool
+	proven    atomic.Bool // the browser has sent the cookie back
+	lookup    sync.Mutex  // held while the person is looked up
+
+	mu     sync.Mutex
+	minted []*mintSlot // one per policy
+}
+
+// NewSessions returns the sessions that s keeps. now is the clock; nil: time.Now.
+func NewSessions(s store.Store, now func() time.Time) *Sessions {
+	if now == nil {
+		now = time.Now
+	}
+	return &Sessions{store: s, records: store.NewRecords[sessionRecord](s, "gate-session"), now: now}
+}
+
+func newLive(r *sessionRecord) *liveSession {
+	live := &liveSession{
+		issuer: r.Issuer, client: r.Client, host: r.Host, asked: r.Asked, again: r.Again, idle: r.Idle, created: r.Created,
+	}
+	live.expires.Store(r.Expires.UnixMilli())
+	live.used.Store(r.Used.UnixMilli())
+	live.written.Store(r.Used.UnixMilli())
+	live.refreshed.Store(r.Refreshed.UnixMilli())
+	live.session.Store(&r.Session)
+	return live
+}
+
+// who returns the session's identity. It reads attributes from the issuer of the gate that asks.
+func (l *liveSession) who(attributes *attributeCache) *Identity {
+	s := l.session.Load()
+	if id := l.identity.Load(); id != nil && id.session == s {
+		return id
+	}
+	id := &Identity{
+		Subject: s.Subject, ClientID: s.ClientID, Username: s.Username, SessionID: s.SessionID, GrantID: s.GrantID,
+		Scope: strings.Join(s.Scope, " "), IssuedAt: l.created, Expires: time.UnixMilli(l.expires.Load()),
+		claims: string(s.Claims), session: s, attributes: attributes,
+	}
+	l.identity.Store(id)
+	return id
+}
+
+func (l *liveSession) idleSince(now time.Time) time.Duration {
+	return now.Sub(time.UnixMilli(l.used.Load()))
+}
+
+func (s *Sessions) shard(key *[32]byte) *sessionShard { return &s.shards[key[0]%sessionShards] }
+
+// create stores a new session and returns its handle's live form.
+func (s *Sessions) create(ctx context.Context, handle string, r *sessionRecord) (*liveSession, error) {
+	if err := s.records.Put(ctx, handle, r, r.until()); err != nil {
+		return nil, err
+	}
+	return s.hold(sha256.Sum256([]byte(handle)), r), nil
+}
+
+// find returns the session of a handle, or nil.
+func (s *Sessions) find(ctx context.Context, handle string) (*liveSession, error) {
+	key := sha256.Sum256([]byte(handle))
+	shard := s.shard(&key)
+	shard.mu.RLock()
+	live := shard.live[key]
+	shard.mu.RUnlock()
+	if live != nil {
+		return live, nil
+	}
+	record, err := s.records.Get(ctx, handle)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	return s.hold(key, record), nil
+}
+
+// hold keeps a session in memory, unless another request was faster.
+func (s *Sessions) hold(key [32]byte, record *sessionRecord) *liveSession {
+	shard := s.shard(&key)
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	if live := shard.live[key]; live != nil {
+		return live
+	}
+	if shard.live == nil {
+		shard.live = map[[32]byte]*liveSession{}
+	}
+	if len(shard.live) >= shardSessions {
+		shard.evict()
+	}
+	live := newLive(record)
+	shard.live[key] = live
+	return live
+}
+
+// evict lets go of the longest unused of a few. What the store doesn't know yet of its use, a tenth of
+// the idle time at most, is lost.
+func (s *sessionShard) evict() {
+	var oldest [32]byte
+	var used int64
+	looked := 0
+	for key, live := range s.live {
+		if at := live.used.Load(); looked == 0 || at < used {
+			oldest, used = key, at
+		}
+		if looked++; looked == 8 {
+			break
+		}
+	}
+	delete(s.live, oldest)
+}
+
+// end ends a session: at once in memory, then in the store. An error says that the store still has it.
+func (s *Sessions) end(ctx context.Context, handle string, live *liveSession) error {
+	live.ended.Store(true)
+	if err := s.records.Delete(ctx, handle); err != nil {
+		return err // the dead session stays in memory, where it refuses the handle
+	}
+	key := sha256.Sum256([]byte(handle))
+	shard := s.shard(&key)
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	if shard.live[key] == live {
+		delete(shard.live, key)
+	}
+	return nil
+}
+
+// touch notes a use. The store learns of it now and then; there it also turns out when another node
+// has ended the session.
+func (s *Sessions) touch(ctx context.Context, handle string, live *liveSession, now time.Time) error {
+	millis := now.UnixMilli()
+	live.used.Store(millis)
+	written := live.written.Load()
+	every := min(max(live.idle/10, time.Second), time.Minute)
+	if millis-written < every.Milliseconds() || !live.written.CompareAndSwap(written, millis) {
+		return nil
+	}
+	session, refreshed := live.session.Load(), time.UnixMilli(live.refreshed.Load())
+	return s.update(ctx, handle, live, func(next *sessionRecord) {
+		next.Used, next.Session, next.Refreshed = now, *session, refreshed
+	})
+}
+
+// retire lets a session that was replaced live on only for requests that are on their way.
+func (s *Sessions) retire(ctx context.Context, handle string, live *liveSession, now time.Time) error {
+	end := now.Add(30 * time.Second)
+	if end.UnixMilli() >= live.expires.Load() {
+		return nil
+	}
+	live.expires.Store(end.UnixMilli())
+	return s.update(ctx, handle, live, func(next *sessionRecord) { next.Expires = end })
+}
+
+// update changes the record; ErrSessionEnded where it is gone, and then it is not brought back.
+func (s *Sessions) update(ctx context.Context, handle string, live *liveSession, change func(*sessionRecord)) error {
+	err := s.records.Update(ctx, handle, func(old *sessionRecord) (*sessionRecord, time.Time, error) {
+		if old == nil {
+			return nil, time.Time{}, ErrSessionEnded
+		}
+		next := *old
+		change(&next)
+		return &next, next.until(), nil
+	})
+	if errors.Is(err, ErrSessionEnded) {
+		live.ended.Store(true)
+	}
+	return err
+}
+
+// recall asks the store whether a session that looks idle here was used elsewhere.
+func (s *Sessions) recall(ctx context.Context, handle string, live *liveSession) error {
+	record, err := s.records.Get(ctx, handle)
+	if errors.Is(err, store.ErrNotFound) {
+		return ErrSessionEnded
+	}
+	if err == nil && record.Used.UnixMilli() > live.used.Load() {
+		live.used.Store(record.Used.UnixMilli())
+	}
+	return err
+}

@@ -1,0 +1,223 @@
+package tokeninject
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	streamShards = 16
+	// watchEvery is how often requests in flight are looked at where no revocation asks for it. An
+	// expired stream has to be cut within a second (A69).
+	watchEvery = 250 * time.Millisecond
+)
+
+// errCut is the cause of a request's context when its credential ended.
+var errCut = errors.New("the credential was revoked or has expired")
+
+// streams watches requests in flight: a revoked credential ends them all at once, an expired one ends
+// those that would go on for ever. One goroutine does it, and only while something is in flight.
+type streams struct {
+	now      func() time.Time
+	shards   [streamShards]streamShard
+	next     atomic.Uint32
+	active   atomic.Int64
+	watching atomic.Bool
+}
+
+// streamShard is a ring of passages, so that joining needs no memory of its own.
+type streamShard struct {
+	mu   sync.Mutex
+	root passage
+}
+
+// flight is a passage's place in the ring, and what is known of its answer.
+type flight struct {
+	writer     watchedWriter
+	shard      *streamShard
+	next, prev *passage
+	cancel     context.CancelCauseFunc
+	checked    uint64      // epoch of the feed that it was last held against; the watcher's
+	stream     atomic.Bool // it has no end of its own: an event stream, an upgraded connection
+}
+
+func newStreams(now func() time.Time) *streams {
+	s := &streams{now: now}
+	for i := range s.shards {
+		root := &s.shards[i].root
+		root.flight.next, root.flight.prev = root, root
+	}
+	return s
+}
+
+// forward lets the request through, under watch. It always goes on as a copy without trailers: what
+// net/http reads after the body lands in the original (A56).
+func (p *passage) forward() Verdict {
+	if p.id == nil {
+		r := p.r.WithContext(p.r.Context())
+		r.Trailer = nil
+		return Verdict{Pass: true, Request: r, Writer: p.w}
+	}
+	ctx, cancel := context.WithCancelCause(p.r.Context())
+	r := p.r.WithContext(ctx)
+	r.Trailer = nil
+	p.flight.cancel = cancel
+	p.flight.checked = p.epoch
+	p.flight.writer = watchedWriter{ResponseWriter: p.w, p: p}
+	p.flight.stream.Store(len(r.Header["Upgrade"]) > 0 || r.Method == http.MethodConnect)
+	p.e.streams.join(p)
+	return Verdict{Pass: true, Identity: p.id, Request: r, Writer: &p.flight.writer, passage: p}
+}
+
+// done takes the request out of the watch.
+func (p *passage) done() {
+	p.e.streams.leave(p)
+	p.flight.cancel(nil)
+}
+
+func (s *streams) join(p *passage) {
+	shard := &s.shards[s.next.Add(1)%streamShards]
+	p.flight.shard = shard
+	shard.mu.Lock()
+	last := shard.root.flight.prev
+	p.flight.prev, p.flight.next = last, &shard.root
+	last.flight.next, shard.root.flight.prev = p, p
+	shard.mu.Unlock()
+	s.active.Add(1)
+	if !s.watching.Load() && s.watching.CompareAndSwap(false, true) {
+		go s.watch(p.issuer)
+	}
+}
+
+func (s *streams) leave(p *passage) {
+	shard := p.flight.shard
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	if p.flight.next == nil {
+		return
+	}
+	p.flight.prev.flight.next, p.flight.next.flight.prev = p.flight.next, p.flight.prev
+	p.flight.next, p.flight.prev = nil, nil
+	s.active.Add(-1)
+}
+
+// watch runs while something is in flight. The feed is shared by the whole process, so its
+// subscription goes as the watcher does.
+func (s *streams) watch(issuer *issuerState) {
+	wake := make(chan struct{}, 1)
+	unsubscribe := issuer.feed.Subscribe(func() {
+		select {
+		case wake <- struct{}{}:
+		default: // it is awake already
+		}
+	})
+	defer unsubscribe()
+	ticker := time.NewTicker(watchEvery)
+	defer ticker.Stop()
+	for {
+		s.sweep(issuer)
+		select {
+		case <-wake:
+		case <-ticker.C:
+			if s.active.Load() == 0 && s.rest() {
+				return
+			}
+		}
+	}
+}
+
+// rest ends the watch unless a request came in meanwhile: either it saw that nobody watches, or we
+// see it here, and one of the two takes up the watch.
+func (s *streams) rest() bool {
+	s.watching.Store(false)
+	return s.active.Load() == 0 || !s.watching.CompareAndSwap(false, true)
+}
+
+func (s *streams) sweep(issuer *issuerState) {
+	now, epoch := s.now(), issuer.feed.Epoch()
+	for i := range s.shards {
+		shard := &s.shards[i]
+		shard.mu.Lock()
+		for p := shard.root.flight.next; p != &shard.root; p = p.flight.next {
+			if p.ended(now, epoch) {
+				p.flight.cancel(errCut)
+			}
+		}
+		shard.mu.Unlock()
+	}
+}
+
+// ended tells whether the request may not go on.
+func (p *passage) ended(now time.Time, epoch uint64) bool {
+	if p.flight.checked != epoch {
+		if p.issuer.feed.Revoked(p.id.subject()) {
+			return true // and again at the next sweep, which does no harm
+		}
+		p.flight.checked = epoch
+	}
+	stream := p.flight.stream.Load()
+	if p.live == nil {
+		return stream && !now.Before(p.id.Expires)
+	}
+	// An open stream is not use: it ends with an idle session.
+	idle := p.live.idleSince(now) > min(p.live.idle, p.e.cfg.Session.Idle)
+	return p.live.ended.Load() || stream && (idle || now.UnixMilli() >= p.live.expires.Load())
+}
+
+// watchedWriter notes whether the answer is an event stream.
+type watchedWriter struct {
+	http.ResponseWriter
+	p     *passage
+	wrote bool
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (w *watchedWriter) WriteHeader(status int) {
+	w.look(status)
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (w *watchedWriter) Write(b []byte) (int, error) {
+	w.look(http.StatusOK)
+	return w.ResponseWriter.Write(b)
+}
+
+// ReadFrom implements io.ReaderFrom, or answers would no longer be copied by the kernel.
+func (w *watchedWriter) ReadFrom(src io.Reader) (int64, error) {
+	w.look(http.StatusOK)
+	return io.Copy(w.ResponseWriter, src)
+}
+
+// FlushError sends the header, so it has to look at it first; http.ResponseController calls it.
+func (w *watchedWriter) FlushError() error {
+	w.look(http.StatusOK)
+	return http.NewResponseController(w.ResponseWriter).Flush()
+}
+
+// Unwrap lets http.ResponseController reach hijacking and deadlines.
+func (w *watchedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *watchedWriter) look(status int) {
+	if w.wrote || status >= 100 && status < 200 && status != http.StatusSwitchingProtocols {
+		return
+	}
+	w.wrote = true
+	if contentType := w.Header()["Content-Type"]; len(contentType) > 0 && isEventStream(contentType[0]) {
+		w.p.flight.stream.Store(true)
+	}
+}
+
+func isEventStream(contentType string) bool {
+	const want = "text/event-stream"
+	if len(contentType) < len(want) || !strings.EqualFold(contentType[:len(want)], want) {
+		return false
+	}
+	return len(contentType) == len(want) || contentType[len(want)] == ';' || contentType[len(want)] == ' '
+}

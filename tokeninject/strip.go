@@ -1,0 +1,308 @@
+package tokeninject
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/gatewright/gatewright/authz/oauth"
+)
+
+// nameSet is a set of names that match in every spelling that some backend takes for the same: CGI,
+// WSGI and PHP turn "X-User", "x_user" and "X.User" into one variable (A56). The zero set is empty.
+type nameSet struct {
+	names   map[string]struct{}
+	first   [256]bool // by the first byte of a normalised name: most strangers fail here
+	longest int
+}
+
+func (s *nameSet) add(name string) {
+	key := normalised(name)
+	if s.names == nil {
+		s.names = map[string]struct{}{}
+	}
+	s.names[key] = struct{}{}
+	s.first[key[0]] = true
+	s.longest = max(s.longest, len(key))
+}
+
+// has tells whether name is a spelling of a member. It does not allocate.
+func (s *nameSet) has(name string) bool {
+	if len(s.names) == 0 || name == "" {
+		return false
+	}
+	if c := lower(name[0]); alphanumeric(c) && !s.first[c] {
+		return false
+	}
+	var room [64]byte
+	key := normalise(room[:0], name, s.longest)
+	_, found := s.names[string(key)]
+	return found
+}
+
+// normalised is the form in which spellings of one name are equal.
+func normalised(name string) string { return string(normalise(nil, name, len(name))) }
+
+// normalise appends the form in which spellings of one name are equal: percent-encoding undone,
+// letters small, every run of other characters one "_", none at the ends, and nothing from a "[" on,
+// which begins an index in PHP. It gives up, with a key that is too long, once past limit.
+func normalise(key []byte, name string, limit int) []byte {
+	gap := false
+	for i := 0; i < len(name) && len(key) <= limit; {
+		c, width := decodeByte(name[i:])
+		i += width
+		switch c = lower(c); {
+		case c == '[':
+			return key
+		case alphanumeric(c):
+			if gap && len(key) > 0 {
+				key = append(key, '_')
+			}
+			key, gap = append(key, c), false
+		default:
+			gap = true
+		}
+	}
+	return key
+}
+
+func lower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		return c + 'a' - 'A'
+	}
+	return c
+}
+
+func alphanumeric(c byte) bool { return 'a' <= c && c <= 'z' || '0' <= c && c <= '9' }
+
+// decodeByte reads one byte of s, percent-encoded or not, also as the %u0041 that some servers take.
+func decodeByte(s string) (c byte, width int) {
+	if s[0] != '%' {
+		return s[0], 1
+	}
+	if len(s) >= 6 && lower(s[1]) == 'u' && s[2] == '0' && s[3] == '0' {
+		if c, ok := hexByte(s[4], s[5]); ok {
+			return c, 6
+		}
+	}
+	if len(s) >= 3 {
+		if c, ok := hexByte(s[1], s[2]); ok {
+			return c, 3
+		}
+	}
+	return s[0], 1
+}
+
+func hexByte(high, low byte) (byte, bool) {
+	h, okHigh := hexDigit(high)
+	l, okLow := hexDigit(low)
+	return h<<4 | l, okHigh && okLow
+}
+
+func hexDigit(c byte) (byte, bool) {
+	switch c = lower(c); {
+	case '0' <= c && c <= '9':
+		return c - '0', true
+	case 'a' <= c && c <= 'f':
+		return c - 'a' + 10, true
+	}
+	return 0, false
+}
+
+// owned is every name that the gate alone may fill.
+type owned struct {
+	headers nameSet
+	// connection is what no Connection token may name: a proxy would remove it after us.
+	connection nameSet
+	cookies    nameSet
+	query      nameSet
+}
+
+func newOwned(c Config) *owned {
+	o := &owned{}
+	header := func(name string) {
+		o.headers.add(name)
+		o.connection.add(name)
+	}
+	header("Authorization")
+	for _, h := range c.Headers {
+		header(h.Name)
+	}
+	for _, t := range c.Tags {
+		header(t.Header)
+	}
+	for _, injection := range c.Cookies {
+		o.cookies.add(injection.Name)
+	}
+	if len(c.Cookies) > 0 {
+		o.connection.add("Cookie")
+	}
+	if c.Session != nil && c.Session.Cookie != "" {
+		o.cookies.add(c.Session.Cookie)
+	}
+	for _, injection := range c.Query {
+		o.query.add(injection.Name)
+	}
+	return o
+}
+
+// strip removes every owned name from the request.
+func (o *owned) strip(r *http.Request) {
+	for name := range r.Header {
+		if o.headers.has(name) {
+			delete(r.Header, name)
+		}
+	}
+	// A trailer's value arrives after the body, when nobody looks any more: none is announced on.
+	delete(r.Header, "Trailer")
+	stripHeader(r.Header, "Connection", ",", o.connection.has)
+	stripHeader(r.Header, "Cookie", ";,", o.dropsCookie)
+	if r.URL.RawQuery != "" && len(o.query.names) > 0 {
+		if query := without(r.URL.RawQuery, "&;", o.dropsParameter); query != r.URL.RawQuery {
+			r.URL.RawQuery = query
+			r.RequestURI = r.URL.RequestURI()
+		}
+	}
+}
+
+func (o *owned) dropsCookie(member string) bool {
+	name, _, _ := strings.Cut(member, "=")
+	name = strings.TrimSpace(name)
+	return o.cookies.has(name) || ownCookie(name)
+}
+
+func (o *owned) dropsParameter(member string) bool {
+	name, _, _ := strings.Cut(member, "=")
+	return o.query.has(name)
+}
+
+// stripHeader removes members from every value of a list header, and the header with its last one.
+func stripHeader(h http.Header, name, separators string, drop func(string) bool) {
+	values := h[name]
+	changed := false
+	for i, value := range values {
+		if kept := without(value, separators, drop); kept != value {
+			if !changed {
+				values, changed = append([]string(nil), values...), true
+			}
+			values[i] = kept
+		}
+	}
+	if !changed {
+		return
+	}
+	kept := values[:0]
+	for _, value := range values {
+		if value != "" {
+			kept = append(kept, value)
+		}
+	}
+	if len(kept) == 0 {
+		delete(h, name)
+		return
+	}
+	h[name] = kept
+}
+
+// without returns a list less the members that drop names; what it keeps stays as it is, byte for
+// byte. Any of separators ends a member: where backends differ, the finer reading is the safe one.
+func without(list, separators string, drop func(string) bool) string {
+	var kept strings.Builder
+	dropped := false
+	for start := 0; start <= len(list); {
+		end := start + strings.IndexAny(list[start:], separators)
+		if end < start {
+			end = len(list)
+		}
+		switch member := list[start:end]; {
+		case drop(strings.TrimSpace(member)):
+			if !dropped {
+				dropped = true
+				kept.WriteString(list[:max(start-1, 0)])
+			}
+		case dropped && kept.Len() == 0:
+			kept.WriteString(strings.TrimLeft(member, " \t"))
+		case dropped:
+			kept.WriteString(list[start-1 : end])
+		}
+		start = end + 1
+	}
+	if !dropped {
+		return list
+	}
+	return kept.String()
+}
+
+// ownCookie tells whether a cookie is one of ours, of this gate, another or an issuer: all of them
+// begin alike, and none is an upstream's business (A58).
+func ownCookie(name string) bool {
+	for _, prefix := range []string{"__Host-", "__Secure-"} {
+		if len(name) > len(prefix) && strings.EqualFold(name[:len(prefix)], prefix) {
+			name = name[len(prefix):]
+			break
+		}
+	}
+	return len(name) > 2 && lower(name[0]) == 'g' && lower(name[1]) == 'w' && name[2] == '-'
+}
+
+// credentials are what the client presented.
+type credentials struct {
+	authorization []string // as it came, for PassToken
+	bearer        string
+	malformed     bool
+	session       string // handle of the gate's session
+	browser       string // secret that binds logins to the browser
+}
+
+// take keeps the credentials aside and removes every owned name.
+func (e *Enforcer) take(r *http.Request) credentials {
+	var c credentials
+	c.authorization = r.Header["Authorization"]
+	c.bearer, c.malformed = bearer(c.authorization)
+	if e.cfg.Session != nil && len(r.Header["Cookie"]) > 0 {
+		names := e.cookieNames(r)
+		c.session = names.session.value(r.Header["Cookie"])
+		c.browser = names.browser.value(r.Header["Cookie"])
+	}
+	e.owned.strip(r)
+	return c
+}
+
+// bearer reads the token of RFC 6750 §2.1. Another scheme is no credential of ours; two headers, or a
+// Bearer that is followed by anything but one token, are malformed (A64).
+func bearer(values []string) (token string, malformed bool) {
+	if len(values) != 1 {
+		return "", len(values) > 1
+	}
+	const scheme = "bearer"
+	value := values[0]
+	if len(value) < len(scheme) || !strings.EqualFold(value[:len(scheme)], scheme) {
+		return "", false
+	}
+	rest := value[len(scheme):]
+	if rest != "" && rest[0] != ' ' {
+		return "", false // a scheme of a longer name
+	}
+	token = strings.Trim(rest, " ")
+	if !b64token(token) {
+		return "", true
+	}
+	return token, false
+}
+
+// b64token of RFC 6750 §2.1.
+func b64token(s string) bool {
+	body := strings.TrimRight(s, "=")
+	for i := range len(body) {
+		switch c := lower(body[i]); {
+		case alphanumeric(c):
+		case c == '-', c == '.', c == '_', c == '~', c == '+', c == '/':
+		default:
+			return false
+		}
+	}
+	return body != ""
+}
+
+// wellFormedSecret tells whether s can be something that oauth.NewSecret made, before anything looks
+// it up.
+func wellFormedSecret(s string) bool { return len(s) == 43 && oauth.ValidVerifier(s) }

@@ -1,0 +1,203 @@
+package tokeninject
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/gatewright/gatewright/authz/oauth"
+)
+
+// Defaults of Config.
+const (
+	defaultIdle        = time.Hour
+	defaultAbsolute    = 12 * time.Hour
+	defaultLogout      = "/.authz/logout"
+	defaultRenewBefore = time.Minute
+)
+
+// withDefaults fills in what was left out, in copies of what it changes.
+func (c Config) withDefaults() Config {
+	if c.Logger == nil {
+		c.Logger = zap.NewNop()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Seen == nil {
+		c.Seen = seenDirectly
+	}
+	if c.Missing == "" {
+		c.Missing = MissingSkip
+	}
+	if c.Session != nil {
+		session := *c.Session
+		setDefault(&session.Idle, defaultIdle)
+		setDefault(&session.Absolute, defaultAbsolute)
+		setDefault(&session.Logout, defaultLogout)
+		c.Session = &session
+	}
+	if c.Token != nil {
+		policy := *c.Token
+		setDefault(&policy.RenewBefore, defaultRenewBefore)
+		c.Token = &policy
+	}
+	return c
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// check finds what can't work, with everything that is wrong in one error.
+func (c Config) check() error {
+	errs := []error{c.checkSession(), c.checkRequirements(), c.checkHeaders(), c.checkLists(), c.checkToken()}
+	if c.Issuer == nil || c.Issuer.URL() == "" {
+		errs = append(errs, errors.New("an issuer with a URL is needed"))
+	}
+	if c.Missing != MissingSkip && c.Missing != MissingEmpty && c.Missing != MissingDeny {
+		errs = append(errs, fmt.Errorf("missing: %q is none of skip, empty, deny", c.Missing))
+	}
+	if slices.Contains(c.Audiences, "") {
+		errs = append(errs, errors.New("audience: empty"))
+	}
+	return errors.Join(errs...)
+}
+
+func (c Config) checkSession() error {
+	if c.Session == nil {
+		return nil
+	}
+	var errs []error
+	if c.Store == nil && c.Sessions == nil {
+		errs = append(errs, errors.New("session: a store is needed"))
+	}
+	if c.Session.Idle < time.Second || c.Session.Absolute < c.Session.Idle {
+		errs = append(errs, errors.New("session: idle must be a second or more, and absolute not shorter than idle"))
+	}
+	if !strings.HasPrefix(c.Session.Logout, "/") {
+		errs = append(errs, errors.New("session: logout must be a path"))
+	}
+	if name := c.Session.Cookie; name != "" && !httpguts.ValidHeaderFieldName(name) {
+		errs = append(errs, fmt.Errorf("session: %q can't be a cookie's name", name))
+	}
+	for _, scope := range c.Session.Scope {
+		if !oauth.ValidScopeToken(scope) {
+			errs = append(errs, fmt.Errorf("session: %q is no scope", scope))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (c Config) checkRequirements() error {
+	var errs []error
+	for _, require := range c.Require {
+		switch {
+		case require.Kind != RequireScope && require.Kind != RequireRole && require.Kind != RequireClaim:
+			errs = append(errs, fmt.Errorf("require: %q is none of scope, role, claim", require.Kind))
+		case len(require.Values) == 0:
+			errs = append(errs, fmt.Errorf("require %s: no value", require.Kind))
+		case require.Kind == RequireClaim && require.Name == "":
+			errs = append(errs, errors.New("require claim: no name"))
+		case require.Kind == RequireScope && !allScopes(require.Values):
+			errs = append(errs, fmt.Errorf("require scope: %q is no list of scopes", require.Values))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func allScopes(list []string) bool {
+	return !slices.ContainsFunc(list, func(scope string) bool { return !oauth.ValidScopeToken(scope) })
+}
+
+// reservedHeaders are the connection's business, or have an injection of their own.
+var reservedHeaders = []string{
+	"Host", "Connection", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Content-Length",
+	"Proxy-Connection", "Cookie",
+}
+
+func (c Config) checkHeaders() error {
+	var errs []error
+	seen := map[string]string{} // normalised name -> which kind of injection fills it
+	claim := func(kind, name string) {
+		if !httpguts.ValidHeaderFieldName(name) || slices.Contains(reservedHeaders, http.CanonicalHeaderKey(name)) {
+			errs = append(errs, fmt.Errorf("inject %s: %q can't be injected as a header", kind, name))
+			return
+		}
+		key := normalised(name)
+		if key == "" {
+			errs = append(errs, fmt.Errorf("inject %s: %q has neither letter nor digit", kind, name))
+			return
+		}
+		if earlier, taken := seen[key]; taken && (kind != "tag" || earlier != "tag") {
+			errs = append(errs, fmt.Errorf("inject %s: inject %s fills %q already", kind, earlier, name))
+		}
+		seen[key] = kind
+	}
+	for _, h := range c.Headers {
+		claim("header", h.Name)
+	}
+	for _, t := range c.Tags {
+		claim("tag", t.Header)
+		if t.Tag == "" || strings.ContainsAny(t.Tag, ";=, \t") || !headerText(t.Tag) {
+			errs = append(errs, fmt.Errorf("inject tag: %q can't be a tag", t.Tag))
+		}
+	}
+	if c.Basic != nil {
+		claim("basic", "Authorization")
+	}
+	if c.Token != nil {
+		claim("token", "Authorization")
+	}
+	if c.PassToken {
+		claim("pass_token", "Authorization")
+	}
+	return errors.Join(errs...)
+}
+
+// checkLists looks at cookies and query parameters.
+func (c Config) checkLists() error {
+	var errs []error
+	unique := func(kind string, list []ValueInjection, valid func(string) bool) {
+		seen := map[string]bool{}
+		for _, injection := range list {
+			key := normalised(injection.Name)
+			if key == "" || seen[key] || !valid(injection.Name) {
+				errs = append(errs, fmt.Errorf("inject %s: %q is no name, or is injected twice", kind, injection.Name))
+			}
+			seen[key] = true
+		}
+	}
+	unique("cookie", c.Cookies, func(name string) bool {
+		return httpguts.ValidHeaderFieldName(name) && !strings.Contains(name, "%") && !ownCookie(name)
+	})
+	unique("query", c.Query, func(name string) bool {
+		// A login comes back by these.
+		login := []string{"code", "state", "iss", "error", "error_description"}
+		return !strings.ContainsAny(name, "[]%") && (c.Session == nil || !slices.Contains(login, normalised(name)))
+	})
+	return errors.Join(errs...)
+}
+
+func (c Config) checkToken() error {
+	switch {
+	case c.Token == nil:
+		return nil
+	case c.Token.ResourceServer == "":
+		return errors.New("inject token: no resource_server")
+	case !allScopes(c.Token.Scope):
+		return fmt.Errorf("inject token: %q is no list of scopes", c.Token.Scope)
+	case c.Token.RenewBefore < 0:
+		return errors.New("inject token: renew_before is negative")
+	}
+	return nil
+}

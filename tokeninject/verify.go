@@ -1,0 +1,135 @@
+package tokeninject
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/gatewright/gatewright/authz/oauth"
+	"github.com/gatewright/gatewright/authz/token"
+)
+
+const (
+	// leeway is how far the clocks of issuer and gate may differ. It lets a token begin early; none
+	// is taken after its end.
+	leeway = 5 * time.Second
+	// decryptWait is how long a token waits for its decryption before the gate calls itself busy.
+	decryptWait = time.Second
+)
+
+var (
+	errAudience = errors.New("the token is for another audience")
+	errIssuer   = errors.New("the token is of another issuer")
+	errRevoked  = errors.New("the token is revoked")
+	errBusy     = errors.New("too many decryptions are waiting")
+	errBefore   = errors.New("refused a moment ago")
+)
+
+// verify finds out whether the bearer token is good (W1): from the cache where these bytes were seen
+// before, else by its signature and claims.
+func (p *passage) verify() *Refusal {
+	e := p.e
+	if len(p.taken.bearer) > token.MaxSize {
+		return p.invalid(token.ErrMalformed)
+	}
+	p.caller = sha256.Sum256([]byte(p.taken.bearer))
+	p.epoch = p.issuer.feed.Epoch()
+	if id, failed, epoch := e.verified.get(&p.caller, p.now); id != nil {
+		if epoch != p.epoch && p.issuer.feed.Revoked(id.subject()) {
+			e.verified.drop(&p.caller)
+			return p.invalid(errRevoked)
+		}
+		if epoch != p.epoch {
+			e.verified.confirm(&p.caller, p.epoch)
+		}
+		p.accept(id, failed)
+		return nil
+	}
+	if e.refused.has(&p.caller, p.now) {
+		p.remembered = true
+		return p.invalid(errBefore)
+	}
+	return p.verifyAfresh()
+}
+
+func (p *passage) accept(id *Identity, failed int) {
+	id.attributes = p.e.attributes
+	p.id, p.failed = id, failed
+}
+
+func (p *passage) verifyAfresh() *Refusal {
+	e := p.e
+	payload, err := e.open(p.r.Context(), p.taken.bearer)
+	if err != nil && (unavailable(err) || errors.Is(err, errBusy)) {
+		return p.fault(err)
+	}
+	var id *Identity
+	if err == nil {
+		id, err = p.examine(payload)
+	}
+	if err != nil {
+		e.refused.add(&p.caller, p.now)
+		return p.invalid(err)
+	}
+	failed := e.unmet(id)
+	e.verified.put(&p.caller, id, failed, p.epoch)
+	p.accept(id, failed)
+	return nil
+}
+
+// open undoes a token's cryptography. Decryption with a resource server's private key costs as much
+// as twenty signatures, so only so many run at once: a flood of them waits and does not starve others.
+func (e *Enforcer) open(ctx context.Context, raw string) ([]byte, error) {
+	if e.decrypter == nil || !token.IsJWE(raw) {
+		return e.cfg.Issuer.Open(ctx, raw, e.decrypter)
+	}
+	waiting, cancel := context.WithTimeout(ctx, decryptWait)
+	defer cancel()
+	select {
+	case e.decrypting <- struct{}{}:
+		defer func() { <-e.decrypting }()
+		return e.cfg.Issuer.Open(ctx, raw, e.decrypter)
+	case <-waiting.Done():
+		return nil, errBusy
+	}
+}
+
+// examine checks what an opened token says of itself: form, times, issuer, audience, revocation.
+func (p *passage) examine(payload []byte) (*Identity, error) {
+	t, err := token.ParseAccessToken(payload, p.now, leeway)
+	switch {
+	case err != nil:
+		return nil, err
+	case !t.ExpiresAt.After(p.now):
+		return nil, token.ErrExpired
+	case t.Issuer != p.e.cfg.Issuer.URL():
+		return nil, errIssuer
+	case !slices.ContainsFunc(t.Audience, p.isAudience):
+		return nil, errAudience
+	}
+	id := &Identity{
+		Subject: t.Subject, ClientID: t.ClientID, Username: usernameOf(payload), SessionID: t.SessionID,
+		GrantID: t.GrantID, Scope: oauth.FormatScope(t.Scope), IssuedAt: t.IssuedAt, Expires: t.ExpiresAt,
+		claims: string(payload),
+	}
+	if p.issuer.feed.Revoked(id.subject()) {
+		return nil, errRevoked
+	}
+	return id, nil
+}
+
+// isAudience compares exactly: a token for one resource server is worth nothing at another (A7).
+func (p *passage) isAudience(audience string) bool {
+	return slices.Contains(p.issuer.audiences, audience)
+}
+
+// invalid refuses the token. The client learns no more than whether a new one is worth fetching.
+func (p *passage) invalid(cause error) *Refusal {
+	description := "the access token is not valid here"
+	if errors.Is(cause, token.ErrExpired) {
+		description = "the access token has expired"
+	}
+	return p.challenge(oauth.Errorf(oauth.InvalidToken, "%s", description).Because(cause))
+}
