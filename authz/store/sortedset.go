@@ -25,9 +25,6 @@ func (t *sortedSet) find(s string) (chunk, index int, ok bool) {
 		}
 		return 0
 	})
-	if chunk == len(t.chunks) {
-		return chunk, 0, false
-	}
 	if !ok {
 		return chunk, 0, false
 	}
