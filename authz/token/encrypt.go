@@ -6,6 +6,7 @@ import (
 	"crypto/sha1" //nolint:gosec // RSA-OAEP is defined with SHA-1 (RFC 7518 §4.3), and OAEP needs no collision resistance
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash"
 	"strings"
@@ -86,7 +87,7 @@ func (e *Encrypter) take(key jwk) error {
 		return key.broken
 	}
 	if key.Use == "sig" {
-		return fmt.Errorf("is for signatures")
+		return errors.New("is for signatures")
 	}
 	if key.Algorithm != "" && key.Algorithm != string(e.alg) {
 		return fmt.Errorf("has alg %q", key.Algorithm)
@@ -98,7 +99,7 @@ func (e *Encrypter) take(key jwk) error {
 	}
 	public, ok := key.Key.(*rsa.PublicKey)
 	if !ok {
-		return fmt.Errorf("is no RSA key")
+		return errors.New("is no RSA key")
 	}
 	if bits := public.N.BitLen(); bits < generatedRSABits || bits > maxRSABits {
 		return fmt.Errorf("has %d bits, want %d to %d", bits, generatedRSABits, maxRSABits)

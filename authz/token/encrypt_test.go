@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -148,6 +149,11 @@ func TestA16_ExpiredKeyIssuesNothing(t *testing.T) {
 
 	_, err = NewEncrypter([]byte(strings.Replace(set, fmt.Sprint(end.Unix()), `"never"`, 1)), "ECDH-ES", "A256GCM")
 	require.ErrorIs(t, err, ErrKey, "an exp that says nothing")
+	certified := jose.JSONWebKey{Key: &ec.PublicKey, Certificates: []*x509.Certificate{certificate(t, ec)}}
+	encrypter, err = NewEncrypter(jwksOf(t, certified), "ECDH-ES", "A256GCM")
+	require.NoError(t, err)
+	_, err = encrypter.Encrypt(jws, end, nil)
+	require.ErrorIs(t, err, ErrExpired, "by its certificate")
 	_, err = encrypter.Encrypt(`{"sub":"a"}`, testNow, nil)
 	require.ErrorIs(t, err, ErrMalformed, "only signed tokens")
 }

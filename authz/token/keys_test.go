@@ -1,6 +1,7 @@
 package token
 
 import (
+	"crypto"
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/rsa"
@@ -203,7 +204,8 @@ func TestG12_RotationOverlaps(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func certificate(t *testing.T, key ed25519.PrivateKey) *x509.Certificate {
+// certificate is a self-signed one that ends an hour after testNow.
+func certificate(t *testing.T, key crypto.Signer) *x509.Certificate {
 	t.Helper()
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "signer"},
