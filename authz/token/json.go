@@ -2,6 +2,8 @@ package token
 
 import (
 	"encoding/json"
+	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -234,16 +236,9 @@ func (p *parser) hex4() (rune, bool) {
 	if len(p.text)-p.pos < 4 {
 		return 0, false
 	}
-	var r rune
-	for _, c := range []byte(p.text[p.pos : p.pos+4]) {
-		digit := strings.IndexByte("0123456789abcdef", c|0x20)
-		if digit < 0 || c < '0' {
-			return 0, false
-		}
-		r = r<<4 | rune(digit)
-	}
+	r, err := strconv.ParseUint(p.text[p.pos:p.pos+4], 16, 16)
 	p.pos += 4
-	return r, true
+	return rune(r), err == nil
 }
 
 // number reads a number and leaves it as it is written.
@@ -327,10 +322,8 @@ type nameSet struct {
 // add reports whether the name is new.
 func (s *nameSet) add(name string) bool {
 	if s.many == nil {
-		for _, old := range s.few[:s.n] {
-			if old == name {
-				return false
-			}
+		if slices.Contains(s.few[:s.n], name) {
+			return false
 		}
 		if s.n < len(s.few) {
 			s.few[s.n] = name

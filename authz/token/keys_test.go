@@ -47,12 +47,12 @@ func TestSign_HeaderHasAlgKidTyp(t *testing.T) {
 	head, err := decode(part(raw, 0))
 	require.NoError(t, err)
 	_, kid := private(t, jose.ES256)
-	require.Equal(t, fmt.Sprintf(`{"alg":"ES256","kid":%q,"typ":"at+jwt"}`, kid), string(head))
+	require.JSONEq(t, fmt.Sprintf(`{"alg":"ES256","kid":%q,"typ":"at+jwt"}`, kid), string(head))
 	raw, err = testKeys().Sign(jose.ES256, "", []byte(`{}`))
 	require.NoError(t, err)
 	head, err = decode(part(raw, 0))
 	require.NoError(t, err)
-	require.Equal(t, fmt.Sprintf(`{"alg":"ES256","kid":%q}`, kid), string(head))
+	require.JSONEq(t, fmt.Sprintf(`{"alg":"ES256","kid":%q}`, kid), string(head))
 }
 
 func TestSign_Refuses(t *testing.T) {
