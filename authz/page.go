@@ -120,7 +120,7 @@ func newPages(b Brand, issuerHost string) (*pages, error) {
 	style := theme + string(sheet)
 	p := &pages{
 		brand:      b.Name,
-		style:      template.CSS(style), // ours, save for the color that themeCSS has checked
+		style:      template.CSS(style), //nolint:gosec // ours, save for the color that themeCSS has checked
 		styleHash:  cspHash(style),
 		scriptHash: cspHash(autoSubmit),
 		templates:  map[string]*template.Template{},
@@ -159,7 +159,7 @@ type page struct {
 	AskedScopes  []consentScope
 	template     string
 	referrer     string
-	csp          []string // sources of form-action
+	formTargets  []string // sources of form-action
 	imageOrigins []string
 }
 
@@ -200,8 +200,8 @@ func (p *pages) prepare(view any, w *words, opts pageOptions) (*page, error) {
 	pg := &page{
 		Lang: w.tag.String(), Words: w, Brand: p.brand, Logo: p.logo, Style: p.style, View: view,
 		// no-referrer would make browsers send "Origin: null" with our own forms.
-		referrer: "same-origin",
-		csp:      []string{"'self'"},
+		referrer:    "same-origin",
+		formTargets: []string{"'self'"},
 	}
 	for _, origin := range []string{p.logoOrigin, imageSource(opts.ImageOrigin)} {
 		if origin != "" && !slices.Contains(pg.imageOrigins, origin) {
@@ -318,8 +318,8 @@ func link(raw string) string {
 }
 
 func (pg *page) allowForm(target string) {
-	if source := formSource(target); source != "" && !slices.Contains(pg.csp, source) {
-		pg.csp = append(pg.csp, source)
+	if source := formSource(target); source != "" && !slices.Contains(pg.formTargets, source) {
+		pg.formTargets = append(pg.formTargets, source)
 	}
 }
 
@@ -333,7 +333,7 @@ func (p *pages) policy(pg *page) string {
 		directives = append(directives, "img-src "+strings.Join(pg.imageOrigins, " "))
 	}
 	return strings.Join(append(directives,
-		"form-action "+strings.Join(pg.csp, " "), "frame-ancestors 'none'", "base-uri 'none'"), "; ")
+		"form-action "+strings.Join(pg.formTargets, " "), "frame-ancestors 'none'", "base-uri 'none'"), "; ")
 }
 
 func cspHash(s string) string {

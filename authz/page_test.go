@@ -52,27 +52,18 @@ func newTestPages(t *testing.T, b Brand) *pages {
 	return p
 }
 
-func show(t *testing.T, p *pages, view any, opts pageOptions, acceptLanguage string) *http.Response {
+func show(t *testing.T, p *pages, view any, opts pageOptions, acceptLanguage string) *httptest.ResponseRecorder {
 	t.Helper()
 	r := httptest.NewRequest(http.MethodGet, "https://id.example.com/login", nil)
 	r.Header.Set("Accept-Language", acceptLanguage)
 	w := httptest.NewRecorder()
 	p.render(w, r, http.StatusOK, view, opts)
-	return w.Result()
-}
-
-func body(t *testing.T, res *http.Response) string {
-	t.Helper()
-	var b strings.Builder
-	require.NoError(t, res.Write(&b))
-	_, html, found := strings.Cut(b.String(), "<!doctype html>")
-	require.True(t, found)
-	return html
+	return w
 }
 
 func showBody(t *testing.T, view any, opts pageOptions) string {
 	t.Helper()
-	return body(t, show(t, newTestPages(t, Brand{}), view, opts, "en"))
+	return show(t, newTestPages(t, Brand{}), view, opts, "en").Body.String()
 }
 
 func hashOf(html, element string) string {
@@ -90,7 +81,7 @@ func TestA29_EveryPageHasAStrictPolicy(t *testing.T) {
 				FormAction:  []string{"https://shop.example.com/callback?a=b"},
 				ImageOrigin: "https://img.example.com",
 			}, "en")
-			html := body(t, res)
+			html := res.Body.String()
 			script := ""
 			if id == "form-post" {
 				script = "script-src " + hashOf(html, "script") + "; "
@@ -100,14 +91,14 @@ func TestA29_EveryPageHasAStrictPolicy(t *testing.T) {
 			require.Equal(t, "default-src 'none'; style-src "+hashOf(html, "style")+"; "+script+
 				"img-src https://cdn.example.com https://img.example.com; "+
 				"form-action 'self' https://shop.example.com; frame-ancestors 'none'; base-uri 'none'",
-				res.Header.Get("Content-Security-Policy"))
-			require.Equal(t, http.StatusOK, res.StatusCode)
-			require.Equal(t, "text/html; charset=utf-8", res.Header.Get("Content-Type"))
-			require.Equal(t, "no-store", res.Header.Get("Cache-Control"))
-			require.Equal(t, "DENY", res.Header.Get("X-Frame-Options"))
-			require.Equal(t, "nosniff", res.Header.Get("X-Content-Type-Options"))
-			require.Equal(t, "noindex", res.Header.Get("X-Robots-Tag"))
-			require.Equal(t, "Accept-Language", res.Header.Get("Vary"))
+				res.Header().Get("Content-Security-Policy"))
+			require.Equal(t, http.StatusOK, res.Code)
+			require.Equal(t, "text/html; charset=utf-8", res.Header().Get("Content-Type"))
+			require.Equal(t, "no-store", res.Header().Get("Cache-Control"))
+			require.Equal(t, "DENY", res.Header().Get("X-Frame-Options"))
+			require.Equal(t, "nosniff", res.Header().Get("X-Content-Type-Options"))
+			require.Equal(t, "noindex", res.Header().Get("X-Robots-Tag"))
+			require.Equal(t, "Accept-Language", res.Header().Get("Vary"))
 			require.Regexp(t, `<title>[^<]+ · id\.example\.com</title>`, html)
 			require.Contains(t, html, `<html lang="en">`)
 			require.Contains(t, html, `<main id="`+id+`">`)
@@ -124,7 +115,7 @@ func TestReferrerPolicyKeepsTheOriginOfForms(t *testing.T) {
 		if id == "form-post" {
 			want = "strict-origin"
 		}
-		require.Equal(t, want, show(t, p, view, pageOptions{}, "en").Header.Get("Referrer-Policy"), id)
+		require.Equal(t, want, show(t, p, view, pageOptions{}, "en").Header().Get("Referrer-Policy"), id)
 	}
 }
 
@@ -174,8 +165,8 @@ func TestPolicyDropsWhatIsNotASource(t *testing.T) {
 		FormAction:  []string{"https://a.example; script-src *", "com.example.app:/cb", "com.example.app:/other"},
 		ImageOrigin: "https://*.example.com",
 	}, "en")
-	require.Equal(t, "default-src 'none'; style-src "+hashOf(body(t, res), "style")+
-		"; form-action 'self' com.example.app:; frame-ancestors 'none'; base-uri 'none'", res.Header.Get("Content-Security-Policy"))
+	require.Equal(t, "default-src 'none'; style-src "+hashOf(res.Body.String(), "style")+
+		"; form-action 'self' com.example.app:; frame-ancestors 'none'; base-uri 'none'", res.Header().Get("Content-Security-Policy"))
 }
 
 func TestLoginForm(t *testing.T) {
@@ -214,7 +205,7 @@ func TestLoginTellsHowLongAnAccountIsLocked(t *testing.T) {
 
 func TestS5_ConsentOffersOptionalScopes(t *testing.T) {
 	html := showBody(t, sampleViews()["consent"], pageOptions{})
-	require.Contains(t, html, `<li><span>know which account you sign in with</span></li>`)
+	require.Contains(t, html, `<li><span>Know which account you sign in with</span></li>`)
 	require.Contains(t, html, `<li><span>See your orders</span></li>`)
 	require.Contains(t, html, `<input type="checkbox" name="scope" value="staff" checked> <span>Your departments</span>`)
 	require.Contains(t, html, `<input type="checkbox" name="scope" value="bare"> <span>bare</span>`)
@@ -282,8 +273,8 @@ func TestG17_AViewThatCannotBeShownIsAnErrorPage(t *testing.T) {
 		"form_post to a CSP trick": formPostView{Action: "https://a.example; script-src *"},
 	} {
 		res := show(t, p, view, pageOptions{}, "en")
-		require.Equal(t, http.StatusInternalServerError, res.StatusCode, name)
-		require.Contains(t, body(t, res), `<main id="error">`, name)
+		require.Equal(t, http.StatusInternalServerError, res.Code, name)
+		require.Contains(t, res.Body.String(), `<main id="error">`, name)
 	}
 }
 
@@ -293,8 +284,8 @@ func TestOOBPageShowsTheCode(t *testing.T) {
 
 func TestFormPostNeedsNoScript(t *testing.T) {
 	res := show(t, newTestPages(t, Brand{}), sampleViews()["form-post"], pageOptions{}, "en")
-	require.Contains(t, res.Header.Get("Content-Security-Policy"), "form-action 'self' https://shop.example.com;")
-	html := body(t, res)
+	require.Contains(t, res.Header().Get("Content-Security-Policy"), "form-action 'self' https://shop.example.com;")
+	html := res.Body.String()
 	require.Contains(t, html, `<form method="post" action="https://shop.example.com/callback">`)
 	require.Contains(t, html, `<input type="hidden" name="code" value="code-1">`)
 	require.Contains(t, html, `<input type="hidden" name="state" value="s-1">`)
@@ -325,7 +316,7 @@ func TestA36_NamesOfClientsAreOnlyText(t *testing.T) {
 	}
 	html := showBody(t, formPostView{Action: "https://shop.example.com/cb", Fields: [][2]string{{evil, evil}}}, pageOptions{})
 	require.Equal(t, 1, strings.Count(html, "<script"))
-	html = body(t, show(t, newTestPages(t, Brand{Name: evil}), loggedOutView{}, pageOptions{}, "en"))
+	html = show(t, newTestPages(t, Brand{Name: evil}), loggedOutView{}, pageOptions{}, "en").Body.String()
 	require.NotContains(t, html, "<script")
 }
 
@@ -371,9 +362,9 @@ func TestPagesSpeakTheLanguageOfThePerson(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			res := show(t, p, loginView{Client: shop}, pageOptions{UILocales: tt.uiLocales}, tt.accept)
-			require.Equal(t, tt.want, res.Header.Get("Content-Language"))
+			require.Equal(t, tt.want, res.Header().Get("Content-Language"))
 			want := map[string]*words{"en": &english, "de": &german}[tt.want]
-			html := body(t, res)
+			html := res.Body.String()
 			require.Contains(t, html, `<html lang="`+tt.want+`">`)
 			require.Contains(t, html, "<h1>"+want.SignIn+"</h1>")
 		})
@@ -424,8 +415,8 @@ func TestEveryTextExistsInEveryLanguage(t *testing.T) {
 }
 
 func TestO7_BrandIsShown(t *testing.T) {
-	html := body(t, show(t, newTestPages(t, Brand{Name: "Acme & Sons", Logo: "https://cdn.example.com/l.svg", Color: " #AB1234 "}),
-		loggedOutView{}, pageOptions{}, "en"))
+	html := show(t, newTestPages(t, Brand{Name: "Acme & Sons", Logo: "https://cdn.example.com/l.svg", Color: " #AB1234 "}),
+		loggedOutView{}, pageOptions{}, "en").Body.String()
 	require.Contains(t, html, "Acme &amp; Sons</bdi>")
 	require.Contains(t, html, `<img src="https://cdn.example.com/l.svg" alt="">`)
 	require.Contains(t, html, "--brand:#ab1234;--accent:#ab1234;--on-accent:#ffffff;")
