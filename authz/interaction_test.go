@@ -128,7 +128,9 @@ func TestU9_GuessesAreLimited(t *testing.T) {
 	cfg := authztest.Config()
 	cfg.Lockout = authz.Lockout{Guesses: 3, Window: time.Minute, Pause: time.Minute}
 	addresses := map[string]string{}
-	cfg.ClientIP = func(r *http.Request) string { return addresses[r.URL.Query().Get("interaction")] + r.Header.Get("Client-Address") }
+	cfg.ClientIP = func(r *http.Request) string {
+		return addresses[r.URL.Query().Get("interaction")] + r.Header.Get("Client-Address")
+	}
 	for _, name := range []string{"alice", "nobody"} {
 		t.Run(name, func(t *testing.T) {
 			f := authztest.New(t, cfg)

@@ -30,12 +30,14 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 }
 
 // writeError is the one place where an error becomes an answer to a client (RFC 6749 §5.2).
-func writeError(w http.ResponseWriter, e *oauth.Error) {
+func writeError(w http.ResponseWriter, e *oauth.Error) { writeErrorStatus(w, e.Code.Status(), e) }
+
+func writeErrorStatus(w http.ResponseWriter, status int, e *oauth.Error) {
 	body := struct {
 		Error       oauth.Code `json:"error"`
 		Description string     `json:"error_description,omitempty"`
 	}{e.Code, e.Description}
-	writeJSON(w, e.Code.Status(), body)
+	writeJSON(w, status, body)
 }
 
 // setRetryAfter says in whole seconds when it is worth trying again (RFC 9110 §10.2.3).

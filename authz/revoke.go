@@ -24,7 +24,11 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request) {
 		e := oauth.From(err)
 		s.log(r, "revocation refused", e)
 		challengeClient(w, e)
-		writeError(w, e)
+		status := e.Code.Status()
+		if errors.Is(e, errOrigin) {
+			status = http.StatusForbidden // G3
+		}
+		writeErrorStatus(w, status, e)
 		return
 	}
 	s.observe(r, Event{Name: "revoked", ClientID: c.ID})

@@ -129,10 +129,15 @@ func Config() authz.Config {
 	}
 }
 
+// hash is made once: a new one would look like a changed password.
+var hash = sync.OnceValues(func() ([]byte, error) {
+	return bcrypt.GenerateFromPassword([]byte(Password), bcrypt.MinCost)
+})
+
 // Users are alice (employee), bob and the disabled carol.
 func Users(t testing.TB) []static.User {
 	t.Helper()
-	hash, err := bcrypt.GenerateFromPassword([]byte(Password), bcrypt.MinCost)
+	hash, err := hash()
 	require.NoError(t, err)
 	return []static.User{
 		{
