@@ -1,0 +1,112 @@
+package tokeninject
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func cached(i int, size int) *Identity {
+	sub := fmt.Sprintf("user-%d", i)
+	return &Identity{
+		Subject: sub, ClientID: "shop", Scope: "orders.read orders.list", GrantID: fmt.Sprintf("grant-%d", i),
+		IssuedAt: time.Unix(1000, 0), Expires: time.Unix(2000, 0),
+		claims: fmt.Sprintf(`{"sub":%q,"client_id":"shop","scope":"orders.read orders.list","pad":%q}`, sub, strings.Repeat("x", size)),
+	}
+}
+
+func hashOf(i int) *[32]byte {
+	sum := sha256.Sum256(binary.LittleEndian.AppendUint64(nil, uint64(i)))
+	return &sum
+}
+
+func TestCacheGivesBackWhatItTook(t *testing.T) {
+	c, now := newTokenCache(), time.Unix(1500, 0)
+	for i := range 500 {
+		c.put(hashOf(i), cached(i, i%300), i%5-1, uint64(i))
+	}
+	for i := range 500 {
+		id, failed, epoch := c.get(hashOf(i), now)
+		require.NotNil(t, id)
+		want := cached(i, i%300)
+		require.Equal(t, want.claims, id.claims)
+		require.Equal(t, want.Subject, id.Subject)
+		require.Equal(t, want.GrantID, id.GrantID, "not part of the claims")
+		require.Equal(t, want.Scope, id.Scope)
+		require.True(t, want.Expires.Equal(id.Expires))
+		require.Equal(t, i%5-1, failed)
+		require.EqualValues(t, i, epoch)
+	}
+	id, _, _ := c.get(hashOf(1), time.Unix(2000, 0))
+	require.Nil(t, id, "never at or past exp")
+	id, _, _ = c.get(hashOf(1000), now)
+	require.Nil(t, id)
+	c.confirm(hashOf(1), 77)
+	_, _, epoch := c.get(hashOf(1), now)
+	require.EqualValues(t, 77, epoch)
+	c.drop(hashOf(1))
+	id, _, _ = c.get(hashOf(1), now)
+	require.Nil(t, id)
+}
+
+func TestCacheForgetsTheOldestWhenFull(t *testing.T) {
+	c, now := newTokenCache(), time.Unix(1500, 0)
+	const size, n = 15_000, 3000 // some 45 MB
+	for i := range n {
+		c.put(hashOf(i), cached(i, size), -1, 0)
+	}
+	kept := 0
+	for i := range n {
+		if id, _, _ := c.get(hashOf(i), now); id != nil {
+			require.Equal(t, cached(i, size).claims, id.claims)
+			kept++
+			require.Greater(t, i, n/10, "the oldest went first")
+		}
+	}
+	require.Greater(t, kept, n/2)
+	entries := 0
+	for i := range c.shards {
+		require.LessOrEqual(t, len(c.shards[i].chunks), shardChunks)
+		entries += len(c.shards[i].index)
+	}
+	require.Equal(t, kept, entries, "what is overwritten leaves the index, too")
+	c.put(hashOf(n), cached(n, maxEntry), -1, 0)
+	id, _, _ := c.get(hashOf(n), now)
+	require.Nil(t, id, "too large to keep")
+}
+
+func TestCacheNeedsLessThanAKilobyteAToken(t *testing.T) {
+	const n = 20_000
+	heap := func() uint64 {
+		runtime.GC()
+		var stats runtime.MemStats
+		runtime.ReadMemStats(&stats)
+		return stats.HeapAlloc
+	}
+	before, c := heap(), newTokenCache()
+	for i := range n {
+		c.put(hashOf(i), cached(i, 450), -1, 0)
+	}
+	after := heap()
+	for i := range n {
+		id, _, _ := c.get(hashOf(i), time.Unix(1500, 0))
+		require.NotNil(t, id, "all of them are there")
+	}
+	require.Less(t, (after-before)/n, uint64(1024))
+	t.Logf("%d bytes a token", (after-before)/n)
+}
+
+func TestRefusedTokensShareAFixedTable(t *testing.T) {
+	var refused refusedTokens
+	now := time.Unix(1500, 0)
+	refused.add(hashOf(1), now)
+	require.True(t, refused.has(hashOf(1), now))
+	require.False(t, refused.has(hashOf(2), now))
+	require.False(t, refused.has(hashOf(1), now.Add(refusedFor)))
+}

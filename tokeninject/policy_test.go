@@ -1,0 +1,73 @@
+package tokeninject
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestW1_Requirements(t *testing.T) {
+	rows := []struct {
+		rule    string
+		require Requirement
+		status  int
+	}{
+		{"scope, all there", Requirement{Kind: RequireScope, Values: []string{"orders.read", "orders.list"}}, http.StatusOK},
+		{"scope, one missing", Requirement{Kind: RequireScope, Values: []string{"orders.read", "orders.write"}}, http.StatusForbidden},
+		{"scope, part of another", Requirement{Kind: RequireScope, Values: []string{"orders"}}, http.StatusForbidden},
+		{"role, one of them", Requirement{Kind: RequireRole, Values: []string{"seller", "buyer"}}, http.StatusOK},
+		{"role, none", Requirement{Kind: RequireRole, Values: []string{"seller"}}, http.StatusForbidden},
+		{"claim, array", Requirement{Kind: RequireClaim, Name: "claims", Values: []string{"write", "read"}}, http.StatusOK},
+		{"claim, array without", Requirement{Kind: RequireClaim, Name: "claims", Values: []string{"write"}}, http.StatusForbidden},
+		{"claim, number", Requirement{Kind: RequireClaim, Name: "level", Values: []string{"7"}}, http.StatusOK},
+		{"claim, bool", Requirement{Kind: RequireClaim, Name: "vip", Values: []string{"true"}}, http.StatusOK},
+		{"claim, string", Requirement{Kind: RequireClaim, Name: "client_id", Values: []string{"shop"}}, http.StatusOK},
+		{"claim, string differs in case", Requirement{Kind: RequireClaim, Name: "client_id", Values: []string{"Shop"}}, http.StatusForbidden},
+		{"claim, none", Requirement{Kind: RequireClaim, Name: "nope", Values: []string{""}}, http.StatusForbidden},
+	}
+	for _, row := range rows {
+		t.Run(row.rule, func(t *testing.T) {
+			s := newSite(t, func(cfg *Config) {
+				cfg.Require = []Requirement{{Kind: RequireScope, Values: []string{"orders.list"}}, row.require}
+			})
+			bearer := "Authorization: Bearer " + s.issuer.accessToken(t, nil)
+			for range 2 { // verified, and from the cache
+				got := s.get("/", bearer)
+				require.Equal(t, row.status, got.status)
+				if row.status == http.StatusOK {
+					continue
+				}
+				challenge := got.header.Get("WWW-Authenticate")
+				if row.require.Kind == RequireScope {
+					require.Contains(t, challenge, `error="insufficient_scope"`)
+					require.Contains(t, challenge, `scope="orders.list `)
+				} else {
+					require.NotContains(t, challenge, "error=")
+					require.Contains(t, got.body, `"error":"access_denied"`)
+				}
+			}
+		})
+	}
+}
+
+func TestRequirementsOfASessionFollowThePerson(t *testing.T) {
+	s := newSite(t, func(cfg *Config) {
+		withSession(cfg)
+		cfg.Require = []Requirement{{Kind: RequireRole, Values: []string{"boss"}}, {Kind: RequireClaim, Name: "level", Values: []string{"3"}}}
+	})
+	browser := newBrowser(t)
+	s.signIn(browser, "/app")
+	require.Equal(t, http.StatusOK, s.do(browser, http.MethodGet, "/app", asNavigation).status)
+	s.issuer.set(func() {
+		s.issuer.refresh = func(old *Session) (*Session, error) {
+			next := *old
+			next.Roles = []string{"employee"}
+			return &next, nil
+		}
+	})
+	s.clock.advance(refreshEvery)
+	got := s.do(browser, http.MethodGet, "/app", asNavigation)
+	require.Equal(t, http.StatusForbidden, got.status)
+	require.Contains(t, got.body, `<main id="error">`)
+}

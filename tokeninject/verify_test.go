@@ -1,0 +1,293 @@
+package tokeninject
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gatewright/gatewright/authz/revocation"
+	"github.com/gatewright/gatewright/authz/token"
+)
+
+func TestW1_GoodTokenPasses(t *testing.T) {
+	s := newSite(t, func(cfg *Config) { cfg.Headers = []HeaderInjection{{"X-User", subject}} })
+	bearer := "Authorization: Bearer " + s.issuer.accessToken(t, nil)
+	for range 3 {
+		require.Equal(t, http.StatusOK, s.get("/orders?a=1", bearer).status)
+		got := s.last()
+		require.Equal(t, "/orders?a=1", got.uri)
+		require.Equal(t, "bob-id", got.header.Get("X-User"))
+		require.NotContains(t, got.header, "Authorization")
+	}
+	require.EqualValues(t, 1, s.issuer.opened.Load(), "seen before, so not verified again")
+}
+
+func TestW1_TokensThatAreRefused(t *testing.T) {
+	s := newSite(t, nil)
+	now := s.clock.now()
+	idToken, err := s.issuer.keys.Sign(jose.ES256, "JWT", []byte(`{"iss":"`+testURL+`","sub":"bob-id","aud":"shop"}`))
+	require.NoError(t, err)
+	good := s.issuer.accessToken(t, nil)
+	rows := []struct {
+		rule, token, cause string
+	}{
+		{"A7 audience of another resource server", s.issuer.accessToken(t, func(a *token.AccessToken) { a.Audience = []string{testURL + "/rs/RS1"} }), "not valid"},
+		{"A7 audience compares exactly", s.issuer.accessToken(t, func(a *token.AccessToken) { a.Audience = []string{testAudience + "/"} }), "not valid"},
+		{"RFC 9068 §4 iss differs", s.issuer.accessToken(t, func(a *token.AccessToken) { a.Issuer = testURL + "/" }), "not valid"},
+		{"RFC 9068 §4 exp", s.issuer.accessToken(t, func(a *token.AccessToken) { a.IssuedAt, a.ExpiresAt = now.Add(-time.Hour), now.Add(-time.Minute) }), "has expired"},
+		{"exp a second ago is past, whatever the leeway", s.issuer.accessToken(t, func(a *token.AccessToken) { a.IssuedAt, a.ExpiresAt = now.Add(-time.Hour), now.Add(-time.Second) }), "has expired"},
+		{"A15 nbf in the future", s.issuer.accessToken(t, func(a *token.AccessToken) { a.NotBefore = now.Add(time.Minute) }), "not valid"},
+		{"A6 ID token", idToken, "not valid"},
+		{"A1 unsigned", "eyJhbGciOiJub25lIn0.e30.", "not valid"},
+		{"altered", good[:len(good)-2] + "AA", "not valid"},
+		{"opaque", "some-opaque-token", "not valid"},
+		{"A13 huge", strings.Repeat("a", token.MaxSize+1), "not valid"},
+	}
+	for _, row := range rows {
+		t.Run(row.rule, func(t *testing.T) {
+			got := s.get("/", "Authorization: Bearer "+row.token)
+			if len(row.token) > token.MaxSize && got.status == http.StatusRequestHeaderFieldsTooLarge {
+				return
+			}
+			require.Equal(t, http.StatusUnauthorized, got.status)
+			require.Contains(t, got.header.Get("WWW-Authenticate"), `error="invalid_token"`)
+			require.Contains(t, got.header.Get("WWW-Authenticate"), row.cause)
+			require.Empty(t, got.header["Set-Cookie"])
+			s.nothingArrived()
+		})
+	}
+}
+
+func TestW1_CachedTokenEndsAtItsExp(t *testing.T) {
+	s := newSite(t, nil)
+	bearer := "Authorization: Bearer " + s.issuer.accessToken(t, nil)
+	require.Equal(t, http.StatusOK, s.get("/", bearer).status)
+	s.clock.advance(10*time.Minute - time.Second)
+	require.Equal(t, http.StatusOK, s.get("/", bearer).status)
+	s.clock.advance(time.Second)
+	require.Equal(t, http.StatusUnauthorized, s.get("/", bearer).status)
+}
+
+func TestW7_CachedTokenDiesWithItsRevocation(t *testing.T) {
+	revoke := map[string]func(s *site) error{
+		"family":  func(s *site) error { return s.issuer.feed.Revoke(t.Context(), revocation.Family, "grant-b", time.Time{}) },
+		"session": func(s *site) error { return s.issuer.feed.Revoke(t.Context(), revocation.Session, "sid-b", time.Time{}) },
+		"user": func(s *site) error {
+			return s.issuer.feed.RevokeBefore(t.Context(), revocation.User, "bob-id", s.clock.now(), time.Time{})
+		},
+		"client": func(s *site) error {
+			return s.issuer.feed.RevokeBefore(t.Context(), revocation.Client, "shop", s.clock.now(), time.Time{})
+		},
+	}
+	for name, revoke := range revoke {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, nil)
+			bearer := "Authorization: Bearer " + s.issuer.accessToken(t, nil)
+			other := "Authorization: Bearer " + s.issuer.accessToken(t, func(a *token.AccessToken) {
+				a.GrantID, a.SessionID, a.Subject, a.ClientID = "grant-c", "sid-c", "carol-id", "other"
+			})
+			require.Equal(t, http.StatusOK, s.get("/", bearer).status)
+			require.Equal(t, http.StatusOK, s.get("/", other).status)
+			require.NoError(t, revoke(s))
+			require.Equal(t, http.StatusUnauthorized, s.get("/", bearer).status)
+			require.Equal(t, http.StatusUnauthorized, s.get("/", bearer).status)
+			for range 2 {
+				require.Equal(t, http.StatusOK, s.get("/", other).status)
+			}
+			require.EqualValues(t, 3, s.issuer.opened.Load(), "the other token stayed in the cache")
+		})
+	}
+}
+
+func TestR13_GateWithoutAudienceTakesNoBearerTokens(t *testing.T) {
+	s := newSite(t, func(cfg *Config) { cfg.ResourceServer = ""; withSession(cfg) })
+	got := s.get("/", "Authorization: Bearer "+s.issuer.accessToken(t, nil))
+	require.Equal(t, http.StatusUnauthorized, got.status)
+	require.Zero(t, s.issuer.opened.Load())
+
+	s = newSite(t, func(cfg *Config) { cfg.ResourceServer, cfg.Audiences = "", []string{"urn:a", testAudience} })
+	require.Equal(t, http.StatusOK, s.get("/", "Authorization: Bearer "+s.issuer.accessToken(t, nil)).status)
+}
+
+func TestR3_TokensOfEveryEncryptionPass(t *testing.T) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	require.NoError(t, err)
+	private, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: key, KeyID: "rs-key", Use: "enc", Algorithm: "RSA-OAEP-256"}}})
+	require.NoError(t, err)
+	public, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: key.Public(), KeyID: "rs-key", Use: "enc", Algorithm: "RSA-OAEP-256"}}})
+	require.NoError(t, err)
+	s := newSite(t, func(cfg *Config) { cfg.DecryptKey = private })
+	encrypter, err := token.NewEncrypter(public, "RSA-OAEP-256", "A256GCM")
+	require.NoError(t, err)
+
+	raw := s.issuer.accessToken(t, nil)
+	serverKey, err := s.issuer.keys.Encrypt(raw)
+	require.NoError(t, err)
+	resourceKey, err := encrypter.Encrypt(raw, s.clock.now(), nil)
+	require.NoError(t, err)
+	for name, sent := range map[string]string{"none": raw, "server_key": serverKey, "resource_key": resourceKey} {
+		require.Equal(t, http.StatusOK, s.get("/", "Authorization: Bearer "+sent).status, name)
+		require.Equal(t, http.StatusOK, s.get("/", "Authorization: Bearer "+sent).status, name)
+	}
+	unsigned, err := encrypter.Encrypt("eyJhbGciOiJub25lIn0.e30.", s.clock.now(), nil)
+	if err == nil {
+		require.Equal(t, http.StatusUnauthorized, s.get("/", "Authorization: Bearer "+unsigned).status, "A11")
+	}
+}
+
+func TestA5_RefusedTokenIsRememberedForAMoment(t *testing.T) {
+	s := newSite(t, nil)
+	bad := "Authorization: Bearer " + s.issuer.accessToken(t, func(a *token.AccessToken) { a.Audience = []string{"elsewhere"} })
+	for range 5 {
+		require.Equal(t, http.StatusUnauthorized, s.get("/", bad).status)
+	}
+	require.EqualValues(t, 1, s.issuer.opened.Load())
+	s.clock.advance(refusedFor)
+	require.Equal(t, http.StatusUnauthorized, s.get("/", bad).status)
+	require.EqualValues(t, 2, s.issuer.opened.Load(), "a key may have been published meanwhile")
+}
+
+func TestA5_FloodOfBadTokensNeedsNoMemory(t *testing.T) {
+	s := newSite(t, nil)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://localhost/", nil)
+	require.NoError(t, err)
+	heap := func() int64 {
+		runtime.GC()
+		var stats runtime.MemStats
+		runtime.ReadMemStats(&stats)
+		return int64(stats.HeapAlloc)
+	}
+	flood := func(from int) {
+		for i := range 20_000 {
+			r.Header["Authorization"] = []string{fmt.Sprintf("Bearer bad-%d", from+i)}
+			require.False(t, s.enforcer.Check(nil, r).Pass)
+		}
+	}
+	flood(0)
+	before := heap()
+	flood(20_000)
+	require.Less(t, heap()-before, int64(256<<10))
+}
+
+func TestA9_DecryptionsInFlightAreBounded(t *testing.T) {
+	s := newSite(t, nil)
+	s.enforcer.decrypter = &token.Decrypter{}
+	for range cap(s.enforcer.decrypting) {
+		s.enforcer.decrypting <- struct{}{}
+	}
+	got := s.get("/", "Authorization: Bearer a.b.c.d.e")
+	require.Equal(t, http.StatusServiceUnavailable, got.status)
+	require.NotEmpty(t, got.header.Get("Retry-After"))
+	require.Zero(t, s.issuer.opened.Load())
+	require.Equal(t, http.StatusOK, s.get("/", "Authorization: Bearer "+s.issuer.accessToken(t, nil)).status, "others don't wait")
+	<-s.enforcer.decrypting
+	require.Equal(t, http.StatusUnauthorized, s.get("/", "Authorization: Bearer a.b.c.d.e").status, "what was busy was not refused")
+}
+
+func TestIssuerThatIsNotReadyOpensNothing(t *testing.T) {
+	s := newSite(t, nil)
+	s.issuer.notReady = errors.New("starting")
+	bearer := "Authorization: Bearer " + s.issuer.accessToken(t, nil)
+	got := s.get("/", bearer)
+	require.Equal(t, http.StatusServiceUnavailable, got.status)
+	require.NotContains(t, got.body, "starting")
+	s.issuer.set(func() { s.issuer.notReady = nil })
+	require.Equal(t, http.StatusOK, s.get("/", bearer).status)
+}
+
+func TestUnknownResourceServerOpensNothing(t *testing.T) {
+	s := newSite(t, func(cfg *Config) { cfg.ResourceServer = "nobody" })
+	require.Equal(t, http.StatusServiceUnavailable, s.get("/", "Authorization: Bearer "+s.issuer.accessToken(t, nil)).status)
+	s.nothingArrived()
+}
+
+func TestIdentitySaysWhatTheTokenSays(t *testing.T) {
+	s := newSite(t, nil)
+	raw := s.issuer.accessToken(t, func(a *token.AccessToken) { a.Subject = "b\"ö\\b"; a.ScopeAsArray = true })
+	for _, round := range []string{"verified", "from the cache"} {
+		id := s.check(raw).Identity
+		require.Equal(t, "b\"ö\\b", id.Subject, round)
+		require.Equal(t, "shop", id.ClientID)
+		require.Equal(t, "bob", id.Username)
+		require.Equal(t, "sid-b", id.SessionID)
+		require.Equal(t, "grant-b", id.GrantID)
+		require.Equal(t, "orders.read orders.list", id.Scope)
+		require.Equal(t, s.clock.now().Add(10*time.Minute).Unix(), id.Expires.Unix())
+		require.Equal(t, s.clock.now().Unix(), id.IssuedAt.Unix())
+		require.Equal(t, []string{"buyer"}, id.Roles())
+		claims, ok := id.Claim("claims")
+		require.True(t, ok)
+		require.Equal(t, []any{"read"}, claims)
+		level, ok := id.Claim("level")
+		require.True(t, ok)
+		require.Equal(t, json.Number("7"), level)
+		_, ok = id.Claim("none")
+		require.False(t, ok)
+		require.Nil(t, id.Session())
+	}
+	require.EqualValues(t, 1, s.issuer.opened.Load())
+}
+
+// check takes a bearer token straight through the gate.
+func (s *site) check(raw string) Verdict {
+	s.t.Helper()
+	r, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, "http://localhost/", nil)
+	require.NoError(s.t, err)
+	r.Header.Set("Authorization", "Bearer "+raw)
+	verdict := s.enforcer.Check(nil, r)
+	require.True(s.t, verdict.Pass)
+	verdict.Done()
+	return verdict
+}
+
+func TestPolicyOfOneGateIsNotAnothers(t *testing.T) {
+	s := newSite(t, nil)
+	raw := s.issuer.accessToken(t, nil)
+	s.check(raw)
+	strict := s.gate(func(cfg *Config) { cfg.Require = []Requirement{{Kind: RequireScope, Values: []string{"orders.write"}}} })
+	for range 2 {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://localhost/", nil)
+		require.NoError(t, err)
+		r.Header.Set("Authorization", "Bearer "+raw)
+		require.False(t, strict.Check(nil, r).Pass)
+	}
+}
+
+func TestTokensAreVerifiedFromManyGoroutines(t *testing.T) {
+	s := newSite(t, nil)
+	tokens := make([]string, 8)
+	for i := range tokens {
+		tokens[i] = s.issuer.accessToken(t, func(a *token.AccessToken) { a.Subject = fmt.Sprint("user-", i) })
+	}
+	var wg sync.WaitGroup
+	for g := range 8 {
+		wg.Go(func() {
+			for i := range 200 {
+				n := (g + i) % len(tokens)
+				r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://localhost/", nil)
+				if err != nil {
+					panic(err)
+				}
+				r.Header.Set("Authorization", "Bearer "+tokens[n])
+				verdict := s.enforcer.Check(nil, r)
+				if !verdict.Pass || verdict.Identity.Subject != fmt.Sprint("user-", n) {
+					t.Errorf("token %d: %+v", n, verdict)
+					return
+				}
+				verdict.Done()
+			}
+		})
+	}
+	wg.Wait()
+}
