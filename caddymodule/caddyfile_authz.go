@@ -113,7 +113,7 @@ func (p *authzParser) parse(d *caddyfile.Dispenser) error {
 		"grant_type":       list(&c.GrantTypes),
 		"token_type":       list(&c.TokenTypes),
 		"cors":             p.cors,
-		"cors_credentials": flag(&c.CORSCredentials),
+		"cors_credentials": present(&c.CORSCredentials),
 		"lockout":          p.lockout,
 		"brand":            p.brand,
 		"resource_server":  p.parseResourceServer,
@@ -190,7 +190,7 @@ func parseUser(d *caddyfile.Dispenser, given string) (LocalUser, error) {
 	err := words{
 		"password": text(&user.Password),
 		"role":     list(&user.Roles),
-		"disabled": flag(&user.Disabled),
+		"disabled": present(&user.Disabled),
 		"attribute": func(d *caddyfile.Dispenser) error {
 			args := d.RemainingArgs()
 			if len(args) < 2 {

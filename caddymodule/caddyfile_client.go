@@ -62,16 +62,16 @@ func (p *authzParser) parseClient(d *caddyfile.Dispenser) error {
 		"id_token":                 idToken(&c.IDToken),
 		"lifetime":                 lifetime(&c.Lifetime),
 		"refresh_token":            onOff(&c.RefreshToken),
-		"rotate_refresh_token":     flag(&c.RotateRefreshToken),
-		"require_pkce":             flag(&c.RequirePKCE),
-		"plain_pkce":               flag(&c.PlainPKCE),
+		"rotate_refresh_token":     present(&c.RotateRefreshToken),
+		"require_pkce":             present(&c.RequirePKCE),
+		"plain_pkce":               present(&c.PlainPKCE),
 		"allow":                    allow(&c.Allow),
 		"prompt_user":              onOff(&c.PromptUser),
 		"logo":                     text(&c.Logo),
 		"policy":                   text(&c.Policy),
 		"terms":                    text(&c.Terms),
 		"contact":                  list(&c.Contacts),
-		"disabled":                 flag(&c.Disabled),
+		"disabled":                 present(&c.Disabled),
 	}.block(d)
 	p.config.Clients = append(p.config.Clients, c)
 	return err

@@ -53,11 +53,11 @@ func parseTokenInject(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler,
 		"audience":        list(&h.Audiences),
 		"decrypt_key":     text(&h.DecryptKey),
 		"session":         gateSession(&h.Session),
-		"optional":        flag(&h.Optional),
-		"require":         require(&h.Require),
+		"optional":        present(&h.Optional),
+		"require":         requirements(&h.Require),
 		"missing":         missing(&h.Missing),
 		"inject":          inject(&h.Inject),
-		"pass_token":      flag(&h.PassToken),
+		"pass_token":      present(&h.PassToken),
 	}.only(d)
 	if err != nil {
 		return nil, err
@@ -92,7 +92,7 @@ func gateSession(dst **GateSession) parser {
 	}
 }
 
-func require(dst *[]Requirement) parser {
+func requirements(dst *[]Requirement) parser {
 	return func(d *caddyfile.Dispenser) error {
 		args := d.RemainingArgs()
 		if len(args) < 2 {

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"encoding/json"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
@@ -34,7 +35,7 @@ func (p *authzParser) parseResourceServer(d *caddyfile.Dispenser) error {
 	}
 	rs := ResourceServer{Name: given}
 	err = words{
-		"default":      flag(&rs.Default),
+		"default":      present(&rs.Default),
 		"identifier":   list(&rs.Identifiers),
 		"encryption":   text(&rs.Encryption),
 		"signed":       text(&rs.Signed),
@@ -90,7 +91,7 @@ func (p *authzParser) parseScope(d *caddyfile.Dispenser, resourceServer string) 
 	return scope, words{
 		"description":     text(&scope.Description),
 		"require_consent": requireConsent(&scope.RequireConsent),
-		"optional":        flag(&scope.Optional),
+		"optional":        present(&scope.Optional),
 		"implies":         list(&scope.Implies),
 		"attribute": func(d *caddyfile.Dispenser) error {
 			claims, to, err := placed(d, toAccessToken, toIDToken, toBoth, toUserinfo)
@@ -149,12 +150,12 @@ func placed(d *caddyfile.Dispenser, destinations ...string) (values []string, to
 // destination parses the word after "to", which ends the line.
 func destination(d *caddyfile.Dispenser, allowed ...string) (string, error) {
 	if !d.NextArg() {
-		return "", d.Errf("to needs one of %v", allowed)
+		return "", d.Errf("to needs one of %s", strings.Join(allowed, ", "))
 	}
 	for _, to := range allowed {
 		if d.Val() == to {
 			return to, lineEnds(d)
 		}
 	}
-	return "", d.Errf("to one of %v, not %s", allowed, d.Val())
+	return "", d.Errf("to one of %s, not %s", strings.Join(allowed, ", "), d.Val())
 }

@@ -72,8 +72,8 @@ func list(dst *[]string) parser {
 	}
 }
 
-// flag takes no argument.
-func flag(dst *bool) parser {
+// present takes no argument.
+func present(dst *bool) parser {
 	return func(d *caddyfile.Dispenser) error {
 		*dst = true
 		return lineEnds(d)

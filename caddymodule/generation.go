@@ -39,7 +39,6 @@ func newIssuer(name string, server *authz.Server, storage Storage, log *zap.Logg
 	}
 	is.gates = gates
 	is.lease = newLease(is.end)
-	is.finally(server.Stop)
 	is.finally(func() { is.tell(release()) })
 	return is, nil
 }

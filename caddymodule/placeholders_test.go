@@ -1,0 +1,113 @@
+package caddymodule
+
+import (
+	"context"
+	"encoding/json"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gatewright/gatewright/tokeninject"
+)
+
+func TestClaimText(t *testing.T) {
+	for want, value := range map[string]any{
+		"":                     nil,
+		"a,b%":                 "a,b%",
+		"true":                 true,
+		"12345678901234567890": json.Number("12345678901234567890"),
+		"1700000000":           float64(1700000000),
+		"42,43":                []any{"42", json.Number("43")},
+		"a%2Cb,100%25,c":       []string{"a,b", "100%", "c"},
+		`{"a":[1]}`:            map[string]any{"a": []any{json.Number("1")}},
+	} {
+		require.Equal(t, want, claimText(value))
+	}
+}
+
+func TestA57_ItemsOfAListStayApart(t *testing.T) {
+	require.NotEqual(t, joinItems([]string{"user", "admin"}), joinItems([]string{"user,admin"}))
+	require.NotEqual(t, joinItems([]string{"a,b"}), joinItems([]string{"a%2Cb"}))
+}
+
+func TestTemplates(t *testing.T) {
+	t.Setenv("GATEWRIGHT_TEST", "{authz.username}")
+	repl := caddy.NewEmptyReplacer()
+	repl.Set("http.request.host", "app.example")
+	repl.Set("http.request.header.Empty", "")
+	ctx := context.WithValue(t.Context(), caddy.ReplacerCtxKey, repl)
+	r := httptest.NewRequestWithContext(ctx, "GET", "/", nil)
+	id := &tokeninject.Identity{Subject: "alice-1", Username: "alice", ClientID: "shop", Scope: "a b", SessionID: "s1"}
+	for _, c := range []struct {
+		name, template string
+		id             *tokeninject.Identity
+		want           string
+		missing        bool
+	}{
+		{name: "constant", template: "fixed", want: "fixed"},
+		{name: "nothing", template: "", want: ""},
+		{name: "subject", template: "{http.auth.user.id}", id: id, want: "alice-1"},
+		{name: "username", template: "{authz.username}", id: id, want: "alice"},
+		{name: "client", template: "{authz.client_id}", id: id, want: "shop"},
+		{name: "scope", template: "{authz.scope}", id: id, want: "a b"},
+		{name: "session", template: "{authz.session_id}", id: id, want: "s1"},
+		{name: "claim that is not there", template: "{authz.claim.email}", id: id, missing: true},
+		{name: "mixed", template: "u={authz.username}; h={http.request.host}", id: id, want: "u=alice; h=app.example"},
+		{name: "half missing", template: "u={authz.username}{authz.claim.email}", id: id, missing: true},
+		{name: "nobody", template: "{http.auth.user.id}", missing: true},
+		{name: "nobody in a mixed one", template: "u={authz.username}", missing: true},
+		{name: "empty of the request", template: "{http.request.header.Empty}", id: id, missing: true},
+		{name: "unknown braces are text", template: "{no.such.thing}", id: id, want: "{no.such.thing}"},
+		{name: "escaped braces are text", template: `\{authz.username\}`, id: id, want: "{authz.username}"},
+		{name: "unclosed", template: "{authz.username", id: id, want: "{authz.username"},
+		{name: "empty braces", template: "{}", id: id, want: "{}"},
+		{name: "what the environment holds is text", template: "{env.GATEWRIGHT_TEST}", id: id, want: "{authz.username}"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var compiler compiler
+			value := compiler.value("inject", Template(c.template))
+			require.NoError(t, compiler.err)
+			got, ok := value(ctx, r, c.id)
+			require.Equal(t, !c.missing, ok)
+			require.Equal(t, c.want, got)
+		})
+	}
+}
+
+func TestTemplateWithAnEmptyVariableIsAnError(t *testing.T) {
+	var c compiler
+	c.value("inject header X", "{env.GATEWRIGHT_TEST_UNSET}")
+	c.value("inject header Y", "{env.GATEWRIGHT_TEST_UNSET}")
+	require.EqualError(t, c.err, "inject header X: evaluated placeholder {env.GATEWRIGHT_TEST_UNSET} is empty")
+}
+
+func TestExposedPlaceholders(t *testing.T) {
+	repl := caddy.NewReplacer()
+	repl.Set("http.auth.user.id", "somebody else's")
+	ctx := context.WithValue(t.Context(), caddy.ReplacerCtxKey, repl)
+	ctx = context.WithValue(ctx, caddyhttp.VarsCtxKey, map[string]any{})
+	r := httptest.NewRequestWithContext(ctx, "GET", "/", nil)
+
+	expose(r, nil)
+	for _, key := range []string{
+		"http.auth.user.id", "http.auth.user.email", "authz.claim.email", "authz.user.mail", "authz.roles", "authz.scope",
+		"authz.client_id", "authz.username", "authz.session_id",
+	} {
+		value, known := repl.GetString(key)
+		require.True(t, known, key)
+		require.Empty(t, value, key)
+	}
+	_, known := repl.Get("authz.nonsense")
+	require.False(t, known)
+
+	expose(r, &tokeninject.Identity{Subject: "alice-1", Username: "alice"})
+	require.Equal(t, "alice-1 alice", repl.ReplaceAll("{http.auth.user.id} {authz.username}", "?"))
+	expose(r, &tokeninject.Identity{Subject: "bob-1", Username: "bob"})
+	require.Equal(t, "bob-1 bob", repl.ReplaceAll("{http.auth.user.id} {authz.username}", "?"), "the innermost gate counts")
+	expose(r, nil)
+	require.Equal(t, "? ?", repl.ReplaceAll("{http.auth.user.id} {authz.username}", "?"))
+	require.Empty(t, caddy.ToString(caddyhttp.GetVar(ctx, identityVar)), "{http.vars.*} has nothing of it")
+}
