@@ -421,3 +421,16 @@ func subject(_ context.Context, _ *http.Request, id *Identity) (string, bool) { 
 
 // withSession lets browsers sign in.
 func withSession(cfg *Config) { cfg.Session = &SessionConfig{Scope: []string{"openid", "profile"}} }
+
+// record sends a request to a handler without a network, as a client of host would.
+func record(t *testing.T, handler http.Handler, target string, headers ...string) *httptest.ResponseRecorder {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, target, nil)
+	for _, line := range headers {
+		name, value, _ := strings.Cut(line, ": ")
+		r.Header.Add(name, value)
+	}
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, r)
+	return w
+}

@@ -1,0 +1,306 @@
+package tokeninject
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gatewright/gatewright/authz/oauth"
+)
+
+func TestW5_BrowserComesBackToThePageItAskedFor(t *testing.T) {
+	s := newSite(t, func(cfg *Config) {
+		withSession(cfg)
+		cfg.Headers = []HeaderInjection{{"X-User", subject}}
+	})
+	browser := newBrowser(t)
+	s.signIn(browser, "/app/a%20b?x=1&y=%2F&code=mine")
+	require.Equal(t, http.StatusOK, s.do(browser, http.MethodGet, "/app/a%20b?x=1&y=%2F&code=mine", asNavigation).status)
+	seen := s.last()
+	require.Equal(t, "/app/a%20b?x=1&y=%2F&code=mine", seen.uri)
+	require.Equal(t, "alice-id", seen.header.Get("X-User"))
+	require.NotContains(t, seen.header, "Cookie", "A58")
+
+	l := s.issuer.begun()[0]
+	require.Equal(t, s.server.URL+"/app/a%20b", l.RedirectURI, "decision 9: the page itself, without its query")
+	require.True(t, oauth.ValidVerifier(l.Verifier))
+	require.NotEmpty(t, l.Nonce)
+	require.Equal(t, []string{"openid", "profile"}, l.Scope)
+	require.Equal(t, http.StatusOK, s.do(browser, http.MethodGet, "/app/data.json").status, "and so do its API calls")
+}
+
+func TestW5_SeenIsWhatTheClientSentBeforeRewrites(t *testing.T) {
+	s := newSite(t, nil)
+	e := s.gate(func(cfg *Config) {
+		withSession(cfg)
+		cfg.Seen = func(*http.Request) Seen {
+			return Seen{URL: url.URL{Scheme: "https", Host: "app.example:8444", Path: "/prefix/page", RawQuery: "q=1"}, ClientIP: "203.0.113.7"}
+		}
+	})
+	handler := http.StripPrefix("/prefix", guard(e, http.NotFoundHandler()))
+	w := record(t, handler, "http://app.example:8444/prefix/page?q=1", asNavigation)
+	require.Equal(t, http.StatusFound, w.Code)
+	require.Equal(t, "https://app.example:8444/prefix/page", s.issuer.begun()[0].RedirectURI)
+	cookie := w.Result().Cookies()[0] //nolint:bodyclose // a recorder's
+	require.Regexp(t, `^__Host-gw-[0-9a-f]{8}-8444-login$`, cookie.Name)
+	require.True(t, cookie.Secure && cookie.HttpOnly)
+	require.Equal(t, "/", cookie.Path)
+	require.Empty(t, cookie.Domain)
+	require.Equal(t, http.SameSiteLaxMode, cookie.SameSite)
+}
+
+func TestA68_APICallsGetAChallengeAndNoCookie(t *testing.T) {
+	s := newSite(t, withSession)
+	for rule, headers := range map[string][]string{
+		"plain":           nil,
+		"JSON":            {"Accept: application/json"},
+		"XHR":             {"X-Requested-With: XMLHttpRequest", "Accept: text/html"},
+		"fetch":           {"Sec-Fetch-Mode: cors", "Accept: text/html"},
+		"image":           {"Sec-Fetch-Mode: no-cors", "Sec-Fetch-Dest: image"},
+		"part of headers": {"Sec-Fetch-Site: same-origin", "Accept: text/html"},
+		"WebSocket":       {"Connection: Upgrade", "Upgrade: websocket", "Sec-Fetch-Mode: websocket", "Accept: text/html"},
+	} {
+		t.Run(rule, func(t *testing.T) {
+			got := s.get("/app", headers...)
+			require.Equal(t, http.StatusUnauthorized, got.status)
+			require.Equal(t, `Bearer realm="`+s.server.Listener.Addr().String()+`"`, got.header.Get("WWW-Authenticate"), "RFC 6750 §3.1: no error code")
+			require.Empty(t, got.header["Set-Cookie"])
+			require.Empty(t, got.header["Location"])
+			require.Contains(t, got.header.Get("Content-Type"), "application/json")
+			require.Equal(t, "no-store", got.header.Get("Cache-Control"))
+		})
+	}
+	require.Empty(t, s.issuer.begun())
+	post := s.do(newBrowser(t), http.MethodPost, "/app", asNavigation)
+	require.Equal(t, http.StatusUnauthorized, post.status, "a form can't be sent again after a login")
+	require.Contains(t, post.body, `<main id="error">`)
+	require.Equal(t, http.StatusFound, s.get("/app", "Accept: text/html,*/*").status, "a browser that sends no Sec-Fetch")
+	require.Equal(t, http.StatusFound, s.do(newBrowser(t), http.MethodHead, "/app", asNavigation).status)
+}
+
+func TestW5_ManyTabsShareOneCookie(t *testing.T) {
+	s := newSite(t, withSession)
+	browser := newBrowser(t)
+	var tabs []LoginRequest
+	for _, page := range []string{"/a", "/b", "/c", "/d", "/e"} {
+		tabs = append(tabs, s.begin(browser, page))
+	}
+	require.Len(t, cookies(t, browser, s), 1)
+	for i := len(tabs) - 1; i >= 0; i-- {
+		got := s.do(browser, http.MethodGet, s.answerPath(tabs[i]), asNavigation)
+		require.Equal(t, http.StatusSeeOther, got.status)
+		require.Equal(t, tabs[i].RedirectURI, got.header.Get("Location"))
+		require.Equal(t, http.StatusOK, s.do(browser, http.MethodGet, "/x", asNavigation).status)
+	}
+}
+
+func cookies(t *testing.T, browser *http.Client, s *site) map[string]string {
+	t.Helper()
+	u, err := url.Parse(s.server.URL)
+	require.NoError(t, err)
+	all := map[string]string{}
+	for _, cookie := range browser.Jar.Cookies(u) {
+		all[cookie.Name] = cookie.Value
+	}
+	return all
+}
+
+func TestW5_TwoPortsOneJar(t *testing.T) {
+	first, second := newSite(t, withSession), newSite(t, withSession)
+	browser := newBrowser(t)
+	for _, s := range []*site{first, second} {
+		s.signIn(browser, "/app")
+	}
+	for _, s := range []*site{first, second} {
+		require.Equal(t, http.StatusOK, s.do(browser, http.MethodGet, "/app").status)
+		require.NotContains(t, s.last().header, "Cookie")
+	}
+	require.Len(t, cookies(t, browser, first), 4)
+}
+
+func TestA27_LoginOfAnotherBrowserIsNotTaken(t *testing.T) {
+	s := newSite(t, withSession)
+	attacker, victim := newBrowser(t), newBrowser(t)
+	l := s.begin(attacker, "/app")
+	s.begin(victim, "/app")
+	got := s.do(victim, http.MethodGet, s.answerPath(l), asNavigation)
+	require.Equal(t, http.StatusFound, got.status, "just a page without a session")
+	require.Contains(t, got.header.Get("Location"), testURL)
+	require.Len(t, cookies(t, victim, s), 1, "no session")
+	require.Equal(t, http.StatusSeeOther, s.do(attacker, http.MethodGet, s.answerPath(l), asNavigation).status)
+	replay := s.do(attacker, http.MethodGet, s.answerPath(l), asNavigation)
+	require.Equal(t, http.StatusOK, replay.status, "a state is good once; now it is the application's")
+}
+
+func TestW5_ApplicationsKeepTheirOwnCodeAndState(t *testing.T) {
+	s := newSite(t, withSession)
+	browser := newBrowser(t)
+	s.signIn(browser, "/app")
+	query := "/app?code=abc&state=" + oauth.NewSecret() + "&iss=https%3A%2F%2Felse.example"
+	require.Equal(t, http.StatusOK, s.do(browser, http.MethodGet, query, asNavigation).status)
+	require.Equal(t, query, s.last().uri)
+
+	l := s.begin(newBrowser(t), "/other")
+	elsewhere := strings.Replace(s.answerPath(l), "/other", "/app", 1)
+	require.Equal(t, http.StatusOK, s.do(browser, http.MethodGet, elsewhere, asNavigation).status, "nor one of another page")
+}
+
+func TestW5_ErrorIsAPageAndNeverAnotherLogin(t *testing.T) {
+	s := newSite(t, withSession)
+	rows := map[string]struct {
+		change func(url.Values)
+		status int
+		text   string
+	}{
+		"denied":            {func(q url.Values) { q.Del("code"); q.Set("error", "access_denied") }, http.StatusForbidden, pageDenied.title},
+		"issuer's fault":    {func(q url.Values) { q.Del("code"); q.Set("error", "server_error") }, http.StatusBadGateway, pageFailed.title},
+		"RFC 9207 iss":      {func(q url.Values) { q.Set("iss", "https://evil.example") }, http.StatusBadRequest, pageFailed.title},
+		"RFC 9207 no iss":   {func(q url.Values) { q.Del("iss") }, http.StatusBadRequest, pageFailed.title},
+		"code of nobody":    {func(q url.Values) { q.Set("code", "<script>") }, http.StatusBadRequest, pageFailed.title},
+		"error with markup": {func(q url.Values) { q.Del("code"); q.Set("error", "<b>x") }, http.StatusBadGateway, pageFailed.title},
+	}
+	for rule, row := range rows {
+		t.Run(rule, func(t *testing.T) {
+			browser := newBrowser(t)
+			l := s.begin(browser, "/app?a=1")
+			path, query, _ := strings.Cut(s.answerPath(l), "?")
+			values, err := url.ParseQuery(query)
+			require.NoError(t, err)
+			row.change(values)
+			got := s.do(browser, http.MethodGet, path+"?"+values.Encode(), asNavigation)
+			require.Equal(t, row.status, got.status)
+			require.Contains(t, got.body, `<main id="error">`)
+			require.Contains(t, got.body, row.text)
+			require.NotContains(t, got.body, "<b>")
+			require.NotContains(t, got.body, "<script>")
+			require.Empty(t, got.header["Location"])
+			require.Len(t, cookies(t, browser, s), 1, "no session")
+		})
+	}
+}
+
+func TestW5_BrowserWithoutCookiesIsToldSo(t *testing.T) {
+	s := newSite(t, withSession)
+	l := s.begin(newBrowser(t), "/app")
+	got := s.do(newBrowser(t), http.MethodGet, s.answerPath(l), asNavigation)
+	require.Equal(t, http.StatusForbidden, got.status)
+	require.Contains(t, got.body, pageCookies.title)
+}
+
+func TestW5_LoginsThatGiveNoSessionDoNotLoop(t *testing.T) {
+	s := newSite(t, withSession)
+	browser := newBrowser(t)
+	forget := func() {
+		u, err := url.Parse(s.server.URL)
+		require.NoError(t, err)
+		for name := range cookies(t, browser, s) {
+			if !strings.HasSuffix(name, "-login") {
+				browser.Jar.SetCookies(u, []*http.Cookie{{Name: name, MaxAge: -1, Path: "/"}})
+			}
+		}
+	}
+	for range loopLogins {
+		s.signIn(browser, "/app")
+		forget()
+	}
+	got := s.do(browser, http.MethodGet, "/app", asNavigation)
+	require.Equal(t, http.StatusForbidden, got.status)
+	require.Contains(t, got.body, pageCookies.title)
+	s.clock.advance(loopWindow + 1)
+	s.signIn(browser, "/app")
+	require.Equal(t, http.StatusOK, s.do(browser, http.MethodGet, "/app", asNavigation).status)
+}
+
+func TestA67_WhereALoginComesBackToIsNotInTheRequest(t *testing.T) {
+	s := newSite(t, withSession)
+	for _, path := range []string{"//evil.example/x", "/%5Cevil.example", "/..//evil.example", "/app?next=https://evil.example"} {
+		browser := newBrowser(t)
+		l := s.begin(browser, path)
+		require.True(t, strings.HasPrefix(l.RedirectURI, s.server.URL+"/"), l.RedirectURI)
+		got := s.do(browser, http.MethodGet, s.answerPath(l)+"&url=https%3A%2F%2Fevil.example&redirect_uri=%2F%2Fevil.example", asNavigation)
+		require.Equal(t, http.StatusSeeOther, got.status)
+		require.True(t, strings.HasPrefix(got.header.Get("Location"), s.server.URL+"/"), got.header.Get("Location"))
+	}
+}
+
+func TestA68_LoginsAreLimitedPerAddress(t *testing.T) {
+	s := newSite(t, withSession)
+	for range loginBurst {
+		require.Equal(t, http.StatusFound, s.get("/app", asNavigation).status)
+	}
+	got := s.get("/app", asNavigation)
+	require.Equal(t, http.StatusTooManyRequests, got.status)
+	require.Equal(t, "1", got.header.Get("Retry-After"))
+	require.Contains(t, got.body, pageBusy.title)
+	require.Len(t, s.issuer.begun(), loginBurst)
+	s.clock.advance(2e9)
+	require.Equal(t, http.StatusFound, s.get("/app", asNavigation).status)
+}
+
+func TestW5_GatesOfOneHostShareASessionAndAskForTheUnion(t *testing.T) {
+	s := newSite(t, withSession)
+	browser := newBrowser(t)
+	s.signIn(browser, "/app")
+	// The same site, with a gate that wants more.
+	wants := s.gate(func(cfg *Config) { cfg.Session = &SessionConfig{Scope: []string{"openid", "email"}} })
+	s.server.Config.Handler = guard(wants, http.NotFoundHandler())
+	got := s.do(browser, http.MethodGet, "/mail")
+	require.Equal(t, http.StatusUnauthorized, got.status)
+	s.signIn(browser, "/mail")
+	begun := s.issuer.begun()
+	require.Equal(t, []string{"openid", "profile", "email"}, begun[len(begun)-1].Scope)
+	require.Equal(t, http.StatusNotFound, s.do(browser, http.MethodGet, "/mail").status, "it passes")
+	// A scope that was asked for and not granted is not asked for again.
+	s.issuer.set(func() { s.issuer.session.Scope = nil })
+	require.Equal(t, http.StatusNotFound, s.do(browser, http.MethodGet, "/mail", asNavigation).status)
+}
+
+func TestW5_StoreOrIssuerDownIsAPage(t *testing.T) {
+	s := newSite(t, withSession)
+	require.NoError(t, s.store.Close())
+	got := s.get("/app", asNavigation)
+	require.Equal(t, http.StatusServiceUnavailable, got.status)
+	require.Contains(t, got.body, pageDown.title)
+	require.Regexp(t, `<code>[A-Z0-9_-]{8}</code>`, got.body)
+	require.Empty(t, got.header["Set-Cookie"])
+}
+
+func TestAddressLimitIsBoundedAndKnowsNetworks(t *testing.T) {
+	c := newClock()
+	var l addressLimit
+	for range loginBurst {
+		require.Zero(t, l.reserve("2001:db8::1", c.now()))
+	}
+	require.Positive(t, l.reserve("2001:db8::ffff", c.now()), "the same /64")
+	require.Zero(t, l.reserve("2001:db8:0:1::1", c.now()))
+	require.Zero(t, l.reserve("::ffff:192.0.2.1", c.now()))
+	require.Contains(t, l.limiters, "192.0.2.1")
+	for i := range 3 * maxAddresses {
+		l.reserve(string(rune('a'+i%26))+oauth.NewSecret()[:6], c.now())
+	}
+	require.LessOrEqual(t, len(l.limiters), maxAddresses)
+}
+
+func TestA66_LimitsOnAttemptsAreBounded(t *testing.T) {
+	var a attempts
+	live := &liveSession{}
+	for range 2 * maxAttempts {
+		a.completed(oauth.NewSecret()[:8], live, newClock().now())
+	}
+	require.LessOrEqual(t, len(a.browser), maxAttempts)
+}
+
+func TestRedeemThatCannotBeDecidedIsAFault(t *testing.T) {
+	s := newSite(t, withSession)
+	browser := newBrowser(t)
+	l := s.begin(browser, "/app")
+	s.issuer.set(func() { s.issuer.session.Claims = []byte("[]") })
+	got := s.do(browser, http.MethodGet, s.answerPath(l), asNavigation)
+	require.Equal(t, http.StatusBadRequest, got.status, "claims that are no object")
+	require.Len(t, cookies(t, browser, s), 1)
+	require.False(t, errors.Is(oauth.InvalidGrant, oauth.ServerError))
+}
