@@ -14,7 +14,7 @@ import (
 	"github.com/gatewright/gatewright/authz/users/static"
 )
 
-func users(t *testing.T) *static.Store {
+func users(t testing.TB) *static.Store {
 	t.Helper()
 	s, err := static.New(authztest.Users(t))
 	require.NoError(t, err)

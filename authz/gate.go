@@ -254,7 +254,7 @@ func (s *Server) mintFor(ctx context.Context, a *Authorization, session *GateSes
 		return err
 	}
 	a.client, a.user = c, user
-	a.grantID, a.sid, a.authTime = session.GrantID, session.SessionID, session.AuthTime
+	a.grantID, a.sid, a.bound, a.authTime = session.GrantID, session.SessionID, true, session.AuthTime
 	return nil
 }
 
@@ -279,7 +279,7 @@ func (s *Server) mintOnBehalf(ctx context.Context, a *Authorization, caller *tok
 		}
 		a.user = user
 	}
-	a.grantID, a.sid, a.authTime = caller.GrantID, caller.SessionID, caller.AuthTime
+	a.grantID, a.sid, a.bound, a.authTime = caller.GrantID, caller.SessionID, true, caller.AuthTime
 	a.until = caller.ExpiresAt
 	a.actors = append([]string{gate}, caller.Actors...)
 	return nil

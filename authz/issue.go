@@ -62,7 +62,6 @@ func (s *Server) mintAccessToken(a *Authorization, now time.Time) (raw string, e
 		ClientID:     a.client.ID,
 		ID:           oauth.NewSecret()[:22],
 		GrantID:      a.grantID,
-		SessionID:    a.sid,
 		Audience:     []string{a.resource.audience},
 		Scope:        a.scope,
 		ScopeAsArray: a.resource.ScopeAsArray,
@@ -71,6 +70,9 @@ func (s *Server) mintAccessToken(a *Authorization, now time.Time) (raw string, e
 		AuthTime:     a.authTime,
 		Actors:       a.actors,
 		Extra:        extra,
+	}
+	if a.bound {
+		claims.SessionID = a.sid
 	}
 	if roles, ok := extra[claimRoles].([]string); ok {
 		claims.Roles = roles

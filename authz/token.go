@@ -36,7 +36,10 @@ type Authorization struct {
 	// named tells that a request named the resource server, so that a refresh keeps to it (R8).
 	named    bool
 	grantID  string
-	sid      string
+	sid      string // of the ID token
+	// bound ties the access token to the session too: it ends with it. Tokens of applications outlive a
+	// logout, unless that is configured to revoke them (G10).
+	bound    bool
 	nonce    string
 	authTime time.Time
 	actors   []string

@@ -304,8 +304,10 @@ func TestE3_PublicClientsAlwaysRotate(t *testing.T) {
 	f := authztest.New(t, authztest.Config())
 	code := f.NewBrowser().Authorize(f.AuthorizeURL("client_id", "spa", "redirect_uri", "https://spa.example.com/callback",
 		"code_challenge", rfcChallenge, "code_challenge_method", "S256"), "alice").Get("code")
-	form := url.Values{"grant_type": {"authorization_code"}, "code": {code}, "client_id": {"spa"},
-		"redirect_uri": {"https://spa.example.com/callback"}, "code_verifier": {rfcVerifier}}
+	form := url.Values{
+		"grant_type": {"authorization_code"}, "code": {code}, "client_id": {"spa"},
+		"redirect_uri": {"https://spa.example.com/callback"}, "code_verifier": {rfcVerifier},
+	}
 	tokens := f.Post("/token", "", form)
 	require.Equal(t, http.StatusOK, tokens.Status, tokens.JSON)
 	next := f.Post("/token", "", url.Values{"grant_type": {"refresh_token"}, "client_id": {"spa"}, "refresh_token": {tokens.Get("refresh_token")}})
