@@ -73,11 +73,11 @@ func (p *passage) fits(live *liveSession) bool {
 func (p *passage) alive(ctx context.Context, live *liveSession) error {
 	e := p.e
 	idle := min(live.idle, e.cfg.Session.Idle)
-	if live.idleSince(p.now) > idle {
+	if live.idleSince(p.now) >= idle {
 		if err := e.sessions.recall(ctx, p.taken.session, live); err != nil {
 			return err
 		}
-		if live.idleSince(p.now) > idle {
+		if live.idleSince(p.now) >= idle {
 			return ErrSessionEnded
 		}
 	}

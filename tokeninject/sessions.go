@@ -50,12 +50,17 @@ type sessionRecord struct {
 	Expires   time.Time     `json:"expires"`
 }
 
-// until is when the record may go.
+// until is when the record may go. It knows of the last use only so well.
 func (r *sessionRecord) until() time.Time {
-	if idle := r.Used.Add(r.Idle); idle.Before(r.Expires) {
+	if idle := r.Used.Add(r.Idle + writeEvery(r.Idle)); idle.Before(r.Expires) {
 		return idle
 	}
 	return r.Expires
+}
+
+// writeEvery is how often the store learns of a session's use.
+func writeEvery(idle time.Duration) time.Duration {
+	return min(max(idle/10, time.Second), time.Minute)
 }
 
 // liveSession is a session in memory, shared by every request that presents it.
@@ -209,8 +214,7 @@ func (s *Sessions) touch(ctx context.Context, handle string, live *liveSession, 
 	millis := now.UnixMilli()
 	live.used.Store(millis)
 	written := live.written.Load()
-	every := min(max(live.idle/10, time.Second), time.Minute)
-	if millis-written < every.Milliseconds() || !live.written.CompareAndSwap(written, millis) {
+	if millis-written < writeEvery(live.idle).Milliseconds() || !live.written.CompareAndSwap(written, millis) {
 		return nil
 	}
 	session, refreshed := live.session.Load(), time.UnixMilli(live.refreshed.Load())

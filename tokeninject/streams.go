@@ -166,7 +166,7 @@ func (p *passage) ended(now time.Time, epoch uint64) bool {
 		return stream && !now.Before(p.id.Expires)
 	}
 	// An open stream is not use: it ends with an idle session.
-	idle := p.live.idleSince(now) > min(p.live.idle, p.e.cfg.Session.Idle)
+	idle := p.live.idleSince(now) >= min(p.live.idle, p.e.cfg.Session.Idle)
 	return p.live.ended.Load() || stream && (idle || now.UnixMilli() >= p.live.expires.Load())
 }
 

@@ -1,0 +1,391 @@
+package tokeninject
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gatewright/gatewright/authz/oauth"
+	"github.com/gatewright/gatewright/authz/revocation"
+	"github.com/gatewright/gatewright/authz/store"
+)
+
+// sessionCookie is the browser's session at the site.
+func sessionCookie(t *testing.T, browser *http.Client, s *site) (name, value string) {
+	t.Helper()
+	for name, value := range cookies(t, browser, s) {
+		if !strings.HasSuffix(name, "-login") {
+			return name, value
+		}
+	}
+	require.FailNow(t, "there is no session cookie")
+	return "", ""
+}
+
+func TestW5_IdleAndAbsoluteTimeouts(t *testing.T) {
+	s := newSite(t, func(cfg *Config) { cfg.Session = &SessionConfig{Idle: 20 * time.Minute, Absolute: time.Hour} })
+	api := func(browser *http.Client) int { return s.do(browser, http.MethodGet, "/app").status }
+
+	idle := newBrowser(t)
+	s.signIn(idle, "/app")
+	s.clock.advance(time.Minute / 2)
+	require.Equal(t, http.StatusOK, api(idle), "a use that the store doesn't learn of")
+	s.clock.advance(20*time.Minute - time.Second)
+	require.Equal(t, http.StatusOK, api(idle))
+	s.clock.advance(20 * time.Minute)
+	require.Equal(t, http.StatusUnauthorized, api(idle))
+	require.Equal(t, http.StatusFound, s.do(idle, http.MethodGet, "/app", asNavigation).status)
+
+	busy := newBrowser(t)
+	s.signIn(busy, "/app")
+	for range 5 {
+		s.clock.advance(11 * time.Minute)
+		require.Equal(t, http.StatusOK, api(busy))
+	}
+	s.clock.advance(5 * time.Minute)
+	require.Equal(t, http.StatusUnauthorized, api(busy), "an hour is over")
+}
+
+func TestW5_StricterGateAsksAnew(t *testing.T) {
+	s := newSite(t, withSession)
+	browser := newBrowser(t)
+	s.signIn(browser, "/app")
+	s.clock.advance(10 * time.Minute)
+	strict := s.gate(func(cfg *Config) { cfg.Session = &SessionConfig{Absolute: 5 * time.Minute, Idle: time.Minute} })
+	strictSite := guard(strict, http.NotFoundHandler())
+	name, value := sessionCookie(t, browser, s)
+	w := record(t, strictSite, s.server.URL+"/app", "Cookie: "+name+"="+value)
+	require.Equal(t, http.StatusUnauthorized, w.Code)
+	require.Equal(t, http.StatusOK, s.do(browser, http.MethodGet, "/app").status, "the other gate still takes it")
+}
+
+func TestO4_SessionOutlivesTheGateThatMadeIt(t *testing.T) {
+	s := newSite(t, withSession)
+	browser := newBrowser(t)
+	s.signIn(browser, "/app")
+	for range 6 {
+		s.clock.advance(30 * time.Minute)
+		s.server.Config.Handler = guard(s.gate(withSession), http.NotFoundHandler())
+		require.Equal(t, http.StatusNotFound, s.do(browser, http.MethodGet, "/app").status, "use reaches the store")
+	}
+}
+
+func TestW5_UseAtOneNodeKeepsTheSessionAtAnother(t *testing.T) {
+	s := newSite(t, withSession)
+	browser := newBrowser(t)
+	s.signIn(browser, "/app")
+	name, value := sessionCookie(t, browser, s)
+	second := guard(s.gate(withSession), http.NotFoundHandler())
+	there := func() int { return record(t, second, s.server.URL+"/app", "Cookie: "+name+"="+value).Code }
+	require.Equal(t, http.StatusNotFound, there())
+	for range 3 {
+		s.clock.advance(40 * time.Minute)
+		require.Equal(t, http.StatusOK, s.do(browser, http.MethodGet, "/app").status)
+	}
+	require.Equal(t, http.StatusNotFound, there())
+}
+
+func TestA66_SessionOfAnotherHostIssuerOrClientIsNone(t *testing.T) {
+	s := newSite(t, withSession)
+	browser := newBrowser(t)
+	s.signIn(browser, "/app")
+	name, value := sessionCookie(t, browser, s)
+	line := "Cookie: " + name + "=" + value
+	_, port, _ := strings.Cut(s.server.Listener.Addr().String(), ":")
+
+	e := guard(s.enforcer, http.NotFoundHandler())
+	require.Equal(t, http.StatusNotFound, record(t, e, s.server.URL+"/app", line).Code)
+	require.Equal(t, http.StatusUnauthorized, record(t, e, "http://localhost:"+port+"/app", line).Code, "another host")
+
+	other := s.gate(func(cfg *Config) { cfg.Session = &SessionConfig{ClientID: "other"} })
+	renamed := "Cookie: gw-" + other.tag + "-" + port + "=" + value
+	require.Equal(t, http.StatusUnauthorized, record(t, guard(other, http.NotFoundHandler()), s.server.URL+"/app", renamed).Code, "another client")
+
+	foreign := s.gate(func(cfg *Config) { withSession(cfg); cfg.Issuer = otherIssuer{s.issuer} })
+	renamed = "Cookie: gw-" + foreign.tag + "-" + port + "=" + value
+	require.Equal(t, http.StatusUnauthorized, record(t, guard(foreign, http.NotFoundHandler()), s.server.URL+"/app", renamed).Code, "another issuer")
+}
+
+// otherIssuer is the same under another name.
+type otherIssuer struct{ *testIssuer }
+
+func (otherIssuer) URL() string { return "https://other.example" }
+
+func TestA66_CookiesThatAreNoSession(t *testing.T) {
+	s := newSite(t, withSession)
+	browser := newBrowser(t)
+	s.signIn(browser, "/app")
+	name, value := sessionCookie(t, browser, s)
+	for rule, cookie := range map[string]string{
+		"tampered":  name + "=" + value[:42] + "!",
+		"guessed":   name + "=" + oauth.NewSecret(),
+		"oversized": name + "=" + strings.Repeat("a", 8000),
+		"empty":     name + "=",
+		"twice":     name + "=" + value + "; " + name + "=" + oauth.NewSecret(),
+	} {
+		require.Equal(t, http.StatusUnauthorized, s.get("/app", "Cookie: "+cookie).status, rule)
+	}
+	require.Equal(t, http.StatusOK, s.get("/app", "Cookie: "+name+"="+value).status)
+	entries, err := s.store.Scan(t.Context(), "", "", 100)
+	require.NoError(t, err)
+	for _, entry := range entries {
+		require.NotContains(t, entry.Key+string(entry.Value), value, "the handle never lies at rest")
+	}
+}
+
+func TestA66_LogoutEndsTheSessionEverywhere(t *testing.T) {
+	shared := func(s *site) *Enforcer { return s.gate(withSession) }
+	s := newSite(t, withSession)
+	browser := newBrowser(t)
+	s.signIn(browser, "/app")
+	name, value := sessionCookie(t, browser, s)
+	got := s.do(browser, http.MethodPost, "/.authz/logout", "Sec-Fetch-Site: same-origin")
+	require.Equal(t, http.StatusOK, got.status)
+	require.Contains(t, got.body, `<main id="logged-out">`)
+	require.Empty(t, cookies(t, browser, s))
+	require.Equal(t, "grant-1", s.issuer.ended[0].GrantID, "and at the issuer")
+	require.Equal(t, http.StatusUnauthorized, s.get("/app", "Cookie: "+name+"="+value).status, "replay")
+	again := record(t, guard(shared(s), http.NotFoundHandler()), s.server.URL+"/app", "Cookie: "+name+"="+value)
+	require.Equal(t, http.StatusUnauthorized, again.Code)
+	require.Equal(t, http.StatusFound, s.do(browser, http.MethodGet, "/app", asNavigation).status)
+	require.Contains(t, s.get("/.authz/logout").body, `<main id="logged-out">`, "nobody is signed in: done")
+}
+
+func TestW5_LogoutOfAnotherSiteIsAskedFirst(t *testing.T) {
+	s := newSite(t, withSession)
+	browser := newBrowser(t)
+	s.signIn(browser, "/app")
+	for _, site := range []string{"cross-site", "same-site"} {
+		got := s.do(browser, http.MethodGet, "/.authz/logout", asNavigation, "Sec-Fetch-Site: "+site)
+		require.Equal(t, http.StatusOK, got.status)
+		require.Contains(t, got.body, `<main id="logout">`)
+		require.Contains(t, got.body, `<form method="post">`)
+		require.Empty(t, s.issuer.ended)
+	}
+	require.Equal(t, http.StatusOK, s.do(browser, http.MethodGet, "/app").status)
+	require.Equal(t, http.StatusMethodNotAllowed, s.do(browser, http.MethodDelete, "/.authz/logout").status)
+	s.issuer.set(func() { s.issuer.endError = errors.New("down") })
+	got := s.do(browser, http.MethodGet, "/.authz/logout", "Sec-Fetch-Site: none")
+	require.Equal(t, http.StatusBadGateway, got.status)
+	require.Contains(t, got.body, pageHalfOut.title)
+	require.Equal(t, http.StatusUnauthorized, s.do(browser, http.MethodGet, "/app").status, "here it is over in any case")
+}
+
+func TestW7_RevocationEndsASession(t *testing.T) {
+	for name, revoke := range map[string]func(s *site) error{
+		"family":  func(s *site) error { return s.issuer.feed.Revoke(t.Context(), revocation.Family, "grant-1", time.Time{}) },
+		"session": func(s *site) error { return s.issuer.feed.Revoke(t.Context(), revocation.Session, "sid-1", time.Time{}) },
+		"user": func(s *site) error {
+			return s.issuer.feed.RevokeBefore(t.Context(), revocation.User, "alice-id", s.clock.now(), time.Time{})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, withSession)
+			browser := newBrowser(t)
+			s.signIn(browser, "/app")
+			require.Equal(t, http.StatusOK, s.do(browser, http.MethodGet, "/app").status)
+			require.NoError(t, s.issuer.feed.Revoke(t.Context(), revocation.Family, "somebody else's", time.Time{}))
+			require.Equal(t, http.StatusOK, s.do(browser, http.MethodGet, "/app").status)
+			require.NoError(t, revoke(s))
+			require.Equal(t, http.StatusUnauthorized, s.do(browser, http.MethodGet, "/app").status)
+			require.Equal(t, http.StatusFound, s.do(browser, http.MethodGet, "/app", asNavigation).status)
+			entries, err := s.store.Scan(t.Context(), "gate-session/", "", 10)
+			require.NoError(t, err)
+			require.Empty(t, entries)
+		})
+	}
+}
+
+func TestW5_PersonIsLookedUpEveryMinuteOfUse(t *testing.T) {
+	s := newSite(t, withSession)
+	browser := newBrowser(t)
+	s.signIn(browser, "/app")
+	api := func() int { return s.do(browser, http.MethodGet, "/app").status }
+	for range 3 {
+		require.Equal(t, http.StatusOK, api())
+	}
+	require.Zero(t, s.issuer.refreshed.Load())
+	s.clock.advance(refreshEvery)
+	for range 3 {
+		require.Equal(t, http.StatusOK, api())
+	}
+	require.EqualValues(t, 1, s.issuer.refreshed.Load())
+
+	down := errors.New("no directory")
+	s.issuer.set(func() { s.issuer.refresh = func(*Session) (*Session, error) { return nil, down } })
+	s.clock.advance(4 * time.Minute)
+	for range 3 {
+		require.Equal(t, http.StatusOK, api(), "for a while what is known will do")
+	}
+	require.EqualValues(t, 2, s.issuer.refreshed.Load(), "and it isn't asked each time")
+	s.clock.advance(time.Minute)
+	require.Equal(t, http.StatusServiceUnavailable, api(), "then nothing is let through")
+	require.Equal(t, http.StatusServiceUnavailable, api())
+
+	s.issuer.set(func() { s.issuer.refresh = nil })
+	s.clock.advance(refreshRetry)
+	require.Equal(t, http.StatusOK, api())
+
+	s.issuer.set(func() { s.issuer.refresh = func(*Session) (*Session, error) { return nil, ErrSessionEnded } })
+	s.clock.advance(refreshEvery)
+	require.Equal(t, http.StatusUnauthorized, api())
+}
+
+func TestW5_OneLookUpForManyRequests(t *testing.T) {
+	s := newSite(t, withSession)
+	browser := newBrowser(t)
+	s.signIn(browser, "/app")
+	s.clock.advance(refreshBound + time.Minute)
+	var wg sync.WaitGroup
+	for range 30 {
+		wg.Go(func() {
+			if got := s.do(browser, http.MethodGet, "/app"); got.status != http.StatusOK {
+				t.Errorf("%d %s", got.status, got.body)
+			}
+		})
+	}
+	wg.Wait()
+	require.EqualValues(t, 1, s.issuer.refreshed.Load())
+}
+
+func TestW5_NewLoginReplacesTheOldSessionSoon(t *testing.T) {
+	s := newSite(t, withSession)
+	browser := newBrowser(t)
+	second := s.begin(browser, "/b")
+	s.signIn(browser, "/a")
+	name, old := sessionCookie(t, browser, s)
+	require.Equal(t, http.StatusSeeOther, s.do(browser, http.MethodGet, s.answerPath(second), asNavigation).status)
+	_, replaced := sessionCookie(t, browser, s)
+	require.NotEqual(t, old, replaced)
+	require.Equal(t, http.StatusOK, s.get("/a", "Cookie: "+name+"="+old).status, "requests on their way still arrive")
+	s.clock.advance(31 * time.Second)
+	require.Equal(t, http.StatusUnauthorized, s.get("/a", "Cookie: "+name+"="+old).status)
+	require.Equal(t, http.StatusOK, s.get("/a", "Cookie: "+name+"="+replaced).status)
+}
+
+func TestSessionsAreSharedByGatesThatSaySo(t *testing.T) {
+	s := newSite(t, withSession)
+	sessions := NewSessions(s.store, s.clock.now)
+	share := func(cfg *Config) { withToken(cfg); cfg.Sessions = sessions }
+	first, second := s.gate(share), s.gate(share)
+	s.server.Config.Handler = guard(first, http.NotFoundHandler())
+	browser := newBrowser(t)
+	s.signIn(browser, "/app")
+	for _, e := range []*Enforcer{first, second} {
+		s.server.Config.Handler = guard(e, http.NotFoundHandler())
+		require.Equal(t, http.StatusNotFound, s.do(browser, http.MethodGet, "/app").status)
+	}
+	require.Len(t, s.issuer.minted(), 1)
+	u, err := url.Parse(s.server.URL)
+	require.NoError(t, err)
+	require.NotEmpty(t, browser.Jar.Cookies(u))
+}
+
+func TestConfiguredCookieNameIsTakenAsItIs(t *testing.T) {
+	s := newSite(t, func(cfg *Config) { cfg.Session = &SessionConfig{Cookie: "shop_session"} })
+	browser := newBrowser(t)
+	s.signIn(browser, "/app")
+	name, _ := sessionCookie(t, browser, s)
+	require.Equal(t, "shop_session", name)
+	require.Equal(t, http.StatusOK, s.do(browser, http.MethodGet, "/app").status)
+	require.NotContains(t, s.last().header, "Cookie")
+}
+
+func TestLiveSessionNeedsLessThanTwoKilobytes(t *testing.T) {
+	const n = 10_000
+	c := newClock()
+	sessions := NewSessions(store.NewMemory(c.now), c.now)
+	heap := func() uint64 {
+		runtime.GC()
+		var stats runtime.MemStats
+		runtime.ReadMemStats(&stats)
+		return stats.HeapAlloc
+	}
+	record := func(i int) *sessionRecord {
+		return &sessionRecord{
+			Session: Session{
+				Subject: fmt.Sprint("subject-", i), Username: fmt.Sprint("user-", i), ClientID: "gate", SessionID: fmt.Sprint("sid-", i),
+				GrantID: fmt.Sprint("grant-", i), Scope: []string{"openid", "profile"}, Roles: []string{"employee"},
+				Claims: json.RawMessage(fmt.Sprintf(`{"sub":"subject-%d","email":"user-%d@example.com","name":"User Number %d"}`, i, i, i)),
+			},
+			Host: "app.example", Asked: []string{"openid", "profile"}, Idle: time.Hour,
+			Created: c.now(), Used: c.now(), Refreshed: c.now(), Expires: c.now().Add(time.Hour),
+		}
+	}
+	before := heap()
+	for i := range n {
+		live := sessions.hold(*hashOf(i), record(i))
+		live.who(nil)
+		slot := &mintSlot{}
+		slot.held.Store(&heldToken{header: "Bearer " + strings.Repeat("x", 650)})
+		live.minted = append(live.minted, slot)
+	}
+	size := (heap() - before) / n
+	t.Logf("%d bytes a session", size)
+	require.Less(t, size, uint64(2<<10))
+	runtime.KeepAlive(sessions)
+}
+
+func TestLiveSessionsAreBounded(t *testing.T) {
+	c := newClock()
+	sessions := NewSessions(store.NewMemory(c.now), c.now)
+	for i := range sessionShards*shardSessions + 5000 {
+		sessions.hold(*hashOf(i), &sessionRecord{Used: c.now()})
+	}
+	for i := range sessions.shards {
+		require.LessOrEqual(t, len(sessions.shards[i].live), shardSessions)
+	}
+}
+
+func TestAttributesAreReadOnceAMinute(t *testing.T) {
+	s := newSite(t, nil)
+	calls := 0
+	s.issuer.attrs = func(subject string) (map[string][]string, error) {
+		calls++
+		return map[string][]string{"mail": {subject + "@example.com"}}, nil
+	}
+	id := s.check(s.issuer.accessToken(t, nil)).Identity
+	for range 3 {
+		attributes, err := id.Attributes(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, []string{"bob-id@example.com"}, attributes["mail"])
+	}
+	require.Equal(t, 1, calls)
+	s.clock.advance(attributesFor)
+	_, err := id.Attributes(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, 2, calls)
+
+	down := errors.New("no directory")
+	s.issuer.set(func() {
+		s.issuer.attrs = func(string) (map[string][]string, error) { calls++; return nil, down }
+	})
+	s.clock.advance(attributesFor)
+	for range 3 {
+		_, err = id.Attributes(t.Context())
+		require.ErrorIs(t, err, down)
+	}
+	require.Equal(t, 3, calls, "a failure is remembered for a moment")
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	s.clock.advance(attributesRetry)
+	_, err = id.Attributes(gone)
+	require.Error(t, err)
+	_, err = id.Attributes(t.Context())
+	require.ErrorIs(t, err, down)
+	require.Equal(t, 5, calls, "one that went away is no failure of the issuer")
+	for i := range maxAttributes + 100 {
+		s.enforcer.attributes.entry(fmt.Sprint(i))
+	}
+	require.LessOrEqual(t, len(s.enforcer.attributes.people), maxAttributes)
+}

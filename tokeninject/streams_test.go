@@ -1,0 +1,234 @@
+package tokeninject
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gatewright/gatewright/authz/revocation"
+	"github.com/gatewright/gatewright/authz/token"
+)
+
+// cutWithin is A69's second, in which an open stream has to end.
+const cutWithin = time.Second
+
+// events answers with an event stream that sends one event and stays open until the gate ends it.
+func events(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
+	_, _ = io.WriteString(w, "data: 1\n\n")
+	_ = http.NewResponseController(w).Flush()
+	<-r.Context().Done()
+}
+
+// endless answers with a download that has no end of its own either, but is no event stream.
+func endless(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/octet-stream")
+	_, _ = io.WriteString(w, "data: 1\n\n")
+	_ = http.NewResponseController(w).Flush()
+	<-r.Context().Done()
+}
+
+// open begins a streaming request and waits for its first bytes. ended is closed when it is cut.
+func (s *site) open(browser *http.Client, headers map[string]string) (ended <-chan struct{}) {
+	s.t.Helper()
+	ctx, cancel := context.WithCancel(s.t.Context())
+	s.t.Cleanup(cancel)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.server.URL+"/events", nil)
+	require.NoError(s.t, err)
+	for name, value := range headers {
+		request.Header.Set(name, value)
+	}
+	response, err := browser.Do(request)
+	require.NoError(s.t, err)
+	require.Equal(s.t, http.StatusOK, response.StatusCode)
+	reader := bufio.NewReader(response.Body)
+	_, err = reader.ReadString('\n')
+	require.NoError(s.t, err)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _ = io.Copy(io.Discard, reader)
+		_ = response.Body.Close()
+	}()
+	return done
+}
+
+func requireCut(t *testing.T, ended <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-ended:
+	case <-time.After(cutWithin):
+		require.FailNow(t, "the stream is still open a second later")
+	}
+}
+
+func requireOpen(t *testing.T, ended <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-ended:
+		require.FailNow(t, "the stream was cut")
+	case <-time.After(2 * watchEvery):
+	}
+}
+
+func (s *site) bearer(change func(*token.AccessToken)) map[string]string {
+	return map[string]string{"Authorization": "Bearer " + s.issuer.accessToken(s.t, change)}
+}
+
+func TestA69_EventStreamEndsWithItsRevocation(t *testing.T) {
+	s := newSite(t, nil)
+	s.upstream = events
+	mine := s.open(newBrowser(t), s.bearer(nil))
+	other := s.open(newBrowser(t), s.bearer(func(a *token.AccessToken) { a.GrantID = "another" }))
+	require.NoError(t, s.issuer.feed.Revoke(t.Context(), revocation.Family, "grant-b", time.Time{}))
+	requireCut(t, mine)
+	requireOpen(t, other)
+}
+
+func TestA69_EventStreamEndsWithItsToken(t *testing.T) {
+	s := newSite(t, nil)
+	s.upstream = events
+	ended := s.open(newBrowser(t), s.bearer(nil))
+	s.clock.advance(10*time.Minute - time.Second)
+	requireOpen(t, ended)
+	s.clock.advance(time.Second)
+	requireCut(t, ended)
+}
+
+func TestA69_DownloadEndsWithARevocationButNotWithItsToken(t *testing.T) {
+	s := newSite(t, nil)
+	s.upstream = endless
+	ended := s.open(newBrowser(t), s.bearer(nil))
+	s.clock.advance(time.Hour)
+	requireOpen(t, ended)
+	require.NoError(t, s.issuer.feed.Revoke(t.Context(), revocation.Session, "sid-b", time.Time{}))
+	requireCut(t, ended)
+}
+
+func TestA69_StreamOfASessionEndsWithIt(t *testing.T) {
+	ends := map[string]func(s *site, browser *http.Client){
+		"revoked": func(s *site, _ *http.Client) {
+			require.NoError(s.t, s.issuer.feed.Revoke(s.t.Context(), revocation.Session, "sid-1", time.Time{}))
+		},
+		"logged out": func(s *site, browser *http.Client) {
+			require.Equal(s.t, http.StatusOK, s.do(browser, http.MethodPost, "/.authz/logout").status)
+		},
+		"idle":     func(s *site, _ *http.Client) { s.clock.advance(defaultIdle + time.Second) },
+		"absolute": func(s *site, _ *http.Client) { s.clock.advance(defaultAbsolute) },
+	}
+	for name, end := range ends {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, withSession)
+			browser := newBrowser(t)
+			s.signIn(browser, "/app")
+			s.upstream = events
+			ended := s.open(browser, nil)
+			end(s, browser)
+			requireCut(t, ended)
+		})
+	}
+}
+
+// upgraded is an upstream that speaks a protocol of its own after an upgrade: it echoes lines.
+func upgraded(w http.ResponseWriter, _ *http.Request) {
+	conn, buffered, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	defer func() { _ = conn.Close() }()
+	_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+	_, _ = io.Copy(conn, buffered)
+}
+
+// upgrade opens an upgraded connection by hand and proves that it echoes.
+func (s *site) upgrade(bearer string) (ended <-chan struct{}) {
+	s.t.Helper()
+	conn, err := net.Dial("tcp", s.server.Listener.Addr().String())
+	require.NoError(s.t, err)
+	s.t.Cleanup(func() { _ = conn.Close() })
+	_, err = fmt.Fprintf(conn, "GET /socket HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: echo\r\nAuthorization: %s\r\n\r\n",
+		s.server.Listener.Addr(), bearer)
+	require.NoError(s.t, err)
+	reader := bufio.NewReader(conn)
+	response, err := http.ReadResponse(reader, nil) //nolint:bodyclose // a 101 has none
+	require.NoError(s.t, err)
+	require.Equal(s.t, http.StatusSwitchingProtocols, response.StatusCode)
+	_, err = io.WriteString(conn, "ping\n")
+	require.NoError(s.t, err)
+	line, err := reader.ReadString('\n')
+	require.NoError(s.t, err)
+	require.Equal(s.t, "ping\n", line)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _ = io.Copy(io.Discard, reader)
+	}()
+	return done
+}
+
+func TestA69_UpgradedConnectionEndsWithItsCredential(t *testing.T) {
+	s := newSite(t, nil)
+	s.upstream = upgraded
+	revoked := s.upgrade(s.bearer(nil)["Authorization"])
+	expired := s.upgrade(s.bearer(func(a *token.AccessToken) { a.GrantID = "another" })["Authorization"])
+	require.NoError(t, s.issuer.feed.Revoke(t.Context(), revocation.Family, "grant-b", time.Time{}))
+	requireCut(t, revoked)
+	requireOpen(t, expired)
+	s.clock.advance(10 * time.Minute)
+	requireCut(t, expired)
+}
+
+func TestW7_ClosedGateKeepsWatching(t *testing.T) {
+	s := newSite(t, nil)
+	s.upstream = events
+	ended := s.open(newBrowser(t), s.bearer(nil))
+	s.enforcer.Close()
+	got := s.get("/", "Authorization: "+s.bearer(nil)["Authorization"])
+	require.Equal(t, http.StatusServiceUnavailable, got.status, "but nothing new goes through")
+	requireOpen(t, ended)
+	require.NoError(t, s.issuer.feed.Revoke(t.Context(), revocation.Family, "grant-b", time.Time{}))
+	requireCut(t, ended)
+}
+
+func TestW7_NothingRunsWhereNothingIsInFlight(t *testing.T) {
+	s := newSite(t, nil)
+	s.check(s.issuer.accessToken(t, nil))
+	require.True(t, s.enforcer.streams.watching.Load())
+	require.Eventually(t, func() bool { return !s.enforcer.streams.watching.Load() }, 5*time.Second, 10*time.Millisecond)
+	verdict := s.check(s.issuer.accessToken(t, nil))
+	require.True(t, s.enforcer.streams.watching.Load(), "and again")
+	verdict.Done() // a second time: nothing happens
+	require.Zero(t, s.enforcer.streams.active.Load())
+}
+
+func TestW7_RevokedWhileBeingLetThrough(t *testing.T) {
+	s := newSite(t, nil)
+	s.upstream = events
+	p := s.passageOf("Authorization: " + s.bearer(nil)["Authorization"])
+	require.NoError(t, s.issuer.feed.Revoke(t.Context(), revocation.Family, "grant-b", time.Time{}))
+	verdict := p.forward() // its credential was checked before
+	defer verdict.Done()
+	select {
+	case <-verdict.Request.Context().Done():
+		require.ErrorIs(t, context.Cause(verdict.Request.Context()), errCut)
+	case <-time.After(cutWithin):
+		require.FailNow(t, "it slipped through")
+	}
+}
+
+func TestEventStreamIsToldByItsType(t *testing.T) {
+	for contentType, want := range map[string]bool{
+		"text/event-stream": true, "TEXT/Event-Stream;charset=utf-8": true, "text/event-stream ": true,
+		"text/event-streams": false, "text/html": false, "": false,
+	} {
+		require.Equal(t, want, isEventStream(contentType), contentType)
+	}
+}
