@@ -11,7 +11,7 @@ import (
 )
 
 // cookieName is a cookie's name in parts, so that comparing needs no memory. Cookies ignore ports
-// (decision 10): a name carries the issuer and client (the tag) and the port of the site, or two
+// (decision 10): a name carries the issuer and client (in its prefix) and the port of the site, or two
 // sites on one host would take each other's cookies away.
 type cookieName struct{ prefix, port, suffix string }
 
@@ -21,27 +21,27 @@ type cookieNames struct {
 	session, browser cookieName
 }
 
-// cookieTag tells issuers and clients apart, in 8 characters.
-func cookieTag(issuer, client string) string {
+// cookiePrefix tells issuers and clients apart, by 8 characters.
+func cookiePrefix(issuer, client string) string {
 	sum := sha256.Sum256([]byte(issuer + "\n" + client))
-	return hex.EncodeToString(sum[:4])
+	return "__Host-gw-" + hex.EncodeToString(sum[:4])
 }
 
 func (e *Enforcer) cookieNames(r *http.Request) cookieNames {
 	secure := e.secure(r)
 	// __Host- keeps sub-domains from planting a cookie of that name (A66); browsers take it only
 	// with Secure, so http on loopback goes without.
-	prefix, port := "__Host-gw-", "443"
+	prefix, port := e.cookiePrefix, "443"
 	if !secure {
-		prefix, port = "gw-", "80"
+		prefix, port = strings.TrimPrefix(prefix, "__Host-"), "80"
 	}
 	if p := portOf(r.Host); p != "" {
 		port = p
 	}
 	names := cookieNames{
 		secure:  secure,
-		session: cookieName{prefix: prefix + e.tag, port: port},
-		browser: cookieName{prefix: prefix + e.tag, port: port, suffix: "-login"},
+		session: cookieName{prefix: prefix, port: port},
+		browser: cookieName{prefix: prefix, port: port, suffix: "-login"},
 	}
 	if e.cfg.Session.Cookie != "" {
 		names.session = cookieName{prefix: e.cfg.Session.Cookie}

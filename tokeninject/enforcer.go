@@ -21,7 +21,7 @@ const readyWait = 5 * time.Second
 type Enforcer struct {
 	cfg           Config
 	owned         *owned
-	tag           string // of the cookies' names
+	cookiePrefix  string // of the cookies' names
 	decrypter     *token.Decrypter
 	requiredScope string
 	needs         []string // scopes of a session that serves this gate
@@ -88,7 +88,7 @@ func (e *Enforcer) initSession() {
 	if e.cfg.Session == nil {
 		return
 	}
-	e.tag = cookieTag(e.cfg.Issuer.URL(), e.cfg.Session.ClientID)
+	e.cookiePrefix = cookiePrefix(e.cfg.Issuer.URL(), e.cfg.Session.ClientID)
 	e.needs = union(e.cfg.Session.Scope)
 	if e.cfg.Token != nil {
 		e.needs = union(e.needs, e.cfg.Token.Scope)
@@ -216,7 +216,7 @@ func (p *passage) own() *Refusal {
 	if p.r.URL.Path == p.e.cfg.Session.Logout {
 		return p.logout()
 	}
-	return p.loginReturn()
+	return p.loginReturn(p.r.URL.RawQuery)
 }
 
 // identify finds out who this is. A bearer token goes before a session: it was sent on purpose, the

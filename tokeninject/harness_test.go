@@ -417,7 +417,9 @@ func fixed(value string) Value {
 func absent(context.Context, *http.Request, *Identity) (string, bool) { return "", false }
 
 // subject is the value that most gates inject.
-func subject(_ context.Context, _ *http.Request, id *Identity) (string, bool) { return id.Subject, true }
+func subject(_ context.Context, _ *http.Request, id *Identity) (string, bool) {
+	return id.Subject, true
+}
 
 // withSession lets browsers sign in.
 func withSession(cfg *Config) { cfg.Session = &SessionConfig{Scope: []string{"openid", "profile"}} }

@@ -172,7 +172,9 @@ func TestW4_WhatIfThereIsNoToken(t *testing.T) {
 		for _, mint := range []func(MintRequest) (*MintedToken, error){
 			func(MintRequest) (*MintedToken, error) { return nil, errors.New("secret detail") },
 			func(MintRequest) (*MintedToken, error) { panic("secret detail") },
-			func(MintRequest) (*MintedToken, error) { return &MintedToken{Token: "old", Expires: s.clock.now()}, nil },
+			func(MintRequest) (*MintedToken, error) {
+				return &MintedToken{Token: "old", Expires: s.clock.now()}, nil
+			},
 			func(MintRequest) (*MintedToken, error) {
 				return &MintedToken{Token: "a\r\nb", Expires: s.clock.now().Add(time.Hour)}, nil
 			},

@@ -48,6 +48,12 @@ func newLogins(s store.Store) *logins {
 // (decision 9): a gate sees no other path for certain. again says that consent is asked anew.
 func (p *passage) beginLogin(scope []string, again bool) *Refusal {
 	e, seen := p.e, p.e.cfg.Seen(p.r)
+	if seen.URL.RawQuery != p.r.URL.RawQuery {
+		// A rewrite took the query away. It may have been a login's answer, and would be asked for for ever.
+		if refusal := p.loginReturn(seen.URL.RawQuery); refusal != nil {
+			return refusal
+		}
+	}
 	if wait := e.logins.addresses.reserve(seen.ClientIP, p.now); wait > 0 {
 		return p.tooMany(wait)
 	}
@@ -108,11 +114,11 @@ func (p *passage) tooMany(wait time.Duration) *Refusal {
 
 // loginReturn takes the answer of a login that this browser began here. A code and state of anything
 // else are the application's own and stay in the request.
-func (p *passage) loginReturn() *Refusal {
-	if p.r.Method != http.MethodGet || !strings.Contains(p.r.URL.RawQuery, "state=") {
+func (p *passage) loginReturn(query string) *Refusal {
+	if p.r.Method != http.MethodGet || !strings.Contains(query, "state=") {
 		return nil
 	}
-	params, err := oauth.ParseQuery(p.r)
+	params, err := oauth.ParseQuery(&http.Request{URL: &url.URL{RawQuery: query}})
 	if err != nil || !params.Has("code") && !params.Has("error") || !wellFormedSecret(params.Get("state")) {
 		return nil
 	}

@@ -52,6 +52,27 @@ func TestW5_SeenIsWhatTheClientSentBeforeRewrites(t *testing.T) {
 	require.Equal(t, http.SameSiteLaxMode, cookie.SameSite)
 }
 
+func TestW5_ARewriteThatTakesTheQueryAwayKeepsNoLoginFromEnding(t *testing.T) {
+	s := newSite(t, nil)
+	e := s.gate(func(cfg *Config) {
+		withSession(cfg)
+		cfg.Seen = func(r *http.Request) Seen {
+			seen := seenDirectly(r)
+			seen.URL.RawQuery = r.Header.Get("Original-Query")
+			return seen
+		}
+	})
+	inner := guard(e, http.NotFoundHandler())
+	s.server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Header.Set("Original-Query", r.URL.RawQuery)
+		r.URL.RawQuery = "rewritten=1"
+		inner.ServeHTTP(w, r)
+	})
+	browser := newBrowser(t)
+	s.signIn(browser, "/app?x=1")
+	require.Equal(t, http.StatusNotFound, s.do(browser, http.MethodGet, "/app?x=1", asNavigation).status)
+}
+
 func TestA68_APICallsGetAChallengeAndNoCookie(t *testing.T) {
 	s := newSite(t, withSession)
 	for rule, headers := range map[string][]string{

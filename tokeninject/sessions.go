@@ -2,7 +2,6 @@ package tokeninject
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"strings"
 	"sync"
@@ -133,12 +132,12 @@ func (s *Sessions) create(ctx context.Context, handle string, r *sessionRecord) 
 	if err := s.records.Put(ctx, handle, r, r.until()); err != nil {
 		return nil, err
 	}
-	return s.hold(sha256.Sum256([]byte(handle)), r), nil
+	return s.hold(hashText(handle), r), nil
 }
 
 // find returns the session of a handle, or nil.
 func (s *Sessions) find(ctx context.Context, handle string) (*liveSession, error) {
-	key := sha256.Sum256([]byte(handle))
+	key := hashText(handle)
 	shard := s.shard(&key)
 	shard.mu.RLock()
 	live := shard.live[key]
@@ -198,7 +197,7 @@ func (s *Sessions) end(ctx context.Context, handle string, live *liveSession) er
 	if err := s.records.Delete(ctx, handle); err != nil {
 		return err // the dead session stays in memory, where it refuses the handle
 	}
-	key := sha256.Sum256([]byte(handle))
+	key := hashText(handle)
 	shard := s.shard(&key)
 	shard.mu.Lock()
 	defer shard.mu.Unlock()

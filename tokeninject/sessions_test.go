@@ -108,11 +108,11 @@ func TestA66_SessionOfAnotherHostIssuerOrClientIsNone(t *testing.T) {
 	require.Equal(t, http.StatusUnauthorized, record(t, e, "http://localhost:"+port+"/app", line).Code, "another host")
 
 	other := s.gate(func(cfg *Config) { cfg.Session = &SessionConfig{ClientID: "other"} })
-	renamed := "Cookie: gw-" + other.tag + "-" + port + "=" + value
+	renamed := "Cookie: " + other.cookiePrefix[len("__Host-"):] + "-" + port + "=" + value
 	require.Equal(t, http.StatusUnauthorized, record(t, guard(other, http.NotFoundHandler()), s.server.URL+"/app", renamed).Code, "another client")
 
 	foreign := s.gate(func(cfg *Config) { withSession(cfg); cfg.Issuer = otherIssuer{s.issuer} })
-	renamed = "Cookie: gw-" + foreign.tag + "-" + port + "=" + value
+	renamed = "Cookie: " + foreign.cookiePrefix[len("__Host-"):] + "-" + port + "=" + value
 	require.Equal(t, http.StatusUnauthorized, record(t, guard(foreign, http.NotFoundHandler()), s.server.URL+"/app", renamed).Code, "another issuer")
 }
 
@@ -183,8 +183,12 @@ func TestW5_LogoutOfAnotherSiteIsAskedFirst(t *testing.T) {
 
 func TestW7_RevocationEndsASession(t *testing.T) {
 	for name, revoke := range map[string]func(s *site) error{
-		"family":  func(s *site) error { return s.issuer.feed.Revoke(t.Context(), revocation.Family, "grant-1", time.Time{}) },
-		"session": func(s *site) error { return s.issuer.feed.Revoke(t.Context(), revocation.Session, "sid-1", time.Time{}) },
+		"family": func(s *site) error {
+			return s.issuer.feed.Revoke(t.Context(), revocation.Family, "grant-1", time.Time{})
+		},
+		"session": func(s *site) error {
+			return s.issuer.feed.Revoke(t.Context(), revocation.Session, "sid-1", time.Time{})
+		},
 		"user": func(s *site) error {
 			return s.issuer.feed.RevokeBefore(t.Context(), revocation.User, "alice-id", s.clock.now(), time.Time{})
 		},

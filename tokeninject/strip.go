@@ -11,7 +11,7 @@ import (
 // WSGI and PHP turn "X-User", "x_user" and "X.User" into one variable (A56). The zero set is empty.
 type nameSet struct {
 	names   map[string]struct{}
-	first   [256]bool // by the first byte of a normalised name: most strangers fail here
+	begin   [256][4]uint64 // the first two bytes of the names, as a set: most strangers fail here
 	longest int
 }
 
@@ -21,7 +21,9 @@ func (s *nameSet) add(name string) {
 		s.names = map[string]struct{}{}
 	}
 	s.names[key] = struct{}{}
-	s.first[key[0]] = true
+	if len(key) > 1 {
+		s.begin[key[0]][key[1]/64] |= 1 << (key[1] % 64)
+	}
 	s.longest = max(s.longest, len(key))
 }
 
@@ -30,8 +32,11 @@ func (s *nameSet) has(name string) bool {
 	if len(s.names) == 0 || name == "" {
 		return false
 	}
-	if c := lower(name[0]); alphanumeric(c) && !s.first[c] {
-		return false
+	if len(name) > 1 {
+		a, b := folded[name[0]], folded[name[1]]
+		if a != 0 && b != 0 && s.begin[a][b/64]>>(b%64)&1 == 0 {
+			return false
+		}
 	}
 	var room [64]byte
 	key := normalise(room[:0], name, s.longest)
@@ -48,22 +53,35 @@ func normalised(name string) string { return string(normalise(nil, name, len(nam
 func normalise(key []byte, name string, limit int) []byte {
 	gap := false
 	for i := 0; i < len(name) && len(key) <= limit; {
-		c, width := decodeByte(name[i:])
+		c, width := name[i], 1
+		if c == '%' {
+			c, width = decodeByte(name[i:])
+		}
 		i += width
-		switch c = lower(c); {
-		case c == '[':
-			return key
-		case alphanumeric(c):
+		switch small := folded[c]; {
+		case small != 0:
 			if gap && len(key) > 0 {
 				key = append(key, '_')
 			}
-			key, gap = append(key, c), false
+			key, gap = append(key, small), false
+		case c == '[':
+			return key
 		default:
 			gap = true
 		}
 	}
 	return key
 }
+
+// folded maps letters and digits to themselves in small, every other byte to 0.
+var folded = func() (table [256]byte) {
+	for c := range table {
+		if b := lower(byte(c)); 'a' <= b && b <= 'z' || '0' <= b && b <= '9' {
+			table[c] = b
+		}
+	}
+	return table
+}()
 
 func lower(c byte) byte {
 	if 'A' <= c && c <= 'Z' {
@@ -72,13 +90,9 @@ func lower(c byte) byte {
 	return c
 }
 
-func alphanumeric(c byte) bool { return 'a' <= c && c <= 'z' || '0' <= c && c <= '9' }
-
-// decodeByte reads one byte of s, percent-encoded or not, also as the %u0041 that some servers take.
+// decodeByte reads the byte that a "%" at the start of s stands for, also as the %u0041 that some
+// servers take; a "%" that begins neither is itself.
 func decodeByte(s string) (c byte, width int) {
-	if s[0] != '%' {
-		return s[0], 1
-	}
 	if len(s) >= 6 && lower(s[1]) == 'u' && s[2] == '0' && s[3] == '0' {
 		if c, ok := hexByte(s[4], s[5]); ok {
 			return c, 6
@@ -293,8 +307,8 @@ func bearer(values []string) (token string, malformed bool) {
 func b64token(s string) bool {
 	body := strings.TrimRight(s, "=")
 	for i := range len(body) {
-		switch c := lower(body[i]); {
-		case alphanumeric(c):
+		switch c := body[i]; {
+		case folded[c] != 0:
 		case c == '-', c == '.', c == '_', c == '~', c == '+', c == '/':
 		default:
 			return false

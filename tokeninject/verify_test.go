@@ -48,6 +48,7 @@ func TestW1_TokensThatAreRefused(t *testing.T) {
 		{"RFC 9068 §4 exp", s.issuer.accessToken(t, func(a *token.AccessToken) { a.IssuedAt, a.ExpiresAt = now.Add(-time.Hour), now.Add(-time.Minute) }), "has expired"},
 		{"exp a second ago is past, whatever the leeway", s.issuer.accessToken(t, func(a *token.AccessToken) { a.IssuedAt, a.ExpiresAt = now.Add(-time.Hour), now.Add(-time.Second) }), "has expired"},
 		{"A15 nbf in the future", s.issuer.accessToken(t, func(a *token.AccessToken) { a.NotBefore = now.Add(time.Minute) }), "not valid"},
+		{"A46 bound to a key", s.issuer.accessToken(t, func(a *token.AccessToken) { a.Extra["cnf"] = map[string]any{"jkt": "x"} }), "not valid"},
 		{"A6 ID token", idToken, "not valid"},
 		{"A1 unsigned", "eyJhbGciOiJub25lIn0.e30.", "not valid"},
 		{"altered", good[:len(good)-2] + "AA", "not valid"},
@@ -81,8 +82,12 @@ func TestW1_CachedTokenEndsAtItsExp(t *testing.T) {
 
 func TestW7_CachedTokenDiesWithItsRevocation(t *testing.T) {
 	revoke := map[string]func(s *site) error{
-		"family":  func(s *site) error { return s.issuer.feed.Revoke(t.Context(), revocation.Family, "grant-b", time.Time{}) },
-		"session": func(s *site) error { return s.issuer.feed.Revoke(t.Context(), revocation.Session, "sid-b", time.Time{}) },
+		"family": func(s *site) error {
+			return s.issuer.feed.Revoke(t.Context(), revocation.Family, "grant-b", time.Time{})
+		},
+		"session": func(s *site) error {
+			return s.issuer.feed.Revoke(t.Context(), revocation.Session, "sid-b", time.Time{})
+		},
 		"user": func(s *site) error {
 			return s.issuer.feed.RevokeBefore(t.Context(), revocation.User, "bob-id", s.clock.now(), time.Time{})
 		},
