@@ -80,6 +80,7 @@ func (a *App) provision(name string) (*issuer, error) {
 	cfg.Keys = newKeyStore(a.ctx.Storage(), cfg.Issuer)
 	cfg.Logger = a.log.With(zap.String("issuer", cfg.Issuer))
 	cfg.Observe = audit(a.log.Named("audit"))
+	cfg.ClientIP = clientIP
 	server, err := authz.New(cfg)
 	if err != nil {
 		return nil, err
@@ -88,7 +89,20 @@ func (a *App) provision(name string) (*issuer, error) {
 		a.log.Warn("the issuer is http, which is for trying things out on one machine only",
 			zap.String("issuer", cfg.Issuer))
 	}
+	a.warnUnasked(cfg)
 	return newIssuer(name, server, storage, a.log)
+}
+
+// warnUnasked warns of scopes that give away what is known of a person without asking (S12).
+func (a *App) warnUnasked(cfg authz.Config) {
+	for _, rs := range cfg.ResourceServers {
+		for _, scope := range rs.Scopes {
+			if len(scope.Attributes) > 0 && !scope.RequireConsent {
+				a.log.Warn("a scope gives attributes of a person without asking: it has no require_consent",
+					zap.String("issuer", cfg.Issuer), zap.String("resource_server", rs.Name), zap.String("scope", scope.Name))
+			}
+		}
+	}
 }
 
 func (a *App) storage(config *ServerConfig) (Storage, error) {
@@ -136,6 +150,7 @@ func (a *App) Start() error {
 			return fmt.Errorf("authz server %q: %w", name, err)
 		}
 	}
+	warnUngated(a.ctx, a.log)
 	return nil
 }
 

@@ -122,10 +122,10 @@ func (h *TokenInject) name() string {
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (h *TokenInject) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	if !secure(r) {
-		return refuseInsecure(h.log, r)
+		return refuseInsecure(h.log, w, r)
 	}
 	if err := h.issuer.use(r.Context()); err != nil {
-		return refuseStarting(w, err)
+		return refuseUnready(w, r, err)
 	}
 	defer h.issuer.lease.give()
 	verdict := h.enforcer.Check(w, r)

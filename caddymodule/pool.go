@@ -45,6 +45,10 @@ const (
 	purgeStep     = 1000
 )
 
+// openTimeout bounds the wait for a store that another process has open: the config is refused then,
+// which an operator wants to know soon.
+const openTimeout = 5 * time.Second
+
 // sharedStore is an open store with its housekeeping, both of which end with its last user.
 type sharedStore struct {
 	store.Store
@@ -53,7 +57,9 @@ type sharedStore struct {
 
 // openShared opens a store and keeps it clean.
 func openShared(ctx context.Context, storage Storage, log *zap.Logger) (*sharedStore, error) {
-	opened, err := storage.Open(ctx)
+	opening, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	opened, err := storage.Open(opening)
 	if err != nil {
 		return nil, err
 	}

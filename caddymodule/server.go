@@ -40,10 +40,10 @@ func (h *AuthzServer) ServeHTTP(w http.ResponseWriter, r *http.Request, next cad
 		return next.ServeHTTP(w, r)
 	}
 	if !secure(r) {
-		return refuseInsecure(h.log, r)
+		return refuseInsecure(h.log, w, r)
 	}
 	if err := h.issuer.use(r.Context()); err != nil {
-		return refuseStarting(w, err)
+		return refuseUnready(w, r, err)
 	}
 	defer h.issuer.lease.give()
 	h.issuer.server.ServeHTTP(w, r)

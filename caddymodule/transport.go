@@ -1,37 +1,20 @@
 package caddymodule
 
 import (
-	"errors"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"go.uber.org/zap"
 
 	"github.com/gatewright/gatewright/authz/oauth"
 )
-
-// errInsecure refuses a request that came in the clear (P2).
-var errInsecure = errors.New("TLS is required: the request came without, and no trusted proxy says that it had it outside")
 
 // secure tells whether a request may carry credentials: it came over TLS, or it never left this
 // machine. What the client sent as its address counts only from one of Caddy's trusted proxies.
 func secure(r *http.Request) bool {
 	return overTLS(r) || oauth.IsLoopback(hostname(r.Host)) && loopbackAddress(clientIP(r))
-}
-
-// refuseInsecure logs such a request and refuses it.
-func refuseInsecure(log *zap.Logger, r *http.Request) error {
-	log.Warn("refused", zap.Error(errInsecure), zap.String("client_ip", clientIP(r)), zap.String("host", r.Host))
-	return caddyhttp.Error(http.StatusForbidden, errInsecure)
-}
-
-// refuseStarting refuses a request that could not wait any longer for the config to start.
-func refuseStarting(w http.ResponseWriter, err error) error {
-	w.Header().Set("Retry-After", "5")
-	return caddyhttp.Error(http.StatusServiceUnavailable, err)
 }
 
 // overTLS tells whether the client speaks TLS, with us or with a trusted proxy in front of us.
@@ -81,10 +64,4 @@ func original(r *http.Request) url.URL {
 		seen.Scheme = "https"
 	}
 	return seen
-}
-
-// handlesErrors tells whether the operator has a handle_errors route, which then answers refusals.
-func handlesErrors(r *http.Request) bool {
-	server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
-	return ok && server.Errors != nil && len(server.Errors.Routes) > 0
 }

@@ -1,0 +1,200 @@
+package caddymodule
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gatewright/gatewright/authz/store/bolt"
+)
+
+// load on the running config, until stopped: each caller is one kind of request, over and over.
+type traffic struct {
+	stop  context.CancelFunc
+	wg    sync.WaitGroup
+	count atomic.Int64
+	mu    sync.Mutex
+	errs  []error
+}
+
+func newTraffic(t *testing.T, callers map[string]func() error) *traffic {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	tr := &traffic{stop: stop}
+	for name, call := range callers {
+		tr.wg.Go(func() {
+			for ctx.Err() == nil {
+				if err := call(); err != nil {
+					tr.mu.Lock()
+					tr.errs = append(tr.errs, fmt.Errorf("%s: %w", name, err))
+					tr.mu.Unlock()
+				}
+				tr.count.Add(1)
+			}
+		})
+	}
+	return tr
+}
+
+// end returns what was lost.
+func (tr *traffic) end() error {
+	tr.stop()
+	tr.wg.Wait()
+	return errors.Join(tr.errs...)
+}
+
+func TestO4_FiftyReloadsUnderLoadLoseNothing(t *testing.T) {
+	w := newWorld(t).start()
+	client := w.openApp()
+	code := w.code(client)
+	token, err := w.robotToken()
+	require.NoError(t, err)
+
+	bearer := w.browser()
+	tr := newTraffic(t, map[string]func() error{
+		"session": func() error {
+			status, location, body, err := navigate(client, w.app+"/page")
+			if err != nil || status != http.StatusOK || body != "user=alice" {
+				return fmt.Errorf("%d %s %s: %w", status, location, body, err)
+			}
+			return nil
+		},
+		"bearer": func() error {
+			status, body, err := w.api(bearer, token)
+			if err != nil || status != http.StatusOK || body != "user=robot" {
+				return fmt.Errorf("%d %s: %w", status, body, err)
+			}
+			return nil
+		},
+		"token": func() error {
+			_, err := w.robotToken()
+			return err
+		},
+	})
+	for i := range 50 {
+		w.block = fmt.Sprintf("brand {\n\tname \"Generation %d\"\n}", i) // no two configs are the same
+		config, err := adapt(w.caddyfile())
+		require.NoError(t, err)
+		before := tr.count.Load()
+		require.NoError(t, loadJSON(config))
+		eventually(t, "requests go on between two reloads", func() bool { return tr.count.Load() > before })
+	}
+	require.NoError(t, tr.end())
+	require.Empty(t, w.attempts.cutOff(), "requests that had begun")
+	answered, err := w.redeem(code)
+	require.NoError(t, err, "a code of before the reloads")
+	require.NotEmpty(t, answered["access_token"])
+	t.Logf("%d requests over 50 reloads", tr.count.Load())
+}
+
+func TestO4_ARefusedConfigLeavesTheOldOneServing(t *testing.T) {
+	w := newWorld(t).start()
+	client := w.openApp()
+	good := w.site
+
+	w.site = "token_inject {\n\t\tresource_server nowhere\n\t}"
+	err := w.load()
+	require.ErrorContains(t, err, `has no resource_server "nowhere"`)
+
+	// A store that somebody else has open is found out when the config starts.
+	w.site = good
+	held, err := bolt.Open(t.Context(), w.dir+"/held.db", bolt.Options{})
+	require.NoError(t, err)
+	defer held.Close()
+	config, err := adapt(strings.Replace(w.caddyfile(), "/state.db", "/held.db", 1))
+	require.NoError(t, err)
+	err = loadJSON(config)
+	require.ErrorContains(t, err, "held.db")
+
+	status, _, body, err := navigate(client, w.app+"/page")
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, status)
+	require.Equal(t, "user=alice", body)
+}
+
+func TestR9_AGateForAResourceServerThatIsNotThereIsRefused(t *testing.T) {
+	for name, site := range map[string]string{
+		"whose tokens are taken": "token_inject {\n\t\tresource_server nowhere\n\t}",
+		"whose token is injected": "token_inject {\n\t\tsession\n\t\tinject token {\n\t\t\tresource_server nowhere\n\t\t\t" +
+			"scope orders.read\n\t\t}\n\t}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.site = site
+			line := 1 + strings.Count(w.caddyfile()[:strings.Index(w.caddyfile(), "token_inject")], "\n")
+			err := w.load()
+			require.ErrorContains(t, err, fmt.Sprintf(`token_inject at Caddyfile:%d: authz server "default" has no resource_server "nowhere"`, line))
+		})
+	}
+}
+
+func TestProvisionErrorsNameWhatIsWrong(t *testing.T) {
+	for want, change := range map[string]func(w *world){
+		`there is no authz server "other", only: default`: func(w *world) { w.site = "authz_server other" },
+		`issuer https://id.example is none of this config, and others are not supported yet`: func(w *world) {
+			w.site = "token_inject {\n\t\tissuer https://id.example\n\t\tsession\n\t}"
+		},
+		`apps.authz.servers.default.client.2.secret: evaluated placeholder {env.GATEWRIGHT_TEST_UNSET} is empty`: func(w *world) {
+			w.block = "client c {\n\t\t\tsecret {env.GATEWRIGHT_TEST_UNSET}\n\t\t}"
+		},
+		`must be https; http is for loopback hosts only`: func(w *world) { w.issuer = "http://id.example" },
+		`decrypt_key: open /nowhere.json`: func(w *world) {
+			w.site = "token_inject {\n\t\tresource_server orders\n\t\tdecrypt_key /nowhere.json\n\t}"
+		},
+		`an ID has 1 to 256 of the characters`: func(w *world) { // C14
+			w.block = "client c:d {\n\t\t\tsecret x\n\t\t}"
+		},
+	} {
+		t.Run(want, func(t *testing.T) {
+			w := newWorld(t)
+			change(w)
+			config, err := adapt(w.caddyfile())
+			require.NoError(t, err)
+			require.ErrorContains(t, validateJSON(config), want)
+		})
+	}
+	t.Run("no authz block", func(t *testing.T) {
+		config, err := adapt("http://localhost:1 {\n\tauthz_server\n}\n")
+		require.NoError(t, err)
+		require.ErrorContains(t, validateJSON(config), "the global option authz is missing")
+	})
+	t.Run("two servers of one issuer", func(t *testing.T) {
+		config, err := adapt("{\n\tauthz {\n\t\tissuer https://a.example\n\t}\n\tauthz b {\n\t\tissuer https://a.example\n\t}\n}\n")
+		require.NoError(t, err)
+		require.ErrorContains(t, validateJSON(config), `authz server "default": the issuer https://a.example is the one of "b" already`)
+	})
+}
+
+func TestS12_AScopeThatGivesAttributesWithoutAskingIsWarnedOf(t *testing.T) {
+	w := newWorld(t)
+	w.block = "attribute_set a {\n\t\t\tmail mailbox\n\t\t}\n\t\tresource_server b {\n\t\t\tscope nosy {\n\t\t\t\tattribute mailbox\n\t\t\t}\n\t\t}"
+	w.start()
+	require.Contains(t, w.log(), `"scope":"nosy"`)
+}
+
+func TestA56_AnUngatedProxyBesideAGateIsWarnedOf(t *testing.T) {
+	const warning = "a reverse_proxy that is reached without passing it"
+	t.Run("guarded", func(t *testing.T) {
+		w := newWorld(t).start()
+		require.NotContains(t, w.log(), warning)
+	})
+	t.Run("ungated", func(t *testing.T) {
+		w := newWorld(t)
+		w.site = "token_inject /app/* {\n\t\tsession\n\t}\n\treverse_proxy 127.0.0.1:1"
+		w.start()
+		require.Contains(t, w.log(), warning)
+	})
+	t.Run("a gate before everything", func(t *testing.T) {
+		w := newWorld(t)
+		w.site = "token_inject {\n\t\tsession\n\t}\n\thandle /a/* {\n\t\treverse_proxy 127.0.0.1:1\n\t}\n\treverse_proxy 127.0.0.1:1"
+		w.start()
+		require.NotContains(t, w.log(), warning)
+	})
+}
