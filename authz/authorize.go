@@ -58,7 +58,7 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 	}
-	ix := &interaction{ID: oauth.NewSecret()[:22], Request: *req, Started: s.now()}
+	ix := &interaction{ID: oauth.NewID(), Request: *req, Started: s.now()}
 	s.proceed(w, r, ix, s.currentSession(r))
 }
 

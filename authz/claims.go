@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"go.uber.org/zap"
+
 	"github.com/gatewright/gatewright/authz/token"
 	"github.com/gatewright/gatewright/authz/users"
 )
@@ -56,7 +58,7 @@ func (s *Server) compileClaims() (map[string][]claimSource, error) {
 		}
 	}
 	all["address"] = []claimSource{{claim: "address", value: address}}
-	catalogue, err := newCatalogue(s.cfg.AttributeSets)
+	catalogue, err := newCatalogue(s.cfg.AttributeSets, s.cfg.Logger)
 	errs := []error{err}
 	for name, sc := range s.scopes {
 		for _, attributes := range sc.Attributes {
@@ -110,30 +112,55 @@ func address(u *users.User) (any, bool) {
 // catalogue finds a claim by name in the attribute sets.
 type catalogue map[string]map[string]claimSource // set -> claim
 
-func newCatalogue(sets []AttributeSet) (catalogue, error) {
+func newCatalogue(sets []AttributeSet, log *zap.Logger) (catalogue, error) {
 	c := make(catalogue, len(sets))
 	for _, set := range sets {
 		if c[set.Name] != nil {
 			return c, fmt.Errorf("attribute_set %s: the name is taken", set.Name)
 		}
-		claims := make(map[string]claimSource)
-		for attribute, claim := range set.Attributes {
-			claims[claim] = claimSource{claim: claim, value: attributeValue(attribute)}
-		}
-		for claim, value := range set.Constants {
-			if _, taken := claims[claim]; taken {
-				return c, fmt.Errorf("attribute_set %s: claim %s is defined twice", set.Name, claim)
-			}
-			claims[claim] = claimSource{claim: claim, value: func(*users.User) (any, bool) { return value, true }}
-		}
-		for claim := range claims {
-			if token.Reserved(claim) || claim == claimPermissions {
-				return c, fmt.Errorf("attribute_set %s: the claim %s is the server's own", set.Name, claim)
-			}
+		claims, err := set.compile(log)
+		if err != nil {
+			return c, fmt.Errorf("attribute_set %s: %w", set.Name, err)
 		}
 		c[set.Name] = claims
 	}
 	return c, nil
+}
+
+// ownClaims are what the server itself says in tokens, besides what every access token has.
+var ownClaims = map[string]bool{
+	claimPermissions: true, claimPrivate: true, "nonce": true, "at_hash": true, "c_hash": true, "s_hash": true,
+	"azp": true, "amr": true, "cnf": true, "active": true, "token_type": true, "username": true,
+}
+
+// compile prepares the claims of a set; each is defined once and none is the server's own.
+func (set AttributeSet) compile(log *zap.Logger) (map[string]claimSource, error) {
+	claims := make(map[string]claimSource)
+	define := func(claim string, value func(*users.User) (any, bool)) error {
+		if _, taken := claims[claim]; taken {
+			return fmt.Errorf("claim %s is defined twice", claim)
+		}
+		if token.Reserved(claim) || ownClaims[claim] {
+			return fmt.Errorf("the claim %s is the server's own", claim)
+		}
+		claims[claim] = claimSource{claim: claim, value: value}
+		return nil
+	}
+	var errs []error
+	for attribute, claim := range set.Attributes {
+		errs = append(errs, define(claim, attributeValue(attribute)))
+	}
+	for claim, constant := range set.Constants {
+		errs = append(errs, define(claim, func(*users.User) (any, bool) { return constant, true }))
+	}
+	for claim, expression := range set.Virtual {
+		value, err := compileVirtual(expression, log)
+		if err != nil {
+			err = fmt.Errorf("virtual %s: %w", claim, err)
+		}
+		errs = append(errs, err, define(claim, value))
+	}
+	return claims, errors.Join(errs...)
 }
 
 // attributeValue gives one value as a string and several as an array, so that multi-valued stay

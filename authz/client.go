@@ -52,7 +52,7 @@ func (s *Server) compileClient(cfg *Config, reg Client) (*client, error) {
 	if !validClientID(c.ID) {
 		complain("an ID has 1 to 256 of the characters A-Z a-z 0-9 . _ @ -")
 	}
-	errs = append(errs, c.checkAuthentication(), c.checkGrants(cfg), c.checkURIs())
+	errs = append(errs, c.checkAuthentication(), c.checkGrants(cfg), c.checkURIs(), checkFormat(c.TokenFormat))
 	for _, name := range c.Scopes {
 		if s.scopes[name] == nil {
 			complain("scope %q is not defined", name)
@@ -99,6 +99,9 @@ func (c *client) defaults(cfg *Config) {
 		c.Scopes = []string{ScopeOpenID}
 	}
 	c.Lifetimes.fill(cfg.Lifetimes)
+	if c.TokenFormat == "" {
+		c.TokenFormat = cfg.TokenFormat
+	}
 	if c.IDTokenAlg == "" {
 		c.IDTokenAlg = cfg.Signing.IDToken
 	}
@@ -125,6 +128,13 @@ func (c *client) checkAuthentication() error {
 	}
 	if !slices.Contains([]string{"", AuthBasic, AuthPost, AuthNone}, c.AuthMethod) {
 		return fmt.Errorf("auth_method %q is none of %s, %s, %s", c.AuthMethod, AuthBasic, AuthPost, AuthNone)
+	}
+	return nil
+}
+
+func checkFormat(f TokenFormat) error {
+	if f != FormatJWT && f != FormatBinary {
+		return fmt.Errorf("token_format %q is none of jwt, binary", f)
 	}
 	return nil
 }

@@ -27,6 +27,11 @@ type Config struct {
 	AttributeSets   []AttributeSet
 	Clients         []Client
 
+	// TokenFormat of access and refresh tokens (G16); empty: JWT.
+	TokenFormat TokenFormat
+	// Compat serves the endpoints under the paths of another product as well (E12).
+	Compat Compat
+
 	Signing   Signing
 	Lifetimes Lifetimes
 	Lockout   Lockout
@@ -43,7 +48,9 @@ type Config struct {
 	// ClientIP tells where a request comes from, which only the host knows behind proxies; nil: the
 	// peer's address.
 	ClientIP func(*http.Request) string
-	Logger   *zap.Logger
+	// HTTP fetches the key sets of resource servers; nil: one that follows no redirect.
+	HTTP   *http.Client
+	Logger *zap.Logger
 	// Observe is told of everything that audit and statistics want to know; nil: nobody listens.
 	Observe func(ctx context.Context, e Event)
 	// Now is the clock; nil: time.Now.
@@ -69,6 +76,23 @@ type Signing struct {
 	// AccessToken is the default algorithm of access tokens; empty: ES256.
 	AccessToken jose.SignatureAlgorithm
 }
+
+// TokenFormat is what access and refresh tokens look like (G16).
+type TokenFormat string
+
+// Token formats.
+const (
+	FormatJWT TokenFormat = "jwt"
+	// FormatBinary is opaque, short, and without claims: the server's own endpoints tell what it is
+	// worth (R10).
+	FormatBinary TokenFormat = "binary"
+)
+
+// Compat names a layout of endpoints that applications know from another product.
+type Compat string
+
+// CompatNAM is the layout of NetIQ Access Manager (E12).
+const CompatNAM Compat = "nam"
 
 // Lifetimes of what is issued (G11). Zero: the default named here.
 type Lifetimes struct {
@@ -118,8 +142,9 @@ type ResourceServer struct {
 	Encryption  Encryption
 	// Signed overrides Signing.AccessToken.
 	Signed jose.SignatureAlgorithm
-	// JWKS is the public key set of EncryptionResourceKey, inline.
-	JWKS []byte
+	// JWKS is the public key set of EncryptionResourceKey, or JWKSURL is where to fetch it.
+	JWKS    []byte
+	JWKSURL string
 	// KeyAlgorithm (alg) and ContentEncryption (enc) of EncryptionResourceKey.
 	KeyAlgorithm      string
 	ContentEncryption string
@@ -169,6 +194,9 @@ type AttributeSet struct {
 	Attributes map[string]string
 	// Constants: claim -> value.
 	Constants map[string]string
+	// Virtual: claim -> CEL expression over user, a map of the attributes (one value a string, several
+	// a list), and of username, subject and roles.
+	Virtual map[string]string
 }
 
 // ClientType is where a client runs (C4).
@@ -227,6 +255,7 @@ type Client struct {
 	ResourceServer         string   // C20
 	CORS                   []string // C10
 	Lifetimes              Lifetimes
+	TokenFormat            TokenFormat // empty: the server's (C7)
 	// RefreshToken: nil leaves it to TokenTypes and GrantTypes (G6).
 	RefreshToken       *bool
 	RotateRefreshToken bool

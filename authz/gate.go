@@ -240,7 +240,7 @@ func (s *Server) Mint(ctx context.Context, m GateMint) (raw string, expires time
 			return "", expires, oauth.Errorf(oauth.InsufficientScope, "the scope %s was not granted", name)
 		}
 	}
-	raw, expires, err = s.mintAccessToken(a, s.now())
+	raw, expires, err = s.mintAccessToken(ctx, a, s.now())
 	if err != nil {
 		return "", expires, fmt.Errorf("token for %s: %w", m.ResourceServer, err)
 	}
@@ -317,13 +317,13 @@ func (s *Server) UserAttributes(ctx context.Context, subject string) (map[string
 
 // OpenToken opens an access token as far as its cryptography goes, with the resource server's own
 // keys where the server's don't fit; key may be nil.
-func (s *Server) OpenToken(_ context.Context, raw string, key *token.Decrypter) ([]byte, error) {
+func (s *Server) OpenToken(ctx context.Context, raw string, key *token.Decrypter) ([]byte, error) {
 	if key == nil || !token.IsJWE(raw) {
-		return s.open(raw)
+		return s.open(ctx, raw)
 	}
 	signed, err := key.Decrypt(raw)
 	if err != nil {
-		return s.open(raw)
+		return s.open(ctx, raw)
 	}
 	return s.run.verifier.Verify(signed, token.TypeAccessToken)
 }

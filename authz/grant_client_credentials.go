@@ -39,7 +39,7 @@ func (g clientCredentialsGrant) Authorize(ctx context.Context, r *TokenRequest) 
 		scope:    scope,
 		resource: target,
 		named:    r.named != nil,
-		grantID:  newGrantID(),
+		grantID:  oauth.NewID(),
 	}, nil
 }
 

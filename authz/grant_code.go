@@ -35,15 +35,12 @@ type codeRecord struct {
 	Gate             bool      `json:"gate,omitempty"`
 }
 
-// newGrantID names a new family of tokens.
-func newGrantID() string { return oauth.NewSecret()[:22] }
-
 // issueCode ends an authorization well: the client gets a code (RFC 6749 §4.1.2).
 func (s *Server) issueCode(w http.ResponseWriter, r *http.Request, ix *interaction, session *session, scope []string) {
 	req := &ix.Request
 	code := oauth.NewSecret()
 	rec := &codeRecord{
-		GrantID:          newGrantID(),
+		GrantID:          oauth.NewID(),
 		Expires:          s.now().Add(s.activeClient(req.ClientID).Lifetimes.Code),
 		ClientID:         req.ClientID,
 		RedirectURI:      req.RedirectURI,

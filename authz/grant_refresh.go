@@ -2,7 +2,6 @@ package authz
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -17,21 +16,6 @@ import (
 // refreshGrace is how long the generation before the last is taken, so that a lost answer or two tabs
 // log nobody out (E3).
 const refreshGrace = 10 * time.Second
-
-// refreshToken is self-contained: it is sealed, not signed, since nobody but the server reads it.
-type refreshToken struct {
-	GrantID    string    `json:"g"`
-	Generation int       `json:"n,omitempty"`
-	ClientID   string    `json:"c"`
-	Subject    string    `json:"u"`
-	Stamp      string    `json:"p,omitempty"`
-	SID        string    `json:"i,omitempty"`
-	Scope      []string  `json:"s,omitempty"`
-	Resource   string    `json:"r,omitempty"` // named in a request
-	AuthTime   time.Time `json:"a,omitzero"`
-	Issued     time.Time `json:"t"` // of the family
-	Expires    time.Time `json:"e"` // of the family; use never extends it
-}
 
 // familyState is what changes with every refresh (U4); a family that was never refreshed has none.
 type familyState struct {
@@ -105,24 +89,6 @@ func (s *Server) longestLifetime() time.Duration {
 	return longest
 }
 
-// sealRefresh makes the string that the client keeps.
-func (s *Server) sealRefresh(t *refreshToken) string {
-	plain, _ := json.Marshal(t) // strings and times: can't fail
-	return s.run.refresh.Seal(plain, nil)
-}
-
-func (s *Server) openRefresh(raw string) (*refreshToken, error) {
-	plain, err := s.run.refresh.Open(raw, nil)
-	if err != nil {
-		return nil, err
-	}
-	t := new(refreshToken)
-	if err := json.Unmarshal(plain, t); err != nil {
-		return nil, fmt.Errorf("refresh token: %w", err)
-	}
-	return t, nil
-}
-
 // refreshGrant is the refresh token grant (RFC 6749 §6, RFC 9700 §4.14).
 type refreshGrant struct{ s *Server }
 
@@ -132,7 +98,7 @@ func (g refreshGrant) Authorize(ctx context.Context, r *TokenRequest) (*Authoriz
 	if !r.Params.Has("refresh_token") {
 		return nil, oauth.Errorf(oauth.InvalidRequest, "refresh_token is missing")
 	}
-	t, err := g.s.openRefresh(r.Params.Get("refresh_token"))
+	t, err := g.s.openRefresh(ctx, r.Params.Get("refresh_token"))
 	if err != nil {
 		return nil, errRefresh.Because(err)
 	}

@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -15,11 +16,18 @@ const leeway = 5 * time.Second
 // errForeign: a token of another issuer.
 var errForeign = errors.New("issued by somebody else")
 
-// open takes an access token as far as its cryptography goes: our own encryption, our signature, and
-// a typ that no other kind of token has (A6). It returns the claims as they were signed.
-func (s *Server) open(raw string) ([]byte, error) {
+// open takes an access token as far as its cryptography goes: our own encryption, one to a resource
+// server that we made (R11), our signature, and a typ that no other kind of token has (A6). It returns
+// the claims as they were signed.
+func (s *Server) open(ctx context.Context, raw string) ([]byte, error) {
+	if isBinary(raw) {
+		return s.openBinary(ctx, raw)
+	}
 	if token.IsJWE(raw) {
 		signed, err := s.run.keys.Decrypt(raw)
+		if errors.Is(err, token.ErrNotOurs) {
+			signed, err = s.run.owner.OpenJWE(raw)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -30,8 +38,8 @@ func (s *Server) open(raw string) ([]byte, error) {
 
 // inspect opens an access token that was sent to one of the server's own endpoints and checks
 // everything that can be wrong with it. Every failure is invalid_token.
-func (s *Server) inspect(raw string) (*token.AccessToken, error) {
-	payload, err := s.open(raw)
+func (s *Server) inspect(ctx context.Context, raw string) (*token.AccessToken, error) {
+	payload, err := s.open(ctx, raw)
 	if err != nil {
 		return nil, errInvalidToken.Because(err)
 	}
@@ -43,6 +51,9 @@ func (s *Server) inspect(raw string) (*token.AccessToken, error) {
 		return nil, errInvalidToken.Because(errForeign)
 	case s.run.feed.Revoked(revocationSubject(t)):
 		return nil, errInvalidToken.Because(errRevoked)
+	}
+	if err := s.checkPrivate(t); err != nil {
+		return nil, errInvalidToken.Because(err)
 	}
 	return t, nil
 }

@@ -37,7 +37,7 @@ func (s *Server) authenticateIntrospector(r *http.Request, p oauth.Params) error
 		return err
 	}
 	if raw != "" {
-		return s.checkIntrospectionBearer(raw)
+		return s.checkIntrospectionBearer(r, raw)
 	}
 	presented := clientCredentials{p.Get("client_id"), p.Get("client_secret"), AuthPost}
 	basic, err := basicCredentials(r)
@@ -56,8 +56,8 @@ func (s *Server) authenticateIntrospector(r *http.Request, p oauth.Params) error
 
 var errNotForItself = errors.New("the token is not one that a client got for itself")
 
-func (s *Server) checkIntrospectionBearer(raw string) error {
-	t, err := s.inspect(raw)
+func (s *Server) checkIntrospectionBearer(r *http.Request, raw string) error {
+	t, err := s.inspect(r.Context(), raw)
 	if err != nil {
 		return oauth.Errorf(oauth.InvalidClient, "client authentication failed").Because(err)
 	}
@@ -71,7 +71,7 @@ func (s *Server) checkIntrospectionBearer(raw string) error {
 // (RFC 7662 §2.2).
 func (s *Server) introspection(w http.ResponseWriter, r *http.Request, raw string) map[string]any {
 	inactive := map[string]any{"active": false}
-	t, err := s.inspect(raw)
+	t, err := s.inspect(r.Context(), raw)
 	if err != nil {
 		if refresh := s.introspectRefresh(r, raw); refresh != nil {
 			return refresh
@@ -118,7 +118,7 @@ func (s *Server) describe(r *http.Request, t *token.AccessToken) map[string]any 
 
 // introspectRefresh describes a live refresh token, nil when it is none.
 func (s *Server) introspectRefresh(r *http.Request, raw string) map[string]any {
-	t, err := s.openRefresh(raw)
+	t, err := s.openRefresh(r.Context(), raw)
 	if err != nil || !s.now().Before(t.Expires) ||
 		s.run.feed.Revoked(revocation.Subject{Family: t.GrantID, User: t.Subject, Client: t.ClientID, IssuedAt: t.Issued}) {
 		return nil

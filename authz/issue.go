@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/base64"
@@ -28,11 +29,11 @@ type tokenResponse struct {
 
 // issue is the one mint: it turns the Authorization of any grant into tokens. What can't be made as
 // configured is not made at all (A16).
-func (s *Server) issue(a *Authorization) (*tokenResponse, error) {
+func (s *Server) issue(ctx context.Context, a *Authorization) (*tokenResponse, error) {
 	now := s.now()
 	response := &tokenResponse{Scope: oauth.FormatScope(a.scope)}
 	if s.mayHave(a.client, AccessTokenType) {
-		access, expires, err := s.mintAccessToken(a, now)
+		access, expires, err := s.mintAccessToken(ctx, a, now)
 		if err != nil {
 			return nil, fmt.Errorf("access token for %s: %w", a.resource.Name, err)
 		}
@@ -47,20 +48,28 @@ func (s *Server) issue(a *Authorization) (*tokenResponse, error) {
 		response.IDToken = id
 	}
 	if a.refresh != nil {
-		response.RefreshToken = s.sealRefresh(a.refresh)
+		refresh, err := s.sealRefresh(ctx, a.client, a.refresh)
+		if err != nil {
+			return nil, err
+		}
+		response.RefreshToken = refresh
 	}
 	return response, nil
 }
 
 // mintAccessToken signs (RFC 9068), then encrypts as the resource server wants it (R3).
-func (s *Server) mintAccessToken(a *Authorization, now time.Time) (raw string, expires time.Time, err error) {
+func (s *Server) mintAccessToken(ctx context.Context, a *Authorization, now time.Time) (raw string, expires time.Time, err error) {
 	expires = bounded(now.Add(a.client.Lifetimes.AccessToken), a.until)
+	if a.client.TokenFormat == FormatBinary && !a.bound { // an injected one is for a backend to read
+		raw, err = s.mintBinary(ctx, a, now, expires)
+		return raw, expires, err
+	}
 	extra := s.claimsOf(a.scope, a.user, inAccessToken)
 	claims := token.AccessToken{
 		Issuer:       s.cfg.Issuer,
 		Subject:      a.subject(),
 		ClientID:     a.client.ID,
-		ID:           oauth.NewSecret()[:22],
+		ID:           oauth.NewID(),
 		GrantID:      a.grantID,
 		Audience:     []string{a.resource.audience},
 		Scope:        a.scope,
@@ -77,6 +86,7 @@ func (s *Server) mintAccessToken(a *Authorization, now time.Time) (raw string, e
 	if roles, ok := extra[claimRoles].([]string); ok {
 		claims.Roles = roles
 	}
+	s.mark(a, claims.ID, extra)
 	payload, err := claims.Marshal()
 	if err != nil {
 		return "", expires, err
@@ -85,16 +95,20 @@ func (s *Server) mintAccessToken(a *Authorization, now time.Time) (raw string, e
 	if err != nil {
 		return "", expires, err
 	}
-	raw, err = s.encrypt(a.resource, signed, now)
+	raw, err = s.encrypt(ctx, a.resource, signed, now)
 	return raw, expires, err
 }
 
-func (s *Server) encrypt(r *resource, signed string, now time.Time) (string, error) {
+func (s *Server) encrypt(ctx context.Context, r *resource, signed string, now time.Time) (string, error) {
 	switch r.Encryption {
 	case EncryptionNone:
 		return signed, nil
 	case EncryptionResourceKey:
-		return r.encrypter.Encrypt(signed, now, s.run.owner)
+		encrypter, err := r.keys.encrypter(ctx)
+		if err != nil {
+			return "", err
+		}
+		return encrypter.Encrypt(signed, now, s.run.owner)
 	default:
 		return s.run.keys.Encrypt(signed)
 	}

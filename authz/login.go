@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"context"
 	"errors"
 	"net"
 	"net/http"
@@ -44,7 +45,7 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	credentials := users.Credentials{Username: form.Get("username"), Password: form.Get("password")}
-	user, wait, err := s.authenticate(r, credentials)
+	user, wait, err := s.authenticate(r.Context(), s.clientIP(r), credentials)
 	event := Event{Name: "login", ClientID: ix.Request.ClientID}
 	if err != nil {
 		event.Name, event.Code = "login_failed", oauth.AccessDenied
@@ -66,16 +67,16 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) {
 var errLocked = errors.New("too many wrong guesses")
 
 // authenticate checks a password, guesses limited per account and address (U9).
-func (s *Server) authenticate(r *http.Request, c users.Credentials) (u *users.User, wait time.Duration, err error) {
+func (s *Server) authenticate(ctx context.Context, ip string, c users.Credentials) (u *users.User, wait time.Duration, err error) {
 	if c.Username == "" || c.Password == "" || len(c.Username) > maxCredential || len(c.Password) > maxCredential {
 		return nil, 0, users.ErrCredentials
 	}
 	account := "account " + s.cfg.Users.Canonical(c.Username)
-	address := "address " + s.clientIP(r)
+	address := "address " + ip
 	if wait := s.run.guesses.attempt(s.cfg.Lockout, account, address); wait > 0 {
 		return nil, wait, errLocked
 	}
-	u, err = s.cfg.Users.Authenticate(r.Context(), c)
+	u, err = s.cfg.Users.Authenticate(ctx, c)
 	if err == nil || !errors.Is(err, users.ErrCredentials) {
 		s.run.guesses.succeed(s.cfg.Lockout, account, address)
 	}

@@ -9,14 +9,13 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/gatewright/gatewright/authz/oauth"
-	"github.com/gatewright/gatewright/authz/token"
 )
 
 // resource is a ResourceServer, checked and ready to mint for.
 type resource struct {
 	ResourceServer
-	audience  string
-	encrypter *token.Encrypter // of EncryptionResourceKey
+	audience string
+	keys     *resourceKeys // of EncryptionResourceKey
 }
 
 // compileResources checks the resource servers and adds the built-in one, the issuer itself (R2),
@@ -79,11 +78,11 @@ func compileResource(cfg *Config, rs ResourceServer) (*resource, error) {
 	if len(rs.Identifiers) > 0 {
 		r.audience = rs.Identifiers[0]
 	}
-	return r, r.prepareEncryption()
+	return r, r.prepareEncryption(cfg)
 }
 
-func (r *resource) prepareEncryption() (err error) {
-	hasKeys := len(r.JWKS) > 0 || r.KeyAlgorithm != "" || r.ContentEncryption != ""
+func (r *resource) prepareEncryption(cfg *Config) (err error) {
+	hasKeys := len(r.JWKS) > 0 || r.JWKSURL != "" || r.KeyAlgorithm != "" || r.ContentEncryption != ""
 	switch r.Encryption {
 	case "":
 		r.Encryption = EncryptionServerKey
@@ -93,13 +92,13 @@ func (r *resource) prepareEncryption() (err error) {
 			return errors.New("jwks, alg and enc belong to encryption resource_key")
 		}
 	case EncryptionResourceKey:
-		if len(r.JWKS) == 0 || r.KeyAlgorithm == "" {
-			return errors.New("encryption resource_key needs jwks and alg")
+		if (len(r.JWKS) > 0) == (r.JWKSURL != "") || r.KeyAlgorithm == "" {
+			return errors.New("encryption resource_key needs jwks (one of inline, file, URL) and alg")
 		}
 		if r.ContentEncryption == "" {
 			r.ContentEncryption = string(jose.A256GCM)
 		}
-		r.encrypter, err = token.NewEncrypter(r.JWKS, r.KeyAlgorithm, r.ContentEncryption)
+		r.keys, err = newResourceKeys(cfg, &r.ResourceServer)
 	default:
 		return fmt.Errorf("encryption %q is none of none, server_key, resource_key", r.Encryption)
 	}
@@ -146,7 +145,7 @@ func (s *Server) requestedResource(p oauth.Params) (*resource, error) {
 }
 
 // chooseResource is R13: the one named, else the client's own, else the default, else the only one
-// whose scopes are asked for, else the issuer itself.
+// whose scopes are asked for (not with compat nam), else the issuer itself.
 func (s *Server) chooseResource(named *resource, c *client, scopes []string) (*resource, error) {
 	if named != nil {
 		return named, nil
@@ -156,6 +155,9 @@ func (s *Server) chooseResource(named *resource, c *client, scopes []string) (*r
 	}
 	if s.defaultResource != nil {
 		return s.defaultResource, nil
+	}
+	if s.cfg.Compat == CompatNAM {
+		return s.resourceNamed(IssuerResource), nil
 	}
 	var only *resource
 	for _, name := range scopes {

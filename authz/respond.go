@@ -54,7 +54,7 @@ type errorPageOptions struct {
 // errorPage tells a person what went wrong, with a reference that the log has too.
 func (s *Server) errorPage(w http.ResponseWriter, r *http.Request, err error, opts errorPageOptions) {
 	e := oauth.From(err)
-	reference := oauth.NewSecret()[:8]
+	reference := oauth.NewID()[:8]
 	s.log(r, "error page", e, zap.String("reference", reference))
 	view := errorView{Code: e.Code, Message: messageOf(err), Reference: reference}
 	if opts.client != nil {

@@ -40,14 +40,14 @@ func (s *Server) revokeToken(ctx context.Context, w http.ResponseWriter, r *http
 	if raw == "" {
 		return oauth.Errorf(oauth.InvalidRequest, "token is missing")
 	}
-	if t, err := s.openRefresh(raw); err == nil {
+	if t, err := s.openRefresh(ctx, raw); err == nil {
 		if t.ClientID != c.ID {
 			return errNotYours
 		}
 		s.allowOrigin(w, r, c)
 		return s.endFamily(ctx, t.Subject, t.GrantID)
 	}
-	t, err := s.inspect(raw)
+	t, err := s.inspect(ctx, raw)
 	if err != nil {
 		if oauth.From(err).Code == oauth.InvalidToken {
 			return nil

@@ -20,6 +20,7 @@ const (
 	pathConsent        = "/consent"
 	pathToken          = "/token"
 	pathUserInfo       = "/userinfo"
+	pathTokenInfo      = "/tokeninfo"
 	pathIntrospect     = "/introspect"
 	pathRevoke         = "/revoke"
 	pathHealth         = "/health"
@@ -29,7 +30,7 @@ func (s *Server) routeTable() map[string]route {
 	get := []string{http.MethodGet, http.MethodHead}
 	post := []string{http.MethodPost}
 	both := append(slices.Clone(get), http.MethodPost)
-	return map[string]route{
+	routes := map[string]route{
 		s.base + pathOpenIDMetadata: {get, s.serveMetadata, corsPublic},
 		pathMetadata + s.base:       {get, s.serveMetadata, corsPublic},
 		s.base + pathJWKS:           {get, s.serveJWKS, corsPublic},
@@ -38,10 +39,13 @@ func (s *Server) routeTable() map[string]route {
 		s.base + pathConsent:        {both, s.consent, corsNone},
 		s.base + pathToken:          {post, s.token, corsListed},
 		s.base + pathUserInfo:       {both, s.userInfo, corsListed},
+		s.base + pathTokenInfo:      {both, s.tokenInfo, corsListed},
 		s.base + pathIntrospect:     {post, s.introspect, corsListed},
 		s.base + pathRevoke:         {post, s.revoke, corsListed},
 		s.base + pathHealth:         {get, s.health, corsNone},
 	}
+	s.addCompat(routes)
+	return routes
 }
 
 // Handles tells whether the request is for one of this server's endpoints.
@@ -88,7 +92,7 @@ func (s *Server) unavailable(w http.ResponseWriter, r *http.Request, cause error
 
 // isPage tells whether a person looks at the answer.
 func (s *Server) isPage(r *http.Request) bool {
-	switch strings.TrimPrefix(r.URL.Path, s.base) {
+	switch s.relative(r.URL.Path) {
 	case pathAuthorize, pathLogin, pathConsent:
 		return true
 	default:

@@ -50,6 +50,8 @@ type running struct {
 	verifier     *token.Verifier
 	interactions *token.Sealer
 	refresh      *token.Sealer
+	access       *token.Sealer // binary access tokens
+	private      *token.Sealer
 	owner        *token.Sealer // reopens what was encrypted to a resource server (R11)
 }
 
@@ -76,7 +78,7 @@ func New(cfg Config) (*Server, error) {
 		tag:    hex.EncodeToString(sum[:4]),
 		ready:  make(chan struct{}),
 	}
-	if err := errors.Join(cfg.check(), s.compile(&cfg)); err != nil {
+	if err := errors.Join(cfg.check(), cfg.checkCompat(issuer), s.compile(&cfg)); err != nil {
 		return nil, err
 	}
 	if s.pages, err = newPages(cfg.Brand, issuer.Host); err != nil {
@@ -128,6 +130,9 @@ func (c *Config) fillDefaults() {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	if c.HTTP == nil {
+		c.HTTP = plainClient()
+	}
 	if c.Logger == nil {
 		c.Logger = zap.NewNop()
 	}
@@ -145,6 +150,9 @@ func (c *Config) fillDefaults() {
 	}
 	if len(c.GrantTypes) == 0 {
 		c.GrantTypes = []string{GrantAuthorizationCode, GrantRefreshToken, GrantClientCredentials}
+	}
+	if c.TokenFormat == "" {
+		c.TokenFormat = FormatJWT
 	}
 	if len(c.TokenTypes) == 0 {
 		c.TokenTypes = []TokenType{CodeType, IDTokenType, AccessTokenType, RefreshTokenType}
@@ -187,6 +195,9 @@ func (c *Config) check() error {
 		if !slices.Contains(knownGrantTypes, g) {
 			complain("grant_type %q is unknown", g)
 		}
+	}
+	if err := checkFormat(c.TokenFormat); err != nil {
+		errs = append(errs, err)
 	}
 	if err := c.Lifetimes.check(); err != nil {
 		complain("lifetime: %w", err)
@@ -251,6 +262,8 @@ func (s *Server) Start(ctx context.Context, state *State) error {
 		verifier:     keys.Verifier(),
 		interactions: keys.Sealer("interaction"),
 		refresh:      keys.Sealer("refresh token"),
+		access:       keys.Sealer("binary access token"),
+		private:      keys.Sealer("private part"),
 		owner:        keys.Sealer("access token owner"),
 	}
 	close(s.ready)

@@ -78,7 +78,7 @@ func (s *Server) saveSession(ctx context.Context, session *session) error {
 func (s *Server) beginSession(w http.ResponseWriter, r *http.Request, u *users.User, via string) (*session, error) {
 	now := s.now()
 	session := &session{secret: oauth.NewSecret(), sessionRecord: sessionRecord{
-		SID:      oauth.NewSecret()[:22],
+		SID:      oauth.NewID(),
 		Subject:  u.Subject,
 		Username: u.Username,
 		AuthTime: now,

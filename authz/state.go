@@ -20,6 +20,7 @@ type State struct {
 	codes    store.Records[codeRecord]
 	sessions store.Records[sessionRecord]
 	families store.Records[familyState]
+	terms    *catalogueOfTerms
 	decided  store.Records[struct{}] // consent forms that were answered
 }
 
@@ -38,6 +39,7 @@ func NewState(ctx context.Context, s store.Store, now func() time.Time) (*State,
 		codes:    store.NewRecords[codeRecord](s, "code"),
 		sessions: store.NewRecords[sessionRecord](s, "session"),
 		families: store.NewRecords[familyState](s, "family"),
+		terms:    newCatalogueOfTerms(s),
 		decided:  store.NewRecords[struct{}](s, "decided"),
 	}, nil
 }

@@ -24,7 +24,9 @@ type TokenRequest struct {
 	client *client
 	scope  []string  // of the scope parameter
 	named  *resource // by resource or resourceServer; nil: none
-	now    time.Time
+	// address is where the request comes from, for counting guesses.
+	address string
+	now     time.Time
 }
 
 // Authorization is what any grant comes to: who may have which tokens.
@@ -34,9 +36,9 @@ type Authorization struct {
 	scope    []string
 	resource *resource
 	// named tells that a request named the resource server, so that a refresh keeps to it (R8).
-	named    bool
-	grantID  string
-	sid      string // of the ID token
+	named   bool
+	grantID string
+	sid     string // of the ID token
 	// bound ties the access token to the session too: it ends with it. Tokens of applications outlive a
 	// logout, unless that is configured to revoke them (G10).
 	bound    bool
@@ -55,6 +57,7 @@ func (s *Server) enabledGrants() []Grant {
 		codeGrant{s},
 		refreshGrant{s},
 		clientCredentialsGrant{s},
+		passwordGrant{s},
 	}
 	return slices.DeleteFunc(all, func(g Grant) bool { return !slices.Contains(s.cfg.GrantTypes, g.Type()) })
 }
@@ -78,12 +81,12 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 	}
 	event.ClientID = c.ID
 	s.allowOrigin(w, r, c)
-	authorization, err := s.redeem(r.Context(), c, params)
+	authorization, err := s.redeem(r, c, params)
 	if err != nil {
 		s.tokenError(w, r, event, err)
 		return
 	}
-	response, err := s.issue(authorization)
+	response, err := s.issue(r.Context(), authorization)
 	if err != nil {
 		s.tokenError(w, r, event, err)
 		return
@@ -94,7 +97,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 }
 
 // redeem runs the grant that the request names.
-func (s *Server) redeem(ctx context.Context, c *client, params oauth.Params) (*Authorization, error) {
+func (s *Server) redeem(r *http.Request, c *client, params oauth.Params) (*Authorization, error) {
 	name := params.Get("grant_type")
 	if name == "" {
 		return nil, oauth.Errorf(oauth.InvalidRequest, "grant_type is missing")
@@ -114,7 +117,9 @@ func (s *Server) redeem(ctx context.Context, c *client, params oauth.Params) (*A
 	if err != nil {
 		return nil, err
 	}
-	return s.grants[i].Authorize(ctx, &TokenRequest{Params: params, client: c, scope: scope, named: named, now: s.now()})
+	return s.grants[i].Authorize(r.Context(), &TokenRequest{
+		Params: params, client: c, scope: scope, named: named, address: s.clientIP(r), now: s.now(),
+	})
 }
 
 func (s *Server) tokenError(w http.ResponseWriter, r *http.Request, event Event, err error) {

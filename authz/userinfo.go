@@ -28,7 +28,7 @@ func (s *Server) userClaims(w http.ResponseWriter, r *http.Request) (map[string]
 	if raw == "" {
 		return nil, errNoToken
 	}
-	t, err := s.inspect(raw)
+	t, err := s.inspect(r.Context(), raw)
 	if err != nil {
 		return nil, err
 	}

@@ -159,6 +159,7 @@ type Fixture struct {
 	HTTP   *httptest.Server
 	Logs   *observer.ObservedLogs
 
+	log    *zap.Logger
 	mu     sync.Mutex
 	events []authz.Event
 }
@@ -180,10 +181,7 @@ func New(t testing.TB, cfg authz.Config) *Fixture {
 	}
 	core, logs := observer.New(zap.DebugLevel)
 	f.Logs = logs
-	if cfg.Logger == nil {
-		cfg.Logger = zap.New(core)
-	}
-	cfg.Observe = f.record
+	f.log = zap.New(core)
 	f.State = NewState(t, cfg.Now)
 	f.Reload(cfg)
 	f.HTTP.StartTLS()
@@ -207,6 +205,9 @@ func (f *Fixture) Reload(cfg authz.Config) {
 	}
 	if cfg.Observe == nil {
 		cfg.Observe = f.record
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = f.log
 	}
 	server, err := authz.New(cfg)
 	require.NoError(f.t, err)

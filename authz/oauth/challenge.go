@@ -1,8 +1,6 @@
 package oauth
 
-import (
-	"strings"
-)
+import "strings"
 
 // Challenge is a WWW-Authenticate value of RFC 6750 §3. Members left empty are not sent.
 type Challenge struct {
@@ -42,14 +40,14 @@ func (c Challenge) String() string {
 // writeQuoted keeps a value inside its quotes: RFC 6750 §3 allows neither quote nor backslash in
 // most members, and a line break would start a header of its own.
 func writeQuoted(b *strings.Builder, value string) {
-	for i := range len(value) {
-		switch c := value[i]; {
-		case c == '"' || c == '\\':
+	for _, r := range value {
+		switch {
+		case r == '"' || r == '\\':
 			b.WriteByte('\'')
-		case c < 0x20 || c > 0x7e:
+		case r < 0x20 || r > 0x7e:
 			b.WriteByte('?')
 		default:
-			b.WriteByte(c)
+			b.WriteRune(r)
 		}
 	}
 }

@@ -91,17 +91,20 @@ func (e *Error) Error() string {
 }
 
 // Unwrap makes errors.Is find both the code and the cause.
-func (e *Error) Unwrap() []error { return []error{e.Code, e.Cause} }
+func (e *Error) Unwrap() []error {
+	if e.Cause == nil {
+		return []error{e.Code}
+	}
+	return []error{e.Code, e.Cause}
+}
 
 // From turns any error into one with a code. What has none is a server_error without a word to the
 // client, so that no internals leak by accident.
 func From(err error) *Error {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
-	var code Code
-	if errors.As(err, &code) {
+	if code, ok := errors.AsType[Code](err); ok {
 		return &Error{Code: code, Cause: err}
 	}
 	return &Error{Code: ServerError, Cause: err}

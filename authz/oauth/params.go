@@ -6,6 +6,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -70,7 +71,7 @@ func parse(encoded string) (Params, error) {
 		if err := check(name, list); err != nil {
 			return nil, Errorf(InvalidRequest, "a parameter is malformed or repeated").Because(err)
 		}
-		if len(list) > 1 || list[0] != "" {
+		if list = slices.DeleteFunc(list, func(value string) bool { return value == "" }); len(list) > 0 {
 			params[name] = list
 		}
 	}
@@ -83,13 +84,13 @@ var (
 )
 
 func check(name string, list []string) error {
-	if len(list) > 1 && name != "resource" {
+	switch {
+	case len(list) > 1 && name != "resource":
 		return errRepeated
-	}
-	for _, text := range append(list, name) {
-		if !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
-			return errText
-		}
+	case notText(name), slices.ContainsFunc(list, notText):
+		return errText
 	}
 	return nil
 }
+
+func notText(s string) bool { return !utf8.ValidString(s) || strings.ContainsRune(s, 0) }

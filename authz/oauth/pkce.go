@@ -47,8 +47,12 @@ func VerifyPKCE(challenge, method, verifier string) error {
 		return Errorf(InvalidGrant, "code_verifier is missing or malformed")
 	}
 	derived := verifier
-	if method == ChallengeS256 {
+	switch method {
+	case ChallengeS256:
 		derived = S256(verifier)
+	case ChallengePlain:
+	default: // were it taken for plain, whoever saw the challenge would have the verifier
+		return Errorf(InvalidGrant, "code_challenge_method is unknown")
 	}
 	if subtle.ConstantTimeCompare([]byte(derived), []byte(challenge)) != 1 {
 		return Errorf(InvalidGrant, "code_verifier does not match the code_challenge")

@@ -11,10 +11,11 @@ import (
 const OOB = "urn:ietf:wg:oauth:2.0:oob"
 
 // forbiddenSchemes run script, or show content that somebody else wrote, in the origin of whoever
-// follows the link (A20).
+// follows the link (A20), or lead to no application at all.
 var forbiddenSchemes = map[string]bool{
 	"javascript": true, "data": true, "vbscript": true, "file": true, "blob": true, "about": true,
 	"view-source": true, "filesystem": true, "ws": true, "wss": true, "ftp": true, "mailto": true,
+	"urn": true,
 }
 
 // CheckRedirectURI tells whether a client may register the URI: absolute, without fragment or user
@@ -29,9 +30,7 @@ func CheckRedirectURI(raw string, native bool) error {
 		return err
 	}
 	switch {
-	case u.Scheme == "https" && u.Host != "":
-		return nil
-	case u.Scheme == "http" && IsLoopback(u.Hostname()):
+	case isWeb(u):
 		return nil
 	case u.Scheme == "https" || u.Scheme == "http":
 		return errors.New("must be https, or http on a loopback host")
@@ -47,17 +46,23 @@ func CheckLink(raw string) error {
 	if err != nil {
 		return err
 	}
-	if u.Host == "" || u.Scheme != "https" && (u.Scheme != "http" || !IsLoopback(u.Hostname())) {
-		return errors.New("must be an https URL")
+	if !isWeb(u) {
+		return errors.New("must be https, or http on a loopback host")
 	}
 	return nil
 }
 
+// isWeb tells whether what is exchanged with the URI's host stays between the two: https, or http
+// that does not leave this machine.
+func isWeb(u *url.URL) bool {
+	return u.Scheme == "https" && u.Hostname() != "" || u.Scheme == "http" && IsLoopback(u.Hostname())
+}
+
+// checkURI is stricter than url.Parse: browsers drop, turn or guess at characters that RFC 3986 leaves
+// out, and might see another host than we do (A18).
 func checkURI(raw string) (*url.URL, error) {
-	for i := range len(raw) {
-		if raw[i] <= 0x20 || raw[i] >= 0x7f || raw[i] == '\\' {
-			return nil, errors.New("holds a character that a URI cannot hold")
-		}
+	if strings.ContainsFunc(raw, foreignToURI) {
+		return nil, errors.New("holds a character that a URI cannot hold")
 	}
 	u, err := url.Parse(raw)
 	switch {
@@ -65,14 +70,18 @@ func checkURI(raw string) (*url.URL, error) {
 		return nil, errors.New("is not a URI")
 	case u.Scheme == "":
 		return nil, errors.New("must be absolute")
-	case forbiddenSchemes[strings.ToLower(u.Scheme)]:
+	case forbiddenSchemes[u.Scheme]:
 		return nil, errors.New("has a scheme that is not allowed")
-	case u.Fragment != "" || strings.Contains(raw, "#"):
+	case strings.Contains(raw, "#"):
 		return nil, errors.New("must not have a fragment")
 	case u.User != nil:
 		return nil, errors.New("must not hold a user name")
 	}
 	return u, nil
+}
+
+func foreignToURI(r rune) bool {
+	return r <= ' ' || r >= 0x7f || strings.ContainsRune("\"<>\\^`{|}", r)
 }
 
 // MatchRedirectURI tells whether a requested URI is a registered one: byte for byte, save that the
@@ -96,7 +105,7 @@ func MatchRedirectURI(registered, requested string, native bool) bool {
 
 // IsLoopback tells whether a host name or address can only mean this machine (RFC 6761 §6.3).
 func IsLoopback(host string) bool {
-	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+	if name := strings.ToLower(host); name == "localhost" || strings.HasSuffix(name, ".localhost") {
 		return true
 	}
 	ip := net.ParseIP(host)

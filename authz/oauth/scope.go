@@ -1,19 +1,18 @@
 package oauth
 
-import (
-	"slices"
-	"strings"
-)
+import "strings"
 
 // ParseScope splits a scope parameter (RFC 6749 §3.3) into its tokens, each once, in the order of
 // first mention. Scope tokens are case-sensitive. A character outside the RFC's set is invalid_scope.
 func ParseScope(s string) ([]string, error) {
 	var tokens []string
+	seen := make(map[string]bool)
 	for token := range strings.FieldsFuncSeq(s, func(r rune) bool { return r == ' ' }) {
 		if !ValidScopeToken(token) {
 			return nil, Errorf(InvalidScope, "scope holds a character that RFC 6749 §3.3 does not allow")
 		}
-		if !slices.Contains(tokens, token) {
+		if !seen[token] { // a map, for strangers send thousands
+			seen[token] = true
 			tokens = append(tokens, token)
 		}
 	}

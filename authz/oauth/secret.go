@@ -13,6 +13,14 @@ func NewSecret() string {
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
+// NewID returns 128 random bits as 22 characters of base64url: names of tokens, sessions and grants,
+// which are unique but open no door.
+func NewID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:])
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
 // Fingerprint is the base64url SHA-256 of a secret: what may be kept where the secret may not.
 func Fingerprint(secret string) string {
 	sum := sha256.Sum256([]byte(secret))

@@ -51,13 +51,10 @@ type Encrypter struct {
 // the server's own ("0" to "10"), is refused as a whole. Errors: ErrAlgorithm,
 // ErrMalformed, and ErrKey with the reason for each key.
 func NewEncrypter(jwks []byte, alg, enc string) (*Encrypter, error) {
-	if _, known := keyManagement[jose.KeyAlgorithm(alg)]; !known {
-		return nil, refuse(ErrAlgorithm, fmt.Sprintf("key management %q is not supported", alg))
+	if err := CheckEncryption(alg, enc); err != nil {
+		return nil, err
 	}
 	content := contentCiphers[enc]
-	if content == nil {
-		return nil, refuse(ErrAlgorithm, fmt.Sprintf("content encryption %q is not supported", enc))
-	}
 	set, err := parseJWKS(jwks)
 	if err != nil {
 		return nil, err
@@ -79,6 +76,17 @@ func NewEncrypter(jwks []byte, alg, enc string) (*Encrypter, error) {
 		reasons = append(reasons, fmt.Sprintf("key %d %s", i+1, err))
 	}
 	return nil, refuse(ErrKey, fmt.Sprintf("no key of the JWKS fits %s: [%s]", alg, strings.Join(reasons, ", ")))
+}
+
+// CheckEncryption tells whether both algorithms are supported; ErrAlgorithm if not.
+func CheckEncryption(alg, enc string) error {
+	if _, known := keyManagement[jose.KeyAlgorithm(alg)]; !known {
+		return refuse(ErrAlgorithm, fmt.Sprintf("key management %q is not supported", alg))
+	}
+	if contentCiphers[enc] == nil {
+		return refuse(ErrAlgorithm, fmt.Sprintf("content encryption %q is not supported", enc))
+	}
+	return nil
 }
 
 // take sets the key of the Encrypter, if it fits.

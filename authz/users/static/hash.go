@@ -5,81 +5,101 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"runtime"
+	"regexp"
+	"strconv"
 	"strings"
 
 	"golang.org/x/crypto/argon2"
 	"golang.org/x/crypto/bcrypt"
 )
 
-// maxHashing bounds how many passwords are hashed at once.
-var maxHashing = max(1, runtime.GOMAXPROCS(0))
-
 // verifier tells whether a password is the one that was hashed.
 type verifier func(password string) bool
 
-// dummyBcrypt is the hash of a password nobody has, at the cost `caddy hash-password` uses.
-const dummyBcrypt = "$2a$14$X3ulqf/iGxnf1k6oMZ.RZeJUoqI9PX2PM4rS5lkIKJXduLGXGPrt6"
+// nobodysHash is of a password that was thrown away, at the cost `caddy hash-password` uses.
+const nobodysHash = "$2a$14$9.5d8HPmFN6WgNrq2r2lwesbG.fGAa60ThnZxb.4zQvTgbb22mezy"
 
-// dummyFor picks what an unknown name is checked against: the kind of hash that the entries use, so
-// that the time of an answer doesn't tell which names exist (A75).
-func dummyFor(entries map[string]entry) verifier {
-	for _, e := range entries {
-		return func(password string) bool {
-			e.verify(password)
-			return false
-		}
-	}
-	verify, err := parseHash(dummyBcrypt)
-	if err != nil {
-		panic(err) // a constant of ours
-	}
-	return verify
-}
-
+// parseHash reads a hash as `caddy hash-password` prints it. Its errors never hold the hash.
 func parseHash(hash string) (verifier, error) {
 	switch {
-	case strings.HasPrefix(hash, "$2"):
-		if _, err := bcrypt.Cost([]byte(hash)); err != nil {
-			return nil, fmt.Errorf("password hash: %w", err)
-		}
-		return func(password string) bool {
-			return bcrypt.CompareHashAndPassword([]byte(hash), []byte(password)) == nil
-		}, nil
-	case strings.HasPrefix(hash, "$argon2id$"):
-		return parseArgon2id(hash)
 	case hash == "":
 		return nil, errors.New("a password hash is needed: caddy hash-password makes one")
+	case strings.HasPrefix(hash, "$2"):
+		return parseBcrypt(hash)
+	case strings.HasPrefix(hash, "$argon2id$"):
+		return parseArgon2id(hash)
 	default:
 		return nil, errors.New("the password must be a bcrypt or argon2id hash: caddy hash-password makes one")
 	}
 }
 
-// parseArgon2id reads the PHC string format: $argon2id$v=19$m=..,t=..,p=..$salt$key.
+// bcryptForm is what every implementation writes: version, cost, 22 characters of salt, 31 of key.
+var bcryptForm = regexp.MustCompile(`^\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}$`)
+
+func parseBcrypt(hash string) (verifier, error) {
+	if !bcryptForm.MatchString(hash) {
+		return nil, errors.New("password hash: bcrypt hash has the wrong form")
+	}
+	if _, err := bcrypt.Cost([]byte(hash)); err != nil {
+		return nil, fmt.Errorf("password hash: %w", err)
+	}
+	return bcryptVerifier(hash), nil
+}
+
+// maxBcrypt is the longest password that bcrypt reads, in bytes.
+const maxBcrypt = 72
+
+// bcryptVerifier takes only the password itself. To bcrypt, one that goes on after 72 bytes, or that
+// repeats itself after a NUL, is the same.
+func bcryptVerifier(hash string) verifier {
+	return func(password string) bool {
+		matches := bcrypt.CompareHashAndPassword([]byte(hash), []byte(password)) == nil
+		return matches && len(password) <= maxBcrypt && !strings.Contains(password, "\x00")
+	}
+}
+
+// argon2idForm is the PHC string format, with parameters in the order that Caddy and the reference
+// implementation write.
+var argon2idForm = regexp.MustCompile(`^\$argon2id\$v=(\d+)\$m=(\d+),t=(\d+),p=(\d+)\$([A-Za-z0-9+/]+)\$([A-Za-z0-9+/]+)$`)
+
+// Bounds of argon2id (RFC 9106 §3.1 and §4): below, a hash protects nobody; above, one login takes
+// the machine.
+const (
+	minArgon2idSalt   = 8       // bytes
+	minArgon2idKey    = 16      // bytes
+	maxArgon2idMemory = 4 << 20 // KiB
+)
+
 func parseArgon2id(hash string) (verifier, error) {
-	parts := strings.Split(hash, "$")
-	if len(parts) != 6 {
+	parts := argon2idForm.FindStringSubmatch(hash)
+	if parts == nil {
 		return nil, errors.New("password hash: argon2id hash has the wrong form")
 	}
-	var version int
-	var memory, time uint32
-	var threads uint8
-	if _, err := fmt.Sscanf(parts[2], "v=%d", &version); err != nil || version != argon2.Version {
+	if parts[1] != strconv.Itoa(argon2.Version) {
 		return nil, errors.New("password hash: argon2id version is not 19")
 	}
-	if _, err := fmt.Sscanf(parts[3], "m=%d,t=%d,p=%d", &memory, &time, &threads); err != nil || time == 0 || threads == 0 {
-		return nil, errors.New("password hash: argon2id parameters are malformed")
+	memory, err := strconv.ParseUint(parts[2], 10, 32)
+	if err != nil || memory > maxArgon2idMemory {
+		return nil, errors.New("password hash: argon2id takes more than 4 GiB of memory")
 	}
-	salt, err := base64.RawStdEncoding.DecodeString(parts[4])
-	if err != nil {
-		return nil, errors.New("password hash: argon2id salt is not base64")
+	time, err := strconv.ParseUint(parts[3], 10, 32)
+	if err != nil || time == 0 {
+		return nil, errors.New("password hash: argon2id time is out of range")
 	}
-	key, err := base64.RawStdEncoding.DecodeString(parts[5])
-	if err != nil || len(key) == 0 {
-		return nil, errors.New("password hash: argon2id key is not base64")
+	threads, err := strconv.ParseUint(parts[4], 10, 8)
+	if err != nil || threads == 0 {
+		return nil, errors.New("password hash: argon2id threads are out of range")
+	}
+	salt, err := base64.RawStdEncoding.Strict().DecodeString(parts[5])
+	if err != nil || len(salt) < minArgon2idSalt {
+		return nil, errors.New("password hash: argon2id salt is not base64 of at least 8 bytes")
+	}
+	key, err := base64.RawStdEncoding.Strict().DecodeString(parts[6])
+	if err != nil || len(key) < minArgon2idKey {
+		return nil, errors.New("password hash: argon2id key is not base64 of at least 16 bytes")
 	}
 	return func(password string) bool {
-		derived := argon2.IDKey([]byte(password), salt, time, memory, threads, uint32(len(key))) // #nosec G115 -- a few dozen bytes
+		derived := argon2.IDKey([]byte(password), salt, uint32(time), uint32(memory), uint8(threads), uint32(len(key))) // #nosec G115 -- parsed to these sizes
 		return subtle.ConstantTimeCompare(derived, key) == 1
 	}, nil
 }

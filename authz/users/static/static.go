@@ -7,6 +7,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"hash/maphash"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -24,9 +26,9 @@ type User struct {
 
 // Store implements users.Store over a fixed list of entries. It is safe for concurrent use.
 type Store struct {
-	users map[string]entry // by canonical name
-	dummy verifier
-	slots chan struct{}
+	users  map[string]entry // by canonical name
+	decoys []verifier       // what unknown names are checked against, never empty
+	slots  chan struct{}    // holds one element for every password being hashed
 }
 
 type entry struct {
@@ -37,13 +39,17 @@ type entry struct {
 
 // New checks the entries: names are there and differ by more than case, hashes are known.
 func New(list []User) (*Store, error) {
-	s := &Store{users: make(map[string]entry, len(list)), slots: make(chan struct{}, maxHashing)}
+	// Hashing is made to be costly: a flood of guesses must neither take every core nor fill the memory.
+	hashing := max(1, runtime.GOMAXPROCS(0)-1)
+	s := &Store{users: make(map[string]entry, len(list)), slots: make(chan struct{}, hashing)}
 	for _, u := range list {
 		if err := s.add(u); err != nil {
 			return nil, fmt.Errorf("user %q: %w", u.Name, err)
 		}
 	}
-	s.dummy = dummyFor(s.users)
+	if len(s.decoys) == 0 {
+		s.decoys = []verifier{bcryptVerifier(nobodysHash)}
+	}
 	return s, nil
 }
 
@@ -71,6 +77,7 @@ func (s *Store) add(u User) error {
 		disabled: u.Disabled,
 		verify:   verify,
 	}
+	s.decoys = append(s.decoys, verify)
 	return nil
 }
 
@@ -81,13 +88,14 @@ func (s *Store) Canonical(username string) string {
 
 // Authenticate implements users.Authenticator. An unknown name costs the same hashing as a known one.
 func (s *Store) Authenticate(ctx context.Context, c users.Credentials) (*users.User, error) {
-	e, known := s.users[s.Canonical(c.Username)]
-	verify := s.dummy
-	if known {
-		verify = e.verify
+	name := s.Canonical(c.Username)
+	e, known := s.users[name]
+	verify := e.verify
+	if !known {
+		verify = s.decoy(name)
 	}
 	select {
-	case s.slots <- struct{}{}: // hashing is made to be costly: a flood of guesses must not take every core
+	case s.slots <- struct{}{}:
 		defer func() { <-s.slots }()
 	case <-ctx.Done():
 		return nil, fmt.Errorf("%w: %w", users.ErrUnavailable, ctx.Err())
@@ -100,6 +108,16 @@ func (s *Store) Authenticate(ctx context.Context, c users.Credentials) (*users.U
 		return nil, users.ErrDisabled
 	}
 	return e.copy(), nil
+}
+
+// decoySeed lives as long as the process: a reload must not change how long a name takes.
+var decoySeed = maphash.MakeSeed()
+
+// decoy is what an unknown name is checked against: the hash of somebody, of always the same one for
+// a name. So neither the time of an answer nor its spread over many tells which names exist (A75),
+// not even where people's hashes differ in kind and cost.
+func (s *Store) decoy(name string) verifier {
+	return s.decoys[maphash.String(decoySeed, name)%uint64(len(s.decoys))]
 }
 
 // Lookup implements users.Store.

@@ -1,0 +1,35 @@
+package authz
+
+import (
+	"net/http"
+
+	"github.com/gatewright/gatewright/authz/oauth"
+)
+
+// tokenInfo tells the bearer of a token what it is worth, as introspection's predecessor did (E5).
+func (s *Server) tokenInfo(w http.ResponseWriter, r *http.Request) {
+	raw, err := tokenOf(r)
+	if err == nil && raw == "" {
+		err = errNoToken
+	}
+	if err != nil {
+		s.bearerError(w, r, oauth.From(err))
+		return
+	}
+	t, err := s.inspect(r.Context(), raw)
+	if err == nil && !s.allowTokenOrigin(w, r, t) {
+		err = errInvalidToken.Because(errOrigin)
+	}
+	if err != nil {
+		s.bearerError(w, r, oauth.From(err))
+		return
+	}
+	writeJSON(w, http.StatusOK, map[string]any{
+		"expires_in": int64(t.ExpiresAt.Sub(s.now()).Seconds()),
+		"user_id":    t.Subject,
+		"scope":      t.Scope,
+		"audience":   t.Audience[0],
+		"issuer":     t.Issuer,
+		"client_id":  t.ClientID,
+	})
+}
