@@ -1,0 +1,124 @@
+package main
+
+import (
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gatewright/gatewright/authz/store/bolt"
+)
+
+// clientCredentials compares the token endpoint with a site that answers the same request by 1 KB of text.
+func clientCredentials(resourceServer string) func(*bench) (result, error) {
+	return func(b *bench) (result, error) {
+		form := url.Values{"grant_type": {"client_credentials"}}
+		return b.againstEachOther("token-"+resourceServer, b.config.Ports.Respond, b.config.Ports.Issuer, func(port int) next {
+			return always(b.post(port, "/token", "robot-"+resourceServer, form))
+		})
+	}
+}
+
+func introspection(b *bench) (result, error) {
+	token, err := b.mint.one("es256")
+	if err != nil {
+		return result{}, err
+	}
+	return b.againstEachOther("introspection", b.config.Ports.Respond, b.config.Ports.Issuer, func(port int) next {
+		return always(b.post(port, "/introspect", "robot-es256", url.Values{"token": {token}}))
+	})
+}
+
+// refresh compares refreshing, by as many people at once as there are connections, with as many writes at once to a
+// store of this process, on the same disk.
+func refresh(b *bench) (result, error) {
+	tokens, err := b.refreshTokens()
+	if err != nil {
+		return result{}, err
+	}
+	writes, end, err := b.writes()
+	if err != nil {
+		return result{}, err
+	}
+	defer end()
+	port := b.config.Ports.Issuer
+	var failure atomic.Pointer[error]
+	refreshes, end, err := b.timed(port, func(worker int, body []byte) []byte {
+		if len(body) > 0 {
+			token, err := refreshTokenOf(body)
+			if err != nil {
+				failure.Store(&err)
+				return nil
+			}
+			tokens[worker] = token
+		}
+		form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {tokens[worker]}}
+		return b.post(port, "/token", "shop", form)
+	})
+	if err != nil {
+		return result{}, err
+	}
+	defer end()
+	compared, err := b.compare(writes, refreshes)
+	if failed := failure.Load(); failed != nil {
+		return result{}, *failed
+	}
+	if err != nil {
+		return result{}, err
+	}
+	return compared, b.profile("refresh", refreshes)
+}
+
+func (b *bench) refreshTokens() ([]string, error) {
+	tokens := make([]string, connections)
+	for i := range tokens {
+		person, err := newBrowser(b, i)
+		if err != nil {
+			return nil, err
+		}
+		tokens[i], err = person.refreshToken()
+		person.close()
+		if err != nil {
+			return nil, err
+		}
+	}
+	return tokens, nil
+}
+
+// writes is a lane of the store's own atomic step, as a refresh needs one.
+func (b *bench) writes() (lane, func(), error) {
+	s, err := bolt.Open(b.ctx, filepath.Join(b.folder, "writes.db"), bolt.Options{})
+	if err != nil {
+		return nil, nil, err
+	}
+	value, expires := make([]byte, 120), time.Now().Add(time.Hour)
+	run := func(int) (int64, time.Duration, error) {
+		var group sync.WaitGroup
+		var done atomic.Int64
+		var failure atomic.Pointer[error]
+		started := time.Now()
+		for i := range connections {
+			group.Go(func() {
+				for time.Since(started) < b.options.round {
+					err := s.Update(b.ctx, "family/"+strconv.Itoa(i), func([]byte) ([]byte, time.Time, error) {
+						return value, expires, nil
+					})
+					if err != nil {
+						failure.Store(&err)
+						return
+					}
+					done.Add(1)
+				}
+			})
+		}
+		group.Wait()
+		if failed := failure.Load(); failed != nil {
+			return 0, 0, fmt.Errorf("write: %w", *failed)
+		}
+		return done.Load(), time.Since(started), nil
+	}
+	return run, func() { _ = s.Close() }, nil
+}
