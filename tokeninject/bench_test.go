@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -51,9 +52,7 @@ func run(b *testing.B, e *Enforcer, prepare func(i int, h http.Header)) {
 	b.ReportAllocs()
 	i := 0
 	for b.Loop() {
-		for name, values := range header {
-			r.Header[name] = values
-		}
+		maps.Copy(r.Header, header)
 		delete(r.Header, "Authorization")
 		prepare(i, r.Header)
 		i++

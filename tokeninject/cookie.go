@@ -95,7 +95,7 @@ func (n cookieName) value(headers []string) string {
 
 // cookie makes a cookie of the gate; it ends with the browser, or after maxAge seconds.
 func (n cookieNames) cookie(name cookieName, value string, maxAge int) *http.Cookie {
-	return &http.Cookie{
+	return &http.Cookie{ //nolint:gosec // Secure is left out only for http on loopback, which has no TLS
 		Name: name.String(), Value: value, Path: "/", MaxAge: maxAge,
 		Secure: n.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode,
 	}

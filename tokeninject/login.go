@@ -160,7 +160,7 @@ func (p *passage) loginRefused(record *loginRecord, code oauth.Code) *Refusal {
 	if code == oauth.AccessDenied || code == oauth.ConsentRequired || code == oauth.InteractionRequired || code == oauth.LoginRequired {
 		kind, status = pageDenied, http.StatusForbidden
 	}
-	refusal := p.loginPage(status, kind, fmt.Errorf("the issuer answers %q", code))
+	refusal := p.loginPage(status, kind, fmt.Errorf("the issuer answers %q", string(code)))
 	refusal.page.link = record.URL
 	return refusal
 }

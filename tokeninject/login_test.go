@@ -3,6 +3,7 @@ package tokeninject
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -44,7 +45,7 @@ func TestW5_SeenIsWhatTheClientSentBeforeRewrites(t *testing.T) {
 	w := record(t, handler, "http://app.example:8444/prefix/page?q=1", asNavigation)
 	require.Equal(t, http.StatusFound, w.Code)
 	require.Equal(t, "https://app.example:8444/prefix/page", s.issuer.begun()[0].RedirectURI)
-	cookie := w.Result().Cookies()[0] //nolint:bodyclose // a recorder's
+	cookie := w.Result().Cookies()[0]
 	require.Regexp(t, `^__Host-gw-[0-9a-f]{8}-8444-login$`, cookie.Name)
 	require.True(t, cookie.Secure && cookie.HttpOnly)
 	require.Equal(t, "/", cookie.Path)
@@ -110,10 +111,10 @@ func TestW5_ManyTabsShareOneCookie(t *testing.T) {
 		tabs = append(tabs, s.begin(browser, page))
 	}
 	require.Len(t, cookies(t, browser, s), 1)
-	for i := len(tabs) - 1; i >= 0; i-- {
-		got := s.do(browser, http.MethodGet, s.answerPath(tabs[i]), asNavigation)
+	for _, tab := range slices.Backward(tabs) {
+		got := s.do(browser, http.MethodGet, s.answerPath(tab), asNavigation)
 		require.Equal(t, http.StatusSeeOther, got.status)
-		require.Equal(t, tabs[i].RedirectURI, got.header.Get("Location"))
+		require.Equal(t, tab.RedirectURI, got.header.Get("Location"))
 		require.Equal(t, http.StatusOK, s.do(browser, http.MethodGet, "/x", asNavigation).status)
 	}
 }

@@ -2,15 +2,17 @@ package tokeninject
 
 import (
 	"crypto/sha256"
-	_ "embed" // the page and its style
 	"encoding/base64"
 	"encoding/json"
 	"html/template"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
 
 	"go.uber.org/zap"
+
+	_ "embed" // the page and its style
 )
 
 //go:embed page.html
@@ -141,9 +143,7 @@ func pageOf(refusal *Refusal) page {
 // everything else.
 func (e *Enforcer) Deny(w http.ResponseWriter, r *http.Request, refusal *Refusal) {
 	header := w.Header()
-	for name, values := range refusal.Header {
-		header[name] = values
-	}
+	maps.Copy(header, refusal.Header)
 	if refusal.Navigation {
 		e.writeReference(w, r, refusal.Status, pageOf(refusal), refusal.Reference)
 		return

@@ -45,7 +45,7 @@ func (s *site) open(browser *http.Client, headers map[string]string) (ended <-ch
 	for name, value := range headers {
 		request.Header.Set(name, value)
 	}
-	response, err := browser.Do(request)
+	response, err := browser.Do(request) //nolint:bodyclose // closed where it is read to its end
 	require.NoError(s.t, err)
 	require.Equal(s.t, http.StatusOK, response.StatusCode)
 	reader := bufio.NewReader(response.Body)
