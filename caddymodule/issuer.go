@@ -2,7 +2,9 @@ package caddymodule
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/gatewright/gatewright/authz"
@@ -58,11 +60,7 @@ func (l localIssuer) Mint(ctx context.Context, m tokeninject.MintRequest) (*toke
 	if m.Session != nil {
 		request.Session = fromSession(m.Session)
 	} else {
-		caller, err := token.ParseAccessToken(m.Caller.Payload(), time.Now(), callerLeeway)
-		if err != nil {
-			return nil, ended(errors.Join(authz.ErrEnded, err))
-		}
-		request.Caller = caller
+		request.Caller = callerOf(m.Caller)
 	}
 	raw, expires, err := l.srv.Mint(ctx, request)
 	if err != nil {
@@ -76,8 +74,30 @@ func (l localIssuer) Attributes(ctx context.Context, subject string) (map[string
 	return attributes, ended(err)
 }
 
-// callerLeeway: the gate has checked the times a moment ago.
-const callerLeeway = 5 * time.Second
+// callerOf is an incoming token as the mint needs it.
+func callerOf(id *tokeninject.Identity) *token.AccessToken {
+	caller := &token.AccessToken{
+		Subject:   id.Subject,
+		ClientID:  id.ClientID,
+		SessionID: id.SessionID,
+		GrantID:   id.GrantID,
+		Scope:     strings.Fields(id.Scope),
+		IssuedAt:  id.IssuedAt,
+		ExpiresAt: id.Expires,
+	}
+	if seconds, ok := id.Claim("auth_time"); ok {
+		number, _ := seconds.(json.Number)
+		if n, err := number.Int64(); err == nil {
+			caller.AuthTime = time.Unix(n, 0)
+		}
+	}
+	act, _ := id.Claim("act")
+	for actor, ok := act.(map[string]any); ok; actor, ok = actor["act"].(map[string]any) {
+		name, _ := actor["sub"].(string)
+		caller.Actors = append(caller.Actors, name)
+	}
+	return caller
+}
 
 // ended translates the one error that gates act on.
 func ended(err error) error {
