@@ -101,6 +101,7 @@ func (s *Server) identify(_ context.Context, p oauth.Params) (*authorizationRequ
 
 var (
 	errUnknownClient    = errors.New("unknown or disabled client")
+	errNotAdmitted      = errors.New("the client does not admit this person")
 	errRedirectMismatch = errors.New("redirect_uri is not registered")
 )
 
@@ -145,10 +146,29 @@ func (s *Server) proceed(w http.ResponseWriter, r *http.Request, ix *interaction
 	}
 	if !c.admits(user) {
 		s.observe(r, Event{Name: "login_refused", ClientID: c.ID, Subject: user.Subject, Code: oauth.AccessDenied})
-		s.redirectError(w, r, req, oauth.Errorf(oauth.AccessDenied, "this person may not use the application"))
+		s.notAdmitted(w, r, req)
 		return
 	}
 	s.proceedToConsent(w, r, ix, session, user)
+}
+
+// notAdmitted tells a person that the client is not for them, with a way back on which the client
+// hears access_denied (C22). A gate has a page of its own for it.
+func (s *Server) notAdmitted(w http.ResponseWriter, r *http.Request, req *authorizationRequest) {
+	denied := oauth.Errorf(oauth.AccessDenied, "this person may not use the application")
+	if req.Gate || req.prompts("none") {
+		s.redirectError(w, r, req, denied)
+		return
+	}
+	back := url.Values{"error": {string(denied.Code)}, "error_description": {denied.Description}, "iss": {s.cfg.Issuer}}
+	if req.State != "" {
+		back.Set("state", req.State)
+	}
+	s.errorPage(w, r, denied.Because(errNotAdmitted), errorPageOptions{
+		uiLocales: req.UILocales,
+		client:    s.activeClient(req.ClientID),
+		back:      appendParams(req.RedirectURI, back, req.ResponseMode == "fragment"),
+	})
 }
 
 // satisfies tells whether the session is login enough for the request: prompt=login and max_age ask

@@ -200,8 +200,9 @@ func TestC22_OnlyAllowedPeopleSignIn(t *testing.T) {
 	f := authztest.New(t, cfg)
 	assert.NotEmpty(t, f.NewBrowser().Authorize(f.AuthorizeURL(), "alice").Get("code"))
 	refused := f.NewBrowser().SignIn(f.AuthorizeURL(), "bob")
-	require.NotNil(t, refused.Location)
-	assert.Equal(t, "access_denied", refused.Location.Query().Get("error"))
+	assert.Equal(t, "error", refused.ID())
+	assert.Equal(t, http.StatusForbidden, refused.Status)
+	assert.Contains(t, refused.Body, "https://shop.example.com/callback?error=access_denied", "the way back tells the client")
 }
 
 func TestC18_PromptUser(t *testing.T) {

@@ -49,6 +49,7 @@ func setRetryAfter(w http.ResponseWriter, wait time.Duration) {
 type errorPageOptions struct {
 	uiLocales string
 	client    *client
+	back      string // to the client
 }
 
 // errorPage tells a person what went wrong, with a reference that the log has too.
@@ -56,7 +57,7 @@ func (s *Server) errorPage(w http.ResponseWriter, r *http.Request, err error, op
 	e := oauth.From(err)
 	reference := oauth.NewID()[:8]
 	s.log(r, "error page", e, zap.String("reference", reference))
-	view := errorView{Code: e.Code, Message: messageOf(err), Reference: reference}
+	view := errorView{Code: e.Code, Message: messageOf(err), Reference: reference, Continue: opts.back}
 	if opts.client != nil {
 		view.Client = &clientView{Name: opts.client.Name}
 	}
@@ -76,6 +77,7 @@ func messageOf(err error) messageKey {
 		errDecided:          msgAlreadyUsed,
 		errUnknownClient:    msgUnknownClient,
 		errRedirectMismatch: msgRedirectMismatch,
+		errNotAdmitted:      msgNotAllowed,
 	} {
 		if errors.Is(err, cause) {
 			return key
