@@ -3,8 +3,10 @@ package authz
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -94,7 +96,6 @@ func (s *Server) identify(_ context.Context, p oauth.Params) (*authorizationRequ
 		RedirectURI:      uri,
 		RedirectURIGiven: p.Has("redirect_uri"),
 		State:            p.Get("state"),
-		ResponseMode:     p.Get("response_mode"),
 		UILocales:        p.Get("ui_locales"),
 	}, c, nil
 }
@@ -210,10 +211,8 @@ func (s *Server) respond(w http.ResponseWriter, r *http.Request, req *authorizat
 		s.pages.render(w, r, http.StatusOK, oobView{Client: s.clientView(req), Code: values.Get("code")}, s.pageOptions(req))
 	case req.ResponseMode == "form_post":
 		view := formPostView{Action: req.RedirectURI}
-		for _, name := range []string{"code", "state", "iss", "error", "error_description"} {
-			if values.Has(name) {
-				view.Fields = append(view.Fields, [2]string{name, values.Get(name)})
-			}
+		for _, name := range slices.Sorted(maps.Keys(values)) {
+			view.Fields = append(view.Fields, [2]string{name, values.Get(name)})
 		}
 		s.pages.render(w, r, http.StatusOK, view, s.pageOptions(req))
 	default:

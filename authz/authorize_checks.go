@@ -15,9 +15,9 @@ var authorizeChecks = []struct {
 	name string
 	run  func(*Server, *client, oauth.Params, *authorizationRequest) error
 }{
+	{"response_type", checkResponseType},
 	{"response_mode", checkResponseMode},
 	{"unsupported parameters", checkUnsupported},
-	{"response_type", checkResponseType},
 	{"scope", checkScope},
 	{"resource", checkResource},
 	{"pkce", checkPKCE},
@@ -26,13 +26,22 @@ var authorizeChecks = []struct {
 	{"hints", checkHints},
 }
 
-// checkResponseMode comes first: an error has to know where to put itself.
-func checkResponseMode(_ *Server, _ *client, _ oauth.Params, req *authorizationRequest) error {
-	switch req.ResponseMode {
-	case "", "query", "fragment", "form_post":
+// checkResponseMode finds out how to answer, with an error too: tokens never go in a query (OAuth 2.0
+// Multiple Response Types §2.1).
+func checkResponseMode(_ *Server, _ *client, p oauth.Params, req *authorizationRequest) error {
+	mode := p.Get("response_mode")
+	if req.inFront() {
+		req.ResponseMode = "fragment"
+	}
+	switch {
+	case mode == "":
+		return nil
+	case mode == "query" && req.inFront():
+		return oauth.Errorf(oauth.InvalidRequest, "response_mode query is not for tokens")
+	case mode == "query" || mode == "fragment" || mode == "form_post":
+		req.ResponseMode = mode
 		return nil
 	default:
-		req.ResponseMode = ""
 		return oauth.Errorf(oauth.InvalidRequest, "response_mode is not one of query, fragment, form_post")
 	}
 }
@@ -50,15 +59,21 @@ func checkUnsupported(_ *Server, _ *client, p oauth.Params, _ *authorizationRequ
 	return nil
 }
 
+// checkResponseType comes first: it decides where an error goes.
 func checkResponseType(s *Server, c *client, p oauth.Params, req *authorizationRequest) error {
-	req.ResponseType = p.Get("response_type")
-	switch {
-	case req.ResponseType == "":
+	if !p.Has("response_type") {
 		return oauth.Errorf(oauth.InvalidRequest, "response_type is missing")
-	case req.ResponseType != "code":
-		return oauth.Errorf(oauth.UnsupportedResponseType, "response_type must be code")
-	case !c.allowsGrant(GrantAuthorizationCode) || !s.grantEnabled(GrantAuthorizationCode) || !s.mayHave(c, CodeType):
-		return oauth.Errorf(oauth.UnauthorizedClient, "the client may not use response_type code")
+	}
+	asked := canonicalResponseType(p.Get("response_type"))
+	if responseTypes[asked] == nil {
+		return oauth.Errorf(oauth.UnsupportedResponseType, "response_type is unknown")
+	}
+	req.ResponseType = asked
+	switch {
+	case !s.mayRespond(c, asked):
+		return oauth.Errorf(oauth.UnauthorizedClient, "the client may not use this response_type")
+	case req.RedirectURI == oauth.OOB && asked != responseCode:
+		return oauth.Errorf(oauth.InvalidRequest, "a code can be shown on a page, a token can't")
 	}
 	return nil
 }
@@ -69,6 +84,9 @@ func checkScope(_ *Server, c *client, p oauth.Params, req *authorizationRequest)
 		return err
 	}
 	req.Scope = c.grantable(asked)
+	if req.responds(responseIDToken) && !slices.Contains(req.Scope, ScopeOpenID) {
+		return oauth.Errorf(oauth.InvalidScope, "an ID token needs the scope openid")
+	}
 	return nil
 }
 
@@ -92,7 +110,7 @@ func checkPKCE(_ *Server, c *client, p oauth.Params, req *authorizationRequest) 
 	switch {
 	case req.CodeChallenge == "" && req.CodeChallengeMethod != "":
 		return oauth.Errorf(oauth.InvalidRequest, "code_challenge_method without code_challenge")
-	case req.CodeChallenge == "" && c.RequirePKCE:
+	case req.CodeChallenge == "" && c.RequirePKCE && req.responds(responseCode):
 		return oauth.Errorf(oauth.InvalidRequest, "code_challenge is required for this client (RFC 7636)")
 	case req.CodeChallenge == "":
 		return nil
@@ -141,6 +159,9 @@ const maxHint = 256
 
 func checkHints(_ *Server, _ *client, p oauth.Params, req *authorizationRequest) error {
 	req.Nonce, req.LoginHint = p.Get("nonce"), p.Get("login_hint")
+	if req.Nonce == "" && req.responds(responseIDToken) {
+		return oauth.Errorf(oauth.InvalidRequest, "nonce is missing (OpenID Connect Core §3.2.2.1)")
+	}
 	if len(req.LoginHint) > maxHint {
 		req.LoginHint = ""
 	}

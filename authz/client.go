@@ -74,6 +74,7 @@ func (s *Server) compileClient(cfg *Config, reg Client) (*client, error) {
 }
 
 func (c *client) defaults(cfg *Config) {
+	c.ResponseTypes = slices.Clone(c.ResponseTypes) // checkGrants writes them in one order
 	if c.Name == "" {
 		c.Name = c.ID
 	}
@@ -150,13 +151,13 @@ func (c *client) checkGrants(cfg *Config) error {
 			return errors.New("grant_type client_credentials needs a secret")
 		}
 	}
-	for _, t := range c.ResponseTypes {
-		if t != "code" {
-			return fmt.Errorf("response_type %q is not supported", t)
+	for i, t := range c.ResponseTypes {
+		if c.ResponseTypes[i] = canonicalResponseType(t); responseTypes[c.ResponseTypes[i]] == nil {
+			return fmt.Errorf("response_type %q is unknown", t)
 		}
 	}
-	if c.allowsGrant(GrantAuthorizationCode) && c.AccessType == AccessUser && len(c.RedirectURIs) == 0 {
-		return errors.New("grant_type authorization_code needs a redirect_uri")
+	if (c.allowsGrant(GrantAuthorizationCode) || c.allowsGrant(GrantImplicit)) && c.AccessType == AccessUser && len(c.RedirectURIs) == 0 {
+		return errors.New("a client that signs people in needs a redirect_uri")
 	}
 	return nil
 }

@@ -20,7 +20,7 @@ func (s *Server) proceedToConsent(w http.ResponseWriter, r *http.Request, ix *in
 	case err != nil:
 		s.redirectError(w, r, req, oauth.Errorf(oauth.TemporarilyUnavailable, "consents could not be read").Because(err))
 	case len(ask) == 0:
-		s.issueCode(w, r, ix, session, req.Scope)
+		s.complete(w, r, ix, session, user, req.Scope)
 	case req.prompts("none"):
 		s.redirectError(w, r, req, oauth.Errorf(oauth.ConsentRequired, "the person has to agree first"))
 	default:
@@ -134,7 +134,12 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.observe(r, event)
-	s.issueCode(w, r, ix, session, granted)
+	user, err := s.sessionUser(r.Context(), session)
+	if err != nil {
+		s.lostUser(w, r, ix, err)
+		return
+	}
+	s.complete(w, r, ix, session, user, granted)
 }
 
 // agreedScopes are the shown scopes the person agreed to, all but the optional ones left unchecked

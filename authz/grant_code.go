@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/gatewright/gatewright/authz/oauth"
@@ -33,35 +31,6 @@ type codeRecord struct {
 	Scope            []string  `json:"scope,omitempty"`
 	Resource         string    `json:"resource,omitempty"` // named in the request
 	Gate             bool      `json:"gate,omitempty"`
-}
-
-// issueCode ends an authorization well: the client gets a code (RFC 6749 §4.1.2).
-func (s *Server) issueCode(w http.ResponseWriter, r *http.Request, ix *interaction, session *session, scope []string) {
-	req := &ix.Request
-	code := oauth.NewSecret()
-	rec := &codeRecord{
-		GrantID:          oauth.NewID(),
-		Expires:          s.now().Add(s.activeClient(req.ClientID).Lifetimes.Code),
-		ClientID:         req.ClientID,
-		RedirectURI:      req.RedirectURI,
-		RedirectURIGiven: req.RedirectURIGiven,
-		Challenge:        req.CodeChallenge,
-		ChallengeMethod:  req.CodeChallengeMethod,
-		Subject:          session.Subject,
-		Stamp:            session.Stamp,
-		SID:              session.SID,
-		AuthTime:         session.AuthTime,
-		Nonce:            req.Nonce,
-		Scope:            scope,
-		Resource:         req.Resource,
-		Gate:             req.Gate,
-	}
-	if err := s.run.codes.Put(r.Context(), code, rec, rec.Expires); err != nil {
-		s.redirectError(w, r, req, fmt.Errorf("code: %w", err))
-		return
-	}
-	s.observe(r, Event{Name: "authorized", ClientID: req.ClientID, Subject: session.Subject})
-	s.respond(w, r, req, url.Values{"code": {code}})
 }
 
 // codeGrant is the authorization code grant (RFC 6749 §4.1.3).

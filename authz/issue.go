@@ -41,7 +41,7 @@ func (s *Server) issue(ctx context.Context, a *Authorization) (*tokenResponse, e
 		response.ExpiresIn = int64(expires.Sub(now).Seconds())
 	}
 	if a.user != nil && slices.Contains(a.scope, ScopeOpenID) && s.mayHave(a.client, IDTokenType) {
-		id, err := s.mintIDToken(a, now, response.AccessToken)
+		id, err := s.mintIDToken(a, now, idTokenParts{accessToken: response.AccessToken})
 		if err != nil {
 			return nil, fmt.Errorf("ID token: %w", err)
 		}
@@ -114,9 +114,20 @@ func (s *Server) encrypt(ctx context.Context, r *resource, signed string, now ti
 	}
 }
 
+// idTokenParts is what comes along with an ID token, which it vouches for by hashes (OpenID Connect
+// Core §3.3.2.11; s_hash is of FAPI).
+type idTokenParts struct {
+	accessToken, code, state string
+	allClaims                bool
+}
+
 // mintIDToken makes an ID token (OpenID Connect Core §2, §3.1.3.6).
-func (s *Server) mintIDToken(a *Authorization, now time.Time, accessToken string) (string, error) {
-	claims := s.claimsOf(a.scope, a.user, inIDToken)
+func (s *Server) mintIDToken(a *Authorization, now time.Time, parts idTokenParts) (string, error) {
+	placed := inIDToken
+	if parts.allClaims {
+		placed = everywhere
+	}
+	claims := s.claimsOf(a.scope, a.user, placed)
 	claims["iss"] = s.cfg.Issuer
 	claims["sub"] = a.user.Subject
 	claims["aud"] = a.client.ID
@@ -131,8 +142,10 @@ func (s *Server) mintIDToken(a *Authorization, now time.Time, accessToken string
 	if a.nonce != "" {
 		claims["nonce"] = a.nonce
 	}
-	if accessToken != "" {
-		claims["at_hash"] = halfHash(a.client.IDTokenAlg, accessToken)
+	for name, part := range map[string]string{"at_hash": parts.accessToken, "c_hash": parts.code, "s_hash": parts.state} {
+		if part != "" {
+			claims[name] = halfHash(a.client.IDTokenAlg, part)
+		}
 	}
 	payload, err := json.Marshal(claims)
 	if err != nil {
@@ -141,7 +154,7 @@ func (s *Server) mintIDToken(a *Authorization, now time.Time, accessToken string
 	return s.run.keys.Sign(a.client.IDTokenAlg, "JWT", payload)
 }
 
-// halfHash is at_hash and c_hash: the left half of the hash that goes with the signature algorithm
+// halfHash is at_hash, c_hash and s_hash: the left half of the hash that goes with the signature algorithm
 // (OpenID Connect Core §3.1.3.6). EdDSA on Ed25519 goes with SHA-512.
 func halfHash(alg jose.SignatureAlgorithm, value string) string {
 	var sum []byte

@@ -17,6 +17,9 @@ func (s *Server) buildMetadata() ([]byte, error) {
 	for _, g := range s.grants {
 		grantTypes = append(grantTypes, g.Type())
 	}
+	if slices.Contains(s.cfg.GrantTypes, GrantImplicit) {
+		grantTypes = append(grantTypes, GrantImplicit)
+	}
 	authMethods := []string{AuthBasic, AuthPost, AuthNone}
 	doc := map[string]any{
 		"issuer":                                         s.cfg.Issuer,
@@ -26,7 +29,7 @@ func (s *Server) buildMetadata() ([]byte, error) {
 		"introspection_endpoint":                         at(pathIntrospect),
 		"revocation_endpoint":                            at(pathRevoke),
 		"jwks_uri":                                       at(pathJWKS),
-		"response_types_supported":                       []string{"code"},
+		"response_types_supported":                       s.supportedResponseTypes(),
 		"response_modes_supported":                       []string{"query", "fragment", "form_post"},
 		"grant_types_supported":                          grantTypes,
 		"subject_types_supported":                        []string{"public"},
@@ -45,6 +48,17 @@ func (s *Server) buildMetadata() ([]byte, error) {
 		"request_uri_parameter_supported":                false,
 	}
 	return json.Marshal(doc)
+}
+
+func (s *Server) supportedResponseTypes() []string {
+	var supported []string
+	for _, responseType := range slices.Sorted(maps.Keys(responseTypes)) {
+		enabled := func(g string) bool { return slices.Contains(s.cfg.GrantTypes, g) }
+		if !slices.ContainsFunc(responseTypes[responseType], func(g string) bool { return !enabled(g) }) {
+			supported = append(supported, responseType)
+		}
+	}
+	return supported
 }
 
 // publicScopes leaves out the scopes nobody is asked about (S4), save openid (S11).
