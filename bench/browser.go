@@ -138,7 +138,7 @@ func (br *browser) refreshToken() (string, error) {
 	c, verifier := br.b.config, oauth.NewSecret()
 	query := url.Values{
 		"response_type": {"code"}, "client_id": {"shop"}, "redirect_uri": {redirectURI}, "state": {"s"},
-		"scope":          {"openid offline_access es256.read"},
+		"scope":          {"es256.read"}, // without openid: an ID token is another signature
 		"code_challenge": {oauth.S256(verifier)}, "code_challenge_method": {"S256"},
 	}
 	back, err := br.open(c.Issuer + "/authorize?" + query.Encode())

@@ -17,14 +17,14 @@ type result struct {
 
 // compare lets two lanes take turns and returns the ratios of their throughputs, pair by pair. Who begins a pair
 // changes, so that a trend in the machine's other load cancels out.
-func (b *bench) compare(without, with lane) (result, error) {
+func (b *bench) compare(rounds int, without, with lane) (result, error) {
 	for _, warm := range []lane{without, with} {
 		if _, _, err := warm(-1); err != nil {
 			return result{}, err
 		}
 	}
 	sides := [2]*side{{lane: without}, {lane: with}}
-	ratios := make([]float64, b.options.rounds)
+	ratios := make([]float64, rounds)
 	for round := range ratios {
 		for turn := range sides {
 			if err := sides[(round+turn)%2].run(b, round); err != nil {

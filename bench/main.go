@@ -64,8 +64,8 @@ func parseOptions() (options, error) {
 	var o options
 	row := flag.String("row", "", "measure only the rows whose name matches this regular expression")
 	flag.StringVar(&o.caddy, "caddy", ".build/caddy", "the Caddy to measure, built with this plugin")
-	flag.IntVar(&o.rounds, "rounds", 10, "pairs of rounds for each row")
-	flag.DurationVar(&o.round, "round", 350*time.Millisecond, "length of one round")
+	flag.IntVar(&o.rounds, "rounds", 40, "pairs of rounds for each row")
+	flag.DurationVar(&o.round, "round", 120*time.Millisecond, "length of one round")
 	flag.StringVar(&o.profile, "profile", "", "also write a CPU profile of Caddy under each row's load into this folder")
 	flag.Parse()
 	var err error

@@ -62,7 +62,7 @@ func refresh(b *bench) (result, error) {
 		return result{}, err
 	}
 	defer end()
-	compared, err := b.compare(writes, refreshes)
+	compared, err := b.compare(b.options.rounds, writes, refreshes)
 	if failed := failure.Load(); failed != nil {
 		return result{}, *failed
 	}
