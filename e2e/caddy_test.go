@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -12,29 +11,22 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 )
-
-// patience bounds every wait; nothing here takes a tenth of it on a machine that does nothing else.
-const patience = 60 * time.Second
 
 // ports are the ones that our Caddyfiles use; tests put free ones in their place.
 var ports = []string{"8443", "8444", "8445", "9000", "2019"}
 
 // caddy is a Caddy with this plugin, run as an operator would, with a data folder of its own.
 type caddy struct {
-	t      testing.TB
-	dir    string
-	config string            // the Caddyfile's path
-	port   map[string]string // the port in the Caddyfile's source -> the one in use
-	env    []string
-	exited chan struct{} // closed when the process has ended
-	cmd    *exec.Cmd
-	log    *bytes.Buffer // to be read only once the process has ended
+	*process
+	t    testing.TB
+	dir  string
+	file string            // the Caddyfile's path
+	port map[string]string // the port in the Caddyfile's source -> the one in use
+	env  []string
 }
 
 // requireE2E leaves a test out where the programs that it drives are not to be expected.
@@ -53,10 +45,11 @@ func prepare(t testing.TB, source string, env ...string) *caddy {
 	for from, to := range c.port {
 		source = strings.ReplaceAll(source, ":"+from, ":"+to)
 	}
-	c.config = filepath.Join(c.dir, "Caddyfile")
-	require.NoError(t, os.WriteFile(c.config, []byte(source), 0o600))
-	c.env = append(os.Environ(), append(env,
-		"HOME="+c.dir, "XDG_DATA_HOME="+c.dir, "XDG_CONFIG_HOME="+c.dir, "CADDY_ADMIN=localhost:"+c.port["2019"])...)
+	c.file = filepath.Join(c.dir, "Caddyfile")
+	require.NoError(t, os.WriteFile(c.file, []byte(source), 0o600))
+	c.env = append(os.Environ(),
+		"HOME="+c.dir, "XDG_DATA_HOME="+c.dir, "XDG_CONFIG_HOME="+c.dir, "CADDY_ADMIN=localhost:"+c.port["2019"])
+	c.env = append(c.env, env...)
 	return c
 }
 
@@ -65,78 +58,33 @@ func start(t testing.TB, source string, env ...string) *caddy {
 	t.Helper()
 	c := prepare(t, source, env...)
 	c.run()
-	t.Cleanup(func() {
-		c.end(os.Interrupt)
-		if t.Failed() {
-			t.Logf("caddy:\n%s", c.log)
-		}
-	})
 	return c
 }
 
-// run starts the process and waits until its authorization server says that it is ready.
+// run starts the process, and returns when its authorization server says that it is ready.
 func (c *caddy) run() {
 	c.t.Helper()
-	c.log, c.exited = new(bytes.Buffer), make(chan struct{})
-	c.cmd = c.command(context.Background(), "run")
-	c.cmd.Stdout, c.cmd.Stderr = c.log, c.log
-	require.NoError(c.t, c.cmd.Start())
-	go func() {
-		defer close(c.exited)
-		_ = c.cmd.Wait() // the status is not ours to judge: tests kill it
-	}()
-	c.awaitHealth()
+	c.process = launch(c.t, c.command(context.Background(), "run"), c.healthy)
 }
 
-// command is a command of Caddy's, for this configuration.
-func (c *caddy) command(ctx context.Context, name string, args ...string) *exec.Cmd {
+// command is a command of Caddy's for this Caddyfile.
+func (c *caddy) command(ctx context.Context, name string) *exec.Cmd {
 	binary, err := filepath.Abs(filepath.Join("..", ".build", "caddy"))
 	require.NoError(c.t, err)
-	args = append([]string{name, "--config", c.config, "--adapter", "caddyfile"}, args...)
-	cmd := exec.CommandContext(ctx, binary, args...)
+	cmd := exec.CommandContext(ctx, binary, name, "--config", c.file, "--adapter", "caddyfile")
 	cmd.Env, cmd.Dir = c.env, c.dir
 	return cmd
 }
 
-func (c *caddy) awaitHealth() {
-	c.t.Helper()
-	again, late := time.NewTicker(20*time.Millisecond), time.After(patience)
-	defer again.Stop()
-	for {
-		select {
-		case <-c.exited:
-			require.Fail(c.t, "caddy ended", c.log)
-		case <-late:
-			c.end(syscall.SIGKILL)
-			require.Fail(c.t, "caddy was not ready in time", c.log)
-		case <-again.C:
-			if c.healthy() {
-				return
-			}
-		}
-	}
-}
-
 func (c *caddy) healthy() bool {
-	roots := x509.NewCertPool()
-	root, err := os.ReadFile(c.rootFile())
-	if err != nil || !roots.AppendCertsFromPEM(root) {
-		return false
+	if _, err := os.Stat(c.intermediateFile()); err != nil {
+		return false // it comes after the root, which client needs
 	}
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}
-	defer transport.CloseIdleConnections()
-	client := &http.Client{Transport: transport, Timeout: patience}
-	resp, err := client.Get(c.issuer() + "/health")
+	resp, err := c.client().Get(c.issuer() + "/health")
 	if err != nil {
 		return false
 	}
 	return resp.Body.Close() == nil && resp.StatusCode == http.StatusOK
-}
-
-// end ends the process by a signal and waits until it is gone.
-func (c *caddy) end(signal os.Signal) {
-	_ = c.cmd.Process.Signal(signal) // it may have ended already
-	<-c.exited
 }
 
 // issuer is the URL of the authorization server.
@@ -154,13 +102,11 @@ func (c *caddy) authority(name string) string {
 	return filepath.Join(c.dir, "caddy", "pki", "authorities", "local", name)
 }
 
-// client is an HTTP client that trusts Caddy's own authority and follows no redirect.
+// client is an HTTP client that trusts Caddy's own authority and follows no redirects.
 func (c *caddy) client() *http.Client {
 	c.t.Helper()
 	roots := x509.NewCertPool()
-	root, err := os.ReadFile(c.rootFile())
-	require.NoError(c.t, err)
-	require.True(c.t, roots.AppendCertsFromPEM(root))
+	require.True(c.t, roots.AppendCertsFromPEM([]byte(read(c.t, c.rootFile()))))
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, ForceAttemptHTTP2: true}
 	c.t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{

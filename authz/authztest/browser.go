@@ -32,13 +32,20 @@ type Page struct {
 
 // NewBrowser is a browser without cookies.
 func (f *Fixture) NewBrowser() *Browser {
+	f.t.Helper()
+	return NewBrowser(f.t, f.Client(), f.URL)
+}
+
+// NewBrowser is a browser without cookies for the server at a URL. It takes over the client, which
+// follows no redirects.
+func NewBrowser(t testing.TB, client *http.Client, server string) *Browser {
+	t.Helper()
 	jar, err := cookiejar.New(nil)
-	require.NoError(f.t, err)
-	base, err := url.Parse(f.URL)
-	require.NoError(f.t, err)
-	client := f.Client()
+	require.NoError(t, err)
+	base, err := url.Parse(server)
+	require.NoError(t, err)
 	client.Jar = jar
-	return &Browser{t: f.t, client: client, base: base}
+	return &Browser{t: t, client: client, base: base}
 }
 
 // Get opens a URL.

@@ -1,0 +1,97 @@
+// OpenID Connect and JOSE libraries of the Node world against the server.
+import assert from 'node:assert/strict';
+import { createRemoteJWKSet, jwtVerify } from 'jose';
+import * as openid from 'openid-client';
+import { decide, run, shows, signIn, withPage } from './browser.mjs';
+
+const callback = 'https://app.example.com/callback';
+
+// Sends a browser to the URL and returns where it ends up: nobody is at the callback, so it is caught.
+async function authorize(input, url) {
+  return withPage(input, async (page) => {
+    await page.route(`${callback}**`, (route) => route.fulfill({ body: 'back' }));
+    await page.goto(url.href);
+    await signIn(page);
+    await decide(page, 'allow');
+    await page.waitForURL(`${callback}**`);
+    return new URL(page.url());
+  });
+}
+
+// Authorization code with PKCE, state, nonce; ID token and userinfo.
+async function login(input, config, scope) {
+  const verifier = openid.randomPKCECodeVerifier();
+  const [state, nonce] = [openid.randomState(), openid.randomNonce()];
+  const url = openid.buildAuthorizationUrl(config, {
+    redirect_uri: callback, scope, state, nonce,
+    code_challenge: await openid.calculatePKCECodeChallenge(verifier), code_challenge_method: 'S256',
+  });
+  const back = await authorize(input, url);
+  const tokens = await openid.authorizationCodeGrant(config, back, {
+    pkceCodeVerifier: verifier, expectedState: state, expectedNonce: nonce, idTokenExpected: true,
+  });
+  assert.equal(tokens.claims().sub, 'alice');
+  const person = await openid.fetchUserInfo(config, tokens.access_token, 'alice');
+  assert.equal(person.email, 'alice@example.com');
+  return tokens;
+}
+
+await run({
+  async confidential(input) {
+    const config = await openid.discovery(new URL(input.issuer), 'web', input.secret, openid.ClientSecretBasic(input.secret));
+    const tokens = await login(input, config, 'openid profile email offline_access books.read');
+    assert.deepEqual(tokens.scope.split(' ').sort(), ['books.read', 'email', 'offline_access', 'openid', 'profile']);
+    const refreshed = await openid.refreshTokenGrant(config, tokens.refresh_token);
+    assert.notEqual(refreshed.access_token, tokens.access_token);
+    const active = async (token) => (await openid.tokenIntrospection(config, token)).active;
+    assert.ok(await active(refreshed.access_token));
+    assert.ok(await active(tokens.refresh_token));
+    // Revoking an access token ends it alone; revoking the refresh token ends everything of the grant.
+    await openid.tokenRevocation(config, tokens.access_token);
+    assert.ok(!await active(tokens.access_token));
+    assert.ok(await active(refreshed.access_token));
+    await openid.tokenRevocation(config, tokens.refresh_token);
+    assert.ok(!await active(refreshed.access_token));
+    assert.ok(!await active(tokens.refresh_token));
+    await assert.rejects(openid.refreshTokenGrant(config, tokens.refresh_token), { error: 'invalid_grant' });
+    await assert.rejects(openid.fetchUserInfo(config, refreshed.access_token, 'alice'), { status: 401 });
+  },
+
+  // A client without secret gets another refresh token at each use.
+  async browserClient(input) {
+    const config = await openid.discovery(new URL(input.issuer), 'spa', undefined, openid.None());
+    const tokens = await login(input, config, 'openid email');
+    const refreshed = await openid.refreshTokenGrant(config, tokens.refresh_token);
+    assert.ok(refreshed.refresh_token && refreshed.refresh_token !== tokens.refresh_token);
+    const again = await openid.refreshTokenGrant(config, refreshed.refresh_token);
+    // Two generations back is theft: it ends the family.
+    await assert.rejects(openid.refreshTokenGrant(config, tokens.refresh_token), { error: 'invalid_grant' });
+    await assert.rejects(openid.refreshTokenGrant(config, again.refresh_token), { error: 'invalid_grant' });
+  },
+
+  // RFC 9068: an API verifies the token of a service with nothing but the published keys.
+  async service(input) {
+    const config = await openid.discovery(new URL(input.issuer), 'robot', input.secret);
+    const { access_token: token } = await openid.clientCredentialsGrant(config, { scope: 'books.read' });
+    const keys = createRemoteJWKSet(new URL(config.serverMetadata().jwks_uri));
+    const expected = { issuer: input.issuer, audience: 'https://books.example.com', typ: 'at+jwt' };
+    const { payload } = await jwtVerify(token, keys, {
+      ...expected, requiredClaims: ['exp', 'iat', 'jti', 'sub', 'client_id'], algorithms: ['ES256'],
+    });
+    assert.equal(payload.client_id, 'robot');
+    assert.equal(payload.scope, 'books.read');
+    await assert.rejects(jwtVerify(token, keys, { ...expected, audience: 'https://other.example.com' }));
+    await assert.rejects(jwtVerify(token, keys, { ...expected, typ: 'JWT' }));
+  },
+
+  // Signs in at Apache.
+  async apache(input) {
+    await withPage(input, async (page) => {
+      await page.goto(`${input.apache}/secure/`);
+      await signIn(page);
+      await decide(page, 'allow');
+      await page.waitForURL(`${input.apache}/secure/`);
+      assert.equal(await page.locator('body').innerText(), 'alice alice@example.com');
+    });
+  },
+});
