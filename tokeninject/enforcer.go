@@ -17,9 +17,13 @@ import (
 // readyWait is how long a request waits for an issuer that is still starting.
 const readyWait = 5 * time.Second
 
+// gates counts the gates that were made.
+var gates atomic.Uint64
+
 // Enforcer is one gate. It is safe for concurrent use; make one with New.
 type Enforcer struct {
 	cfg           Config
+	serial        uint64 // tells gates of this process apart
 	owned         *owned
 	cookiePrefix  string // of the cookies' names
 	decrypter     *token.Decrypter
@@ -56,6 +60,7 @@ func New(cfg Config) (*Enforcer, error) {
 	}
 	e := &Enforcer{
 		cfg:        cfg,
+		serial:     gates.Add(1),
 		owned:      newOwned(cfg),
 		verified:   newTokenCache(),
 		refused:    &refusedTokens{},

@@ -189,6 +189,7 @@ func TestVerdictsOfAHostThatAnswersItself(t *testing.T) {
 	verdict.Done() // harmless
 	require.Equal(t, http.StatusUnauthorized, verdict.Refusal.Status)
 	require.ErrorIs(t, verdict.Refusal, oauth.InvalidToken)
+	require.ErrorContains(t, verdict.Refusal, "sign in")
 	require.Equal(t, `Bearer realm="app.example"`, verdict.Refusal.Header.Get("WWW-Authenticate"))
 	require.False(t, verdict.Refusal.Navigation)
 

@@ -1,11 +1,9 @@
 package tokeninject
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/gatewright/gatewright/authz/revocation"
@@ -28,13 +26,12 @@ type Identity struct {
 	claims     string // one JSON object
 	session    *Session
 	attributes *attributeCache
-	policy     atomic.Pointer[policyResult] // of a session, which outlives a request
 }
 
 // Claim returns a claim of the token or of the session's person: string, json.Number, bool, nil,
 // []any or map[string]any.
 func (id *Identity) Claim(name string) (value any, ok bool) {
-	raw, ok := jsonMember(id.claims, name)
+	raw, ok := id.member(name)
 	if !ok {
 		return nil, false
 	}
@@ -44,6 +41,15 @@ func (id *Identity) Claim(name string) (value any, ok bool) {
 		return nil, false
 	}
 	return value, true
+}
+
+// member finds a claim as it stands in the JSON.
+func (id *Identity) member(name string) (raw string, ok bool) {
+	if id.session == nil {
+		return jsonMember(id.claims, name)
+	}
+	value, ok := jsonMember(id.session.Claims, name)
+	return string(value), ok
 }
 
 // Roles returns the person's roles: of the session, or the token's roles claim.
@@ -103,116 +109,4 @@ func stringsOf(value any) []string {
 		return list
 	}
 	return nil
-}
-
-// jsonMember finds the value of a member of a JSON object without reading the rest of it into
-// memory. The object was checked when it was accepted: of a token by its parser, of a session by the
-// issuer; what is broken all the same has no members.
-func jsonMember(object, name string) (raw string, ok bool) {
-	i := skipSpace(object, 0)
-	if i >= len(object) || object[i] != '{' {
-		return "", false
-	}
-	for i++; ; i++ {
-		start := skipSpace(object, i)
-		end := skipValue(object, start)
-		if end <= start || object[start] != '"' {
-			return "", false
-		}
-		found := memberIs(object[start:end], name)
-		if i = skipSpace(object, end); i >= len(object) || object[i] != ':' {
-			return "", false
-		}
-		start = skipSpace(object, i+1)
-		if end = skipValue(object, start); end <= start {
-			return "", false
-		}
-		if found {
-			return object[start:end], true
-		}
-		if i = skipSpace(object, end); i >= len(object) || object[i] != ',' {
-			return "", false
-		}
-	}
-}
-
-// memberIs compares a quoted member name; only one with an escape in it needs decoding.
-func memberIs(quoted, name string) bool {
-	if strings.IndexByte(quoted, '\\') < 0 {
-		return quoted[1:len(quoted)-1] == name
-	}
-	var decoded string
-	return json.Unmarshal([]byte(quoted), &decoded) == nil && decoded == name
-}
-
-func skipSpace(s string, i int) int {
-	for i < len(s) && (s[i] == ' ' || s[i] == '\t' || s[i] == '\n' || s[i] == '\r') {
-		i++
-	}
-	return i
-}
-
-// skipValue returns where the JSON value that begins at i ends, or i where none does.
-func skipValue(s string, i int) int {
-	start, depth := i, 0
-	for i < len(s) {
-		switch s[i] {
-		case '"':
-			end := skipString(s, i)
-			if end < 0 {
-				return start
-			}
-			i = end
-			if depth == 0 {
-				return i
-			}
-			continue
-		case '{', '[':
-			depth++
-		case '}', ']':
-			if depth == 0 {
-				return i
-			}
-			if depth--; depth == 0 {
-				return i + 1
-			}
-		case ',', ':', ' ', '\t', '\n', '\r':
-			if depth == 0 {
-				return i
-			}
-		}
-		i++
-	}
-	if depth > 0 {
-		return start
-	}
-	return i
-}
-
-func skipString(s string, i int) int {
-	for i++; i < len(s); i++ {
-		switch s[i] {
-		case '\\':
-			i++
-		case '"':
-			return i + 1
-		}
-	}
-	return -1
-}
-
-// usernameOf reads the login name from a token's claims.
-func usernameOf(payload []byte) string {
-	if !bytes.Contains(payload, []byte("username")) {
-		return ""
-	}
-	object := string(payload)
-	for _, name := range []string{"username", "preferred_username"} {
-		raw, ok := jsonMember(object, name)
-		var username string
-		if ok && json.Unmarshal([]byte(raw), &username) == nil {
-			return username
-		}
-	}
-	return ""
 }

@@ -8,23 +8,25 @@ import (
 	"github.com/gatewright/gatewright/authz/oauth"
 )
 
-// policyResult is what one gate's requirements said of a session.
+// policyResult is what one gate's requirements said of a session. It names the gate and does not hold
+// it: sessions outlive gates.
 type policyResult struct {
-	e      *Enforcer
-	failed int
+	gate    uint64
+	session *Session
+	failed  int
 }
 
 // authorize checks the `require` lines. A token's result comes with it from the cache; a session's is
-// kept with the identity until the person is looked up again.
+// kept with it until the person is looked up again.
 func (p *passage) authorize() *Refusal {
 	if p.id == nil || len(p.e.cfg.Require) == 0 {
 		return nil
 	}
 	if p.live != nil {
-		result := p.id.policy.Load()
-		if result == nil || result.e != p.e {
-			result = &policyResult{p.e, p.e.unmet(p.id)}
-			p.id.policy.Store(result)
+		result := p.live.policy.Load()
+		if result == nil || result.gate != p.e.serial || result.session != p.id.session {
+			result = &policyResult{p.e.serial, p.id.session, p.e.unmet(p.id)}
+			p.live.policy.Store(result)
 		}
 		p.failed = result.failed
 	}
@@ -49,7 +51,7 @@ func (q Requirement) met(id *Identity) bool {
 	case RequireRole:
 		return anyOf(id.Roles(), q.Values)
 	case RequireClaim:
-		raw, ok := jsonMember(id.claims, q.Name)
+		raw, ok := id.member(q.Name)
 		if !ok {
 			return false
 		}

@@ -85,7 +85,7 @@ func (p *passage) alive(ctx context.Context, live *liveSession) error {
 	if live.epoch.Load() == p.epoch+1 { // 0 is a session that was never held against the feed
 		return nil
 	}
-	if p.issuer.feed.Revoked(live.who(e.attributes).subject()) {
+	if p.issuer.feed.Revoked(live.subject()) {
 		return ErrSessionEnded
 	}
 	live.epoch.Store(p.epoch + 1)

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gatewright/gatewright/authz/revocation"
 	"github.com/gatewright/gatewright/authz/store"
 )
 
@@ -71,8 +72,8 @@ type liveSession struct {
 	created              time.Time
 
 	session   atomic.Pointer[Session]
-	identity  atomic.Pointer[Identity] // made of session when first asked for
-	expires   atomic.Int64             // this and what follows in Unix milliseconds
+	policy    atomic.Pointer[policyResult] // of the gate that asked last
+	expires   atomic.Int64                 // this and what follows in Unix milliseconds
 	used      atomic.Int64
 	written   atomic.Int64 // when the store last learned of the use
 	refreshed atomic.Int64
@@ -106,19 +107,28 @@ func newLive(r *sessionRecord) *liveSession {
 	return live
 }
 
-// who returns the session's identity. It reads attributes from the issuer of the gate that asks.
+// who makes the session's identity, with attributes from the issuer of the gate that asks.
 func (l *liveSession) who(attributes *attributeCache) *Identity {
 	s := l.session.Load()
-	if id := l.identity.Load(); id != nil && id.session == s {
-		return id
-	}
-	id := &Identity{
+	return &Identity{
 		Subject: s.Subject, ClientID: s.ClientID, Username: s.Username, SessionID: s.SessionID, GrantID: s.GrantID,
 		Scope: strings.Join(s.Scope, " "), IssuedAt: l.created, Expires: time.UnixMilli(l.expires.Load()),
-		claims: string(s.Claims), session: s, attributes: attributes,
+		session: s, attributes: attributes,
 	}
-	l.identity.Store(id)
-	return id
+}
+
+// subject is what the revocation feed wants to know. It goes by when the session began here, not by
+// when the person signed in at the issuer: that may be long before, and yet not be cut off.
+func (l *liveSession) subject() revocation.Subject {
+	s := l.session.Load()
+	return revocation.Subject{
+		Family: s.GrantID, Session: s.SessionID, User: s.Subject, Client: s.ClientID, IssuedAt: l.created,
+	}
+}
+
+// dead tells whether nobody can use the session any more.
+func (l *liveSession) dead(now time.Time) bool {
+	return l.ended.Load() || now.UnixMilli() >= l.expires.Load() || l.idleSince(now) >= l.idle+writeEvery(l.idle)
 }
 
 func (l *liveSession) idleSince(now time.Time) time.Duration {
@@ -166,29 +176,32 @@ func (s *Sessions) hold(key [32]byte, record *sessionRecord) *liveSession {
 	if shard.live == nil {
 		shard.live = map[[32]byte]*liveSession{}
 	}
-	if len(shard.live) >= shardSessions {
-		shard.evict()
-	}
+	shard.tidy(s.now())
 	live := newLive(record)
 	shard.live[key] = live
 	return live
 }
 
-// evict lets go of the longest unused of a few. What the store doesn't know yet of its use, a tenth of
-// the idle time at most, is lost.
-func (s *sessionShard) evict() {
+// tidy looks at a few sessions whenever one is added. It lets go of the dead, so that they never grow
+// to be many, and where there is no room, of the longest unused. What the store doesn't know yet of
+// that one's use, writeEvery at most, is lost.
+func (s *sessionShard) tidy(now time.Time) {
 	var oldest [32]byte
 	var used int64
 	looked := 0
 	for key, live := range s.live {
-		if at := live.used.Load(); looked == 0 || at < used {
+		if live.dead(now) {
+			delete(s.live, key)
+		} else if at := live.used.Load(); used == 0 || at < used {
 			oldest, used = key, at
 		}
 		if looked++; looked == 8 {
 			break
 		}
 	}
-	delete(s.live, oldest)
+	if len(s.live) >= shardSessions {
+		delete(s.live, oldest)
+	}
 }
 
 // end ends a session: at once in memory, then in the store. An error says that the store still has it.

@@ -329,7 +329,7 @@ func TestLiveSessionNeedsLessThanTwoKilobytes(t *testing.T) {
 	before := heap()
 	for i := range n {
 		live := sessions.hold(*hashOf(i), record(i))
-		live.who(nil)
+		live.policy.Store(&policyResult{})
 		slot := &mintSlot{}
 		slot.held.Store(&heldToken{header: "Bearer " + strings.Repeat("x", 650)})
 		live.minted = append(live.minted, slot)
@@ -340,11 +340,61 @@ func TestLiveSessionNeedsLessThanTwoKilobytes(t *testing.T) {
 	runtime.KeepAlive(sessions)
 }
 
+func TestDeadSessionsLeaveTheMemory(t *testing.T) {
+	c := newClock()
+	sessions := NewSessions(store.NewMemory(c.now), c.now)
+	held := func() (n int) {
+		for i := range sessions.shards {
+			n += len(sessions.shards[i].live)
+		}
+		return n
+	}
+	add := func(from, n int) {
+		for i := range n {
+			sessions.hold(*hashOf(from + i), &sessionRecord{Used: c.now(), Idle: time.Hour, Expires: c.now().Add(2 * time.Hour)})
+		}
+	}
+	add(0, 5000)
+	require.Equal(t, 5000, held())
+	c.advance(2 * time.Hour)
+	add(5000, 2500)
+	require.Less(t, held(), 3000)
+}
+
+func TestO4_SessionsHoldNoGate(t *testing.T) {
+	s := newSite(t, withSession)
+	sessions := NewSessions(s.store, s.clock.now)
+	share := func(cfg *Config) {
+		withSession(cfg)
+		cfg.Sessions, cfg.Require = sessions, []Requirement{{Kind: RequireRole, Values: []string{"boss"}}}
+	}
+	s.server.Config.Handler = guard(s.gate(share), http.NotFoundHandler())
+	browser := newBrowser(t)
+	s.signIn(browser, "/app")
+	name, value := sessionCookie(t, browser, s)
+	collected := make(chan struct{})
+	func() {
+		old := s.gate(share)
+		runtime.SetFinalizer(old, func(*Enforcer) { close(collected) })
+		require.Equal(t, http.StatusNotFound, record(t, guard(old, http.NotFoundHandler()), s.server.URL+"/app", "Cookie: "+name+"="+value).Code)
+	}()
+	require.Eventually(t, func() bool {
+		runtime.GC()
+		select {
+		case <-collected:
+			return true
+		default:
+			return false
+		}
+	}, 10*time.Second, 20*time.Millisecond, "a gate of an old configuration would live on in every session it saw")
+	runtime.KeepAlive(sessions)
+}
+
 func TestLiveSessionsAreBounded(t *testing.T) {
 	c := newClock()
 	sessions := NewSessions(store.NewMemory(c.now), c.now)
 	for i := range sessionShards*shardSessions + 5000 {
-		sessions.hold(*hashOf(i), &sessionRecord{Used: c.now()})
+		sessions.hold(*hashOf(i), &sessionRecord{Used: c.now(), Idle: time.Hour, Expires: c.now().Add(time.Hour)})
 	}
 	for i := range sessions.shards {
 		require.LessOrEqual(t, len(sessions.shards[i].live), shardSessions)

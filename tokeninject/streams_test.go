@@ -7,6 +7,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -222,6 +224,21 @@ func TestW7_RevokedWhileBeingLetThrough(t *testing.T) {
 	case <-time.After(cutWithin):
 		require.FailNow(t, "it slipped through")
 	}
+}
+
+func TestWatchedWriterPassesEverythingOn(t *testing.T) {
+	recorder := httptest.NewRecorder()
+	w := &watchedWriter{ResponseWriter: recorder, p: &passage{}}
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.look(http.StatusEarlyHints)
+	require.False(t, w.p.flight.stream.Load(), "not the answer's header yet")
+	n, err := io.Copy(w, strings.NewReader("data: 1"))
+	require.NoError(t, err)
+	require.EqualValues(t, 7, n)
+	require.True(t, w.p.flight.stream.Load())
+	require.NoError(t, http.NewResponseController(w).Flush())
+	require.True(t, recorder.Flushed)
+	require.Equal(t, "data: 1", recorder.Body.String())
 }
 
 func TestEventStreamIsToldByItsType(t *testing.T) {
