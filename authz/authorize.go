@@ -189,12 +189,7 @@ func (s *Server) satisfies(session *session, ix *interaction) bool {
 }
 
 func (req *authorizationRequest) prompts(value string) bool {
-	for _, p := range req.Prompt {
-		if p == value {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(req.Prompt, value)
 }
 
 // respond sends an authorization response to the client in the mode it asked for (OAuth 2.0 Multiple
@@ -216,7 +211,7 @@ func (s *Server) respond(w http.ResponseWriter, r *http.Request, req *authorizat
 		}
 		s.pages.render(w, r, http.StatusOK, view, s.pageOptions(req))
 	default:
-		http.Redirect(w, r, appendParams(req.RedirectURI, values, req.ResponseMode == "fragment"), http.StatusSeeOther)
+		http.Redirect(w, r, appendParams(req.RedirectURI, values, req.ResponseMode == "fragment"), http.StatusSeeOther) // #nosec G710 -- registered for the client
 	}
 }
 

@@ -50,7 +50,7 @@ func TestE1_ResponseTypes(t *testing.T) {
 			}
 			assert.Equal(t, "the-state", values.Get("state"))
 			assert.Equal(t, f.URL, values.Get("iss"))
-			for _, name := range strings.Fields(want) {
+			for name := range strings.FieldsSeq(want) {
 				assert.NotEmpty(t, values.Get(name), name)
 			}
 			assert.Len(t, values, len(strings.Fields(want))+2)

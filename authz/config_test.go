@@ -133,5 +133,6 @@ func TestG12_KeysAreMadeOnceAndKept(t *testing.T) {
 		server.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "https://login.example.com/jwks.json", nil))
 		return w.Body.String()
 	}
-	assert.Equal(t, jwks(), jwks())
+	before := jwks()
+	assert.Equal(t, before, jwks())
 }

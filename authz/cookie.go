@@ -38,20 +38,19 @@ func (s *Server) cookie(r *http.Request, kind string) string {
 
 // setCookie sets a cookie that ends with the browser.
 func (s *Server) setCookie(w http.ResponseWriter, kind, value string) {
-	http.SetCookie(w, s.newCookie(kind, value))
+	http.SetCookie(w, s.newCookie(kind, value, 0))
 }
 
 func (s *Server) clearCookie(w http.ResponseWriter, kind string) {
-	c := s.newCookie(kind, "")
-	c.MaxAge = -1
-	http.SetCookie(w, c)
+	http.SetCookie(w, s.newCookie(kind, "", -1))
 }
 
-func (s *Server) newCookie(kind, value string) *http.Cookie {
+func (s *Server) newCookie(kind, value string, maxAge int) *http.Cookie {
 	return &http.Cookie{ // #nosec G124 -- not Secure only on a loopback issuer without TLS
 		Name:     s.cookieName(kind),
 		Value:    value,
 		Path:     "/",
+		MaxAge:   maxAge,
 		Secure:   s.secure(),
 		HttpOnly: true,
 		SameSite: http.SameSiteLaxMode,

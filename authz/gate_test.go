@@ -62,7 +62,7 @@ func TestW5_TheCodeOfAGateIsForThatLoginOnly(t *testing.T) {
 			code := browser.Authorize(target, "alice").Get("code")
 			change(&l)
 			_, err = f.Server.RedeemLogin(t.Context(), code, l)
-			assert.ErrorIs(t, err, oauth.InvalidGrant)
+			require.ErrorIs(t, err, oauth.InvalidGrant)
 		})
 	}
 	l := gateLogin("openid")
@@ -90,9 +90,9 @@ func TestW4_MintForASession(t *testing.T) {
 	assert.Equal(t, session.GrantID, claims["grant_id"])
 
 	_, _, err = f.Server.Mint(t.Context(), authz.GateMint{Session: session, ResourceServer: "orders", Scope: []string{"orders.write"}})
-	assert.ErrorIs(t, err, oauth.InsufficientScope, "never granted")
+	require.ErrorIs(t, err, oauth.InsufficientScope, "never granted")
 	_, _, err = f.Server.Mint(t.Context(), authz.GateMint{Session: session, ResourceServer: "nobody"})
-	assert.ErrorIs(t, err, oauth.InvalidTarget)
+	require.ErrorIs(t, err, oauth.InvalidTarget)
 }
 
 func TestW4_MintOnBehalfOfACaller(t *testing.T) {
@@ -108,7 +108,7 @@ func TestW4_MintOnBehalfOfACaller(t *testing.T) {
 	assert.Equal(t, "shop", claims["client_id"], "keeps the caller's client_id")
 	assert.Equal(t, map[string]any{"sub": "the-gate"}, claims["act"])
 	_, _, err = f.Server.Mint(t.Context(), authz.GateMint{Caller: caller, ResourceServer: "orders", Scope: []string{"who"}, Gate: "the-gate"})
-	assert.ErrorIs(t, err, oauth.InsufficientScope)
+	require.ErrorIs(t, err, oauth.InsufficientScope)
 }
 
 func TestW5_TheSessionOfAGateEndsWithThePerson(t *testing.T) {
@@ -129,9 +129,9 @@ func TestW5_TheSessionOfAGateEndsWithThePerson(t *testing.T) {
 	cfg.Users, _ = static.New(people)
 	f.Reload(cfg)
 	_, err = f.Server.RefreshSession(t.Context(), session)
-	assert.ErrorIs(t, err, authz.ErrEnded)
+	require.ErrorIs(t, err, authz.ErrEnded)
 	_, _, err = f.Server.Mint(t.Context(), authz.GateMint{Session: session, ResourceServer: "orders", Scope: []string{"orders.read"}})
-	assert.ErrorIs(t, err, authz.ErrEnded)
+	require.ErrorIs(t, err, authz.ErrEnded)
 }
 
 func TestW5_LogoutAtAGateEndsBoth(t *testing.T) {
@@ -144,7 +144,7 @@ func TestW5_LogoutAtAGateEndsBoth(t *testing.T) {
 	require.NoError(t, f.Server.EndSession(t.Context(), session))
 
 	_, err = f.Server.RefreshSession(t.Context(), session)
-	assert.ErrorIs(t, err, authz.ErrEnded)
+	require.ErrorIs(t, err, authz.ErrEnded)
 	assert.Equal(t, "login", browser.Get(f.AuthorizeURL()).ID(), "signed out at the server too")
 	assert.Equal(t, http.StatusUnauthorized, f.Bearer(http.MethodGet, "/userinfo", raw).Status, "A66: and the injected tokens")
 	assert.Equal(t, http.StatusOK, refresh(f, "shop", app.Get("refresh_token")).Status, "G10: applications' tokens stay")

@@ -82,11 +82,11 @@ func (k *resourceKeys) encrypter(ctx context.Context) (*token.Encrypter, error) 
 func (k *resourceKeys) fetch(ctx context.Context) (*token.Encrypter, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keysTimeout) // the answer is for everybody
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, k.url, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, k.url, nil) // #nosec G704 -- the operator wrote the address
 	if err != nil {
 		return nil, err
 	}
-	resp, err := k.http.Do(req)
+	resp, err := k.http.Do(req) // #nosec G704 -- the operator wrote the address
 	if err != nil {
 		return nil, err
 	}

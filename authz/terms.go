@@ -57,23 +57,23 @@ func newCatalogueOfTerms(s store.Store) *catalogueOfTerms {
 // number finds the number of terms, or gives them one. A number is given only after its terms are
 // stored, so none ever points nowhere.
 func (c *catalogueOfTerms) number(ctx context.Context, t terms) (uint64, error) {
-	print := t.fingerprint()
+	fingerprint := t.fingerprint()
 	c.mu.RLock()
-	n, known := c.byPrint[print]
+	n, known := c.byPrint[fingerprint]
 	c.mu.RUnlock()
 	if known {
 		return n, nil
 	}
-	n, err := c.stored(ctx, print, t)
+	n, err := c.stored(ctx, fingerprint, t)
 	if err != nil {
 		return 0, fmt.Errorf("terms: %w", err)
 	}
-	c.remember(print, n, &t)
+	c.remember(fingerprint, n, &t)
 	return n, nil
 }
 
-func (c *catalogueOfTerms) stored(ctx context.Context, print string, t terms) (uint64, error) {
-	old, err := c.numbers.Get(ctx, print)
+func (c *catalogueOfTerms) stored(ctx context.Context, fingerprint string, t terms) (uint64, error) {
+	old, err := c.numbers.Get(ctx, fingerprint)
 	if err == nil {
 		return *old, nil
 	}
@@ -96,7 +96,7 @@ func (c *catalogueOfTerms) stored(ctx context.Context, print string, t terms) (u
 		return 0, err
 	}
 	won := fresh
-	err = c.numbers.Update(ctx, print, func(old *uint64) (*uint64, time.Time, error) {
+	err = c.numbers.Update(ctx, fingerprint, func(old *uint64) (*uint64, time.Time, error) {
 		won = fresh
 		if old != nil {
 			won = *old
@@ -122,13 +122,13 @@ func (c *catalogueOfTerms) get(ctx context.Context, number uint64) (*terms, erro
 	return t, nil
 }
 
-func (c *catalogueOfTerms) remember(print string, number uint64, t *terms) {
+func (c *catalogueOfTerms) remember(fingerprint string, number uint64, t *terms) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.byNumber) >= maxTerms {
 		clear(c.byPrint)
 		clear(c.byNumber)
 	}
-	c.byPrint[print] = number
+	c.byPrint[fingerprint] = number
 	c.byNumber[number] = t
 }
