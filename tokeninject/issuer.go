@@ -30,9 +30,12 @@ type Issuer interface {
 	BeginLogin(ctx context.Context, l LoginRequest) (url string, err error)
 	// RedeemLogin turns the code of a login into what the issuer says of the person.
 	RedeemLogin(ctx context.Context, code string, l LoginRequest) (*Session, error)
-	// Refresh looks the session's person up again: ErrSessionEnded when it may not go on.
+	// Refresh looks the session's person up again: ErrSessionEnded when it may not go on. That
+	// includes a revocation that the feed has forgotten meanwhile: gates ask the feed for what is
+	// new, and Refresh for the rest.
 	Refresh(ctx context.Context, s *Session) (*Session, error)
-	// EndSession signs the person out at the issuer as well, and ends what the login gave.
+	// EndSession signs the person out at the issuer as well, and ends what the login gave;
+	// ErrSessionEnded counts as done.
 	EndSession(ctx context.Context, s *Session) error
 	// Mint makes an access token for injection: ErrSessionEnded, or an *oauth.Error with
 	// insufficient_scope where the scopes were never granted.
