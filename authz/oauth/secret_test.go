@@ -20,6 +20,15 @@ func TestNewSecret(t *testing.T) {
 	}
 }
 
+func TestNewID(t *testing.T) {
+	first, err := base64.RawURLEncoding.DecodeString(NewID())
+	require.NoError(t, err)
+	second, err := base64.RawURLEncoding.DecodeString(NewID())
+	require.NoError(t, err)
+	require.Len(t, first, 16)
+	require.NotEqual(t, first, second)
+}
+
 func TestFingerprint(t *testing.T) {
 	// FIPS 180-2 Appendix B.1: SHA-256 of "abc".
 	require.Equal(t, "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0", Fingerprint("abc"))
