@@ -16,6 +16,7 @@ import (
 //
 //	authz [<name>] {
 //		issuer <url>
+//		compat nam
 //		storage bolt [<file>] | memory
 //		users local {
 //			file <path>
@@ -29,6 +30,7 @@ import (
 //		attribute_set <name> {
 //			<attribute> <claim>
 //			constant <claim> <value>
+//			virtual <claim> <CEL expression over user>
 //		}
 //		signing {
 //			algorithm <alg...>
@@ -38,6 +40,7 @@ import (
 //		lifetime {
 //			code|access_token|id_token|refresh_token|refresh_idle|session|session_idle <duration>
 //		}
+//		token_format jwt|binary
 //		grant_type <type...>
 //		token_type <type...>
 //		cors none | * | <origin...>
@@ -108,6 +111,8 @@ func (p *authzParser) parse(d *caddyfile.Dispenser) error {
 		"storage":          p.storage,
 		"users":            p.users,
 		"attribute_set":    p.attributeSet,
+		"compat":           text(&c.Compat),
+		"token_format":     text(&c.TokenFormat),
 		"signing":          p.signing,
 		"lifetime":         lifetime(&c.Lifetime),
 		"grant_type":       list(&c.GrantTypes),
@@ -214,17 +219,17 @@ func (p *authzParser) attributeSet(d *caddyfile.Dispenser) error {
 	if err != nil {
 		return err
 	}
-	set := AttributeSet{Name: given, Attributes: make(map[string]string), Constants: make(map[string]string)}
+	set := AttributeSet{
+		Name: given, Attributes: make(map[string]string), Constants: make(map[string]string), Virtual: make(map[string]string),
+	}
+	byWord := map[string]map[string]string{"constant": set.Constants, "virtual": set.Virtual}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		into, from := set.Attributes, d.Val()
-		switch from {
-		case "constant":
+		if other, ok := byWord[from]; ok {
 			if !d.NextArg() {
-				return d.Err("constant needs a claim and a value")
+				return d.Errf("%s needs a claim and a value", from)
 			}
-			into, from = set.Constants, d.Val()
-		case "virtual":
-			return d.Errf("unrecognized subdirective: %s", from)
+			into, from = other, d.Val()
 		}
 		if _, taken := into[from]; taken {
 			return d.Errf("%s is mapped already", from)

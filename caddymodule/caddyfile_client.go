@@ -25,6 +25,7 @@ import (
 //			signed <alg>
 //		}
 //		lifetime { ... }
+//		token_format default|jwt|binary
 //		refresh_token on|off
 //		rotate_refresh_token
 //		require_pkce
@@ -61,6 +62,7 @@ func (p *authzParser) parseClient(d *caddyfile.Dispenser) error {
 		"cors":                     list(&c.CORS),
 		"id_token":                 idToken(&c.IDToken),
 		"lifetime":                 lifetime(&c.Lifetime),
+		"token_format":             text(&c.TokenFormat),
 		"refresh_token":            onOff(&c.RefreshToken),
 		"rotate_refresh_token":     present(&c.RotateRefreshToken),
 		"require_pkce":             present(&c.RequirePKCE),

@@ -14,7 +14,7 @@ import (
 //		identifier <uri...>
 //		encryption none|server_key|resource_key
 //		signed <alg>
-//		jwks file <path> | inline <json>
+//		jwks <url> | file <path> | inline <json>
 //		alg <alg>
 //		enc <enc>
 //		scope_format string|array
@@ -53,15 +53,19 @@ func (p *authzParser) parseResourceServer(d *caddyfile.Dispenser) error {
 	return err
 }
 
-// jwks parses a set of keys, from a file or inline.
+// jwks parses a set of keys: where to fetch it, a file, or the set itself.
 func jwks(dst **JWKS) parser {
 	return func(d *caddyfile.Dispenser) error {
 		if *dst != nil {
 			return d.Err("jwks is set already")
 		}
 		args := d.RemainingArgs()
+		if len(args) == 1 && args[0] != "file" && args[0] != "inline" {
+			made(dst).URL = args[0]
+			return nil
+		}
 		if len(args) != 2 {
-			return d.Err("jwks needs file <path> or inline <json>")
+			return d.Err("jwks needs <url>, file <path> or inline <json>")
 		}
 		set := made(dst)
 		switch args[0] {
@@ -88,7 +92,7 @@ func (p *authzParser) parseScope(d *caddyfile.Dispenser, resourceServer string) 
 		return Scope{}, d.Errf("scope %s is defined already, by resource_server %s", scope.Name, other)
 	}
 	p.scopes[scope.Name] = resourceServer
-	return scope, words{
+	err := words{
 		"description":     text(&scope.Description),
 		"require_consent": requireConsent(&scope.RequireConsent),
 		"optional":        present(&scope.Optional),
@@ -116,6 +120,7 @@ func (p *authzParser) parseScope(d *caddyfile.Dispenser, resourceServer string) 
 			return err
 		},
 	}.only(d)
+	return scope, err
 }
 
 func requireConsent(dst *bool) parser {

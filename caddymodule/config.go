@@ -34,6 +34,12 @@ type ServerConfig struct {
 	// The applications that may ask for tokens.
 	Clients []Client `json:"client,omitempty"`
 
+	// What access and refresh tokens look like: jwt (default) or binary.
+	TokenFormat string `json:"token_format,omitempty"`
+
+	// Serves the endpoints under the paths of another product as well: nam.
+	Compat string `json:"compat,omitempty"`
+
 	// Which keys the server has and what they sign.
 	Signing *Signing `json:"signing,omitempty"`
 
@@ -68,6 +74,9 @@ type AttributeSet struct {
 	Attributes map[string]string `json:"attribute,omitempty"`
 	// Claim to a value that is the same for everybody.
 	Constants map[string]string `json:"constant,omitempty"`
+	// Claim to a CEL expression over user, a map of the attributes (one value a string, several a
+	// list), and of username, subject and roles.
+	Virtual map[string]string `json:"virtual,omitempty"`
 }
 
 // Signing says which keys the server has and what they sign.
@@ -125,6 +134,8 @@ func (c *ServerConfig) domain() (authz.Config, error) {
 		Issuer:          c.Issuer,
 		Signing:         c.Signing.domain(),
 		Lifetimes:       c.Lifetime.domain(),
+		TokenFormat:     authz.TokenFormat(c.TokenFormat),
+		Compat:          authz.Compat(c.Compat),
 		GrantTypes:      c.GrantTypes,
 		TokenTypes:      named[authz.TokenType](c.TokenTypes),
 		CORS:            c.CORS,
@@ -140,7 +151,7 @@ func (c *ServerConfig) domain() (authz.Config, error) {
 	}
 	for _, set := range c.AttributeSets {
 		cfg.AttributeSets = append(cfg.AttributeSets, authz.AttributeSet{
-			Name: set.Name, Attributes: set.Attributes, Constants: set.Constants,
+			Name: set.Name, Attributes: set.Attributes, Constants: set.Constants, Virtual: set.Virtual,
 		})
 	}
 	for _, rs := range c.ResourceServers {
@@ -186,29 +197,36 @@ func (l *Lifetime) domain() authz.Lifetimes {
 	}
 }
 
-// JWKS is a set of public keys, from one of two places.
+// JWKS is a set of public keys, from one of three places.
 type JWKS struct {
+	// Where to fetch it when it is needed: an https URL.
+	URL string `json:"url,omitempty"`
 	// The path of a JSON file.
 	File string `json:"file,omitempty"`
 	// The set itself.
 	Inline json.RawMessage `json:"inline,omitempty"`
 }
 
-// read returns the set's JSON; nil for no set.
+// read returns the set's JSON; nil for no set, and for one that is fetched when it is needed.
 func (j *JWKS) read() ([]byte, error) {
-	switch {
-	case j == nil:
+	if j == nil {
 		return nil, nil
-	case j.File != "" && len(j.Inline) > 0:
-		return nil, errors.New("jwks: give a file or the set itself, not both")
-	case j.File != "":
-		set, err := os.ReadFile(j.File)
-		if err != nil {
-			return nil, fmt.Errorf("jwks: %w", err)
+	}
+	given := 0
+	for _, there := range []bool{j.URL != "", j.File != "", len(j.Inline) > 0} {
+		if there {
+			given++
 		}
-		return set, nil
-	case len(j.Inline) > 0:
+	}
+	if given != 1 {
+		return nil, errors.New("jwks: give one of url, file and the set itself")
+	}
+	if j.File == "" {
 		return j.Inline, nil
 	}
-	return nil, errors.New("jwks: a file or the set itself is needed")
+	set, err := os.ReadFile(j.File)
+	if err != nil {
+		return nil, fmt.Errorf("jwks: %w", err)
+	}
+	return set, nil
 }

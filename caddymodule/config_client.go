@@ -51,6 +51,8 @@ type Client struct {
 	IDToken *IDToken `json:"id_token,omitempty"`
 	// What differs from the server's lifetimes.
 	Lifetime *Lifetime `json:"lifetime,omitempty"`
+	// What its tokens look like: default (the server's), jwt or binary.
+	TokenFormat string `json:"token_format,omitempty"`
 	// Whether it gets refresh tokens; default: its token and grant types decide.
 	RefreshToken *bool `json:"refresh_token,omitempty"`
 	// Gives a new refresh token at each use.
@@ -113,6 +115,7 @@ func (c *Client) domain() (authz.Client, error) {
 		ResourceServer:         c.ResourceServer,
 		CORS:                   c.CORS,
 		Lifetimes:              c.Lifetime.domain(),
+		TokenFormat:            authz.TokenFormat(strings.TrimPrefix(c.TokenFormat, "default")),
 		RefreshToken:           c.RefreshToken,
 		RotateRefreshToken:     c.RotateRefreshToken,
 		RequirePKCE:            c.RequirePKCE,

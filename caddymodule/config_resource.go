@@ -91,6 +91,9 @@ func (rs *ResourceServer) domain() (authz.ResourceServer, error) {
 		KeyAlgorithm:      rs.Alg,
 		ContentEncryption: rs.Enc,
 	}
+	if rs.JWKS != nil {
+		converted.JWKSURL = rs.JWKS.URL
+	}
 	switch rs.ScopeFormat {
 	case "", "string":
 	case "array":
