@@ -2,6 +2,7 @@ package token
 
 import (
 	"crypto"
+	"crypto/sha256"
 	"maps"
 	"strings"
 	"sync"
@@ -28,6 +29,8 @@ type Verifier struct {
 	// Only a token whose signature was good can add to it.
 	known    atomic.Pointer[map[string]signedHeader]
 	learning sync.Mutex
+
+	verified verifiedTokens
 }
 
 type keyName struct{ kid, alg string }
@@ -116,6 +119,10 @@ func (v *Verifier) Verify(raw string, typ ...string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	hash := sha256.Sum256([]byte(raw))
+	if v.verified.has(&hash) {
+		return payload, nil
+	}
 	signature, err := decode(parts[2])
 	if err != nil {
 		return nil, err
@@ -124,6 +131,7 @@ func (v *Verifier) Verify(raw string, typ ...string) ([]byte, error) {
 	if !head.key.algorithm.verify(head.key.public, input, signature) {
 		return nil, refuse(ErrSignature, string(head.key.algorithm.name))
 	}
+	v.verified.add(&hash)
 	if !known {
 		v.remember(parts[0], head)
 	}
