@@ -2,7 +2,9 @@ package e2e
 
 import (
 	"context"
+	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -43,7 +45,7 @@ func authorize(t *testing.T, c *caddy, authorizeURL string) url.Values {
 	if page.ID() == "consent" {
 		page = browser.Submit(page, "decision", "allow")
 	}
-	require.NotNil(t, page.Location, "%d %s", page.Status, page.Body)
+	require.NotNil(t, page.Location, "%d %s", page.Status, page.Text())
 	return page.Location.Query()
 }
 
@@ -100,7 +102,7 @@ func TestGoOIDC_CodeIDTokenUserinfoRefresh(t *testing.T) {
 
 func TestGoOAuth2_ClientCredentials(t *testing.T) {
 	c := startForClients(t)
-	ctx := context.WithValue(t.Context(), oauth2.HTTPClient, c.client())
+	ctx := contextWith(t, c)
 	config := clientcredentials.Config{
 		ClientID: "robot", ClientSecret: robotSecret, TokenURL: c.issuer() + "/token", Scopes: []string{"books.read"},
 	}
@@ -112,6 +114,25 @@ func TestGoOAuth2_ClientCredentials(t *testing.T) {
 	config.ClientSecret = "wrong"
 	_, err = config.Token(ctx)
 	require.Equal(t, "invalid_client", oauthError(t, err))
+}
+
+// contextWith lets golang.org/x/oauth2 trust Caddy's own authority.
+func contextWith(t *testing.T, c *caddy) context.Context {
+	t.Helper()
+	return context.WithValue(t.Context(), oauth2.HTTPClient, c.client())
+}
+
+// post sends a form as a client, by pairs of name and value.
+func post(client *http.Client, target, id, secret string, pairs ...string) (*http.Response, error) {
+	form := url.Values{}
+	authztest.Set(form, pairs...)
+	req, err := http.NewRequest(http.MethodPost, target, strings.NewReader(form.Encode()))
+	if err != nil {
+		return nil, err
+	}
+	req.SetBasicAuth(id, secret)
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return client.Do(req)
 }
 
 // oauthError is the code of an error response.
