@@ -122,9 +122,9 @@ func TestJWKSComesFromOnePlace(t *testing.T) {
 	require.NoError(t, err)
 	require.JSONEq(t, `{"keys":[1]}`, string(set))
 	_, err = (&JWKS{File: file, Inline: []byte(`{}`)}).read()
-	require.EqualError(t, err, "jwks: give a file or the set itself, not both")
+	require.EqualError(t, err, "jwks: give one of url, file and the set itself")
 	_, err = (&JWKS{}).read()
-	require.EqualError(t, err, "jwks: a file or the set itself is needed")
+	require.EqualError(t, err, "jwks: give one of url, file and the set itself")
 	_, err = (&JWKS{File: file + ".none"}).read()
 	require.ErrorIs(t, err, os.ErrNotExist)
 }
