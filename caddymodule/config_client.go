@@ -148,7 +148,7 @@ func (c *Client) secretHash() (string, error) {
 	}
 	text, ok := strings.CutPrefix(c.SecretHash, "sha256:")
 	if !ok {
-		return "", errors.New("secret_hash begins with sha256:")
+		return "", errors.New("secret_hash must have the prefix \"sha256:\" before its digest")
 	}
 	const size = 32 // bytes of a SHA-256 digest
 	for _, decode := range []func(string) ([]byte, error){hex.DecodeString, base64.RawURLEncoding.Strict().DecodeString} {

@@ -69,7 +69,7 @@ func TestClientSecretBecomesAFingerprint(t *testing.T) {
 			case "secret and hash":
 				require.EqualError(t, err, "give secret or secret_hash, not both")
 			case "hash without its name":
-				require.EqualError(t, err, "secret_hash begins with sha256:")
+				require.EqualError(t, err, `secret_hash must have the prefix "sha256:" before its digest`)
 			}
 		})
 	}

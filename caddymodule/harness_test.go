@@ -54,7 +54,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{t: t}
 	upstream := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		w.attempts.arrived(r)
-		fmt.Fprintf(rw, "user=%s", r.Header.Get("X-User"))
+		_, _ = fmt.Fprintf(rw, "user=%s", r.Header.Get("X-User"))
 	}))
 	t.Cleanup(upstream.Close)
 	w.dir = t.TempDir()
@@ -220,7 +220,7 @@ func answer(resp *http.Response, err error) (int, string, string, error) {
 	if err != nil {
 		return 0, "", "", err
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(resp.Body)
 	return resp.StatusCode, resp.Header.Get("Location"), string(body), err
 }

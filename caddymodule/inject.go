@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 
 	"github.com/caddyserver/caddy/v2"
@@ -147,9 +148,7 @@ func (h *TokenInject) refuse(w http.ResponseWriter, r *http.Request, refusal *to
 		h.enforcer.Deny(w, r, refusal)
 		return nil
 	}
-	for name, values := range refusal.Header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), refusal.Header)
 	w.Header().Set("Cache-Control", "no-store")
 	return caddyhttp.Error(refusal.Status, refusal.Err)
 }

@@ -1,7 +1,10 @@
 package caddymodule
 
 import (
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
+	"encoding/json"
 	"io/fs"
 	"net/http"
 	"os"
@@ -10,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-jose/go-jose/v4"
 	"github.com/stretchr/testify/require"
 )
 
@@ -100,4 +104,27 @@ func (w *world) files() map[string][sha256.Size]byte {
 	})
 	require.NoError(w.t, err)
 	return sums
+}
+
+func TestExampleLoads(t *testing.T) {
+	content, err := os.ReadFile(filepath.Join("testdata", "adapt", "example.caddyfiletest"))
+	require.NoError(t, err)
+	example, _, found := strings.Cut(string(content), separator)
+	require.True(t, found)
+	dir := t.TempDir()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	require.NoError(t, err)
+	private := jose.JSONWebKey{Key: key, KeyID: "rs2-key", Use: "enc"}
+	for name, jwk := range map[string]jose.JSONWebKey{"rs2.jwks.json": private.Public(), "rs2.private.json": private} {
+		set, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{jwk}})
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), set, 0o600))
+	}
+	file := filepath.Join(dir, "Caddyfile")
+	require.NoError(t, os.WriteFile(file, []byte(example+"\n"), 0o600))
+	cmd := exec.Command(os.Args[0], "validate", "--config", file)
+	cmd.Env = append(os.Environ(), asCaddy+"=1", "DIR="+dir, "ALICE_HASH="+hash, "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir)
+	output, err := cmd.CombinedOutput()
+	require.NoError(t, err, string(output))
+	require.Contains(t, string(output), "Valid configuration")
 }

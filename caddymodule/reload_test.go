@@ -107,7 +107,7 @@ func TestO4_ARefusedConfigLeavesTheOldOneServing(t *testing.T) {
 	w.site = good
 	held, err := bolt.Open(t.Context(), w.dir+"/held.db", bolt.Options{})
 	require.NoError(t, err)
-	defer held.Close()
+	defer func() { require.NoError(t, held.Close()) }()
 	config, err := adapt(strings.Replace(w.caddyfile(), "/state.db", "/held.db", 1))
 	require.NoError(t, err)
 	err = loadJSON(config)

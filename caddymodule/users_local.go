@@ -104,11 +104,11 @@ func parseUserFile(document []byte) ([]LocalUser, error) {
 const maxUserFile = 64 << 20
 
 func readUserFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := os.Open(path) //nolint:gosec // the operator names the file
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it was only read
 	document, err := io.ReadAll(io.LimitReader(f, maxUserFile+1))
 	if err == nil && len(document) > maxUserFile {
 		err = fmt.Errorf("%s is larger than %d bytes", path, maxUserFile)
