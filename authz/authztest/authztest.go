@@ -168,12 +168,18 @@ type Fixture struct {
 // are missing.
 func New(t testing.TB, cfg authz.Config) *Fixture {
 	t.Helper()
+	return NewBelow(t, cfg, "")
+}
+
+// NewBelow is New with an issuer that has a path.
+func NewBelow(t testing.TB, cfg authz.Config, path string) *Fixture {
+	t.Helper()
 	f := &Fixture{t: t, Clock: NewClock()}
 	f.HTTP = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		f.Server.ServeHTTP(w, r)
 	}))
 	if cfg.Issuer == "" {
-		cfg.Issuer = "https://" + f.HTTP.Listener.Addr().String()
+		cfg.Issuer = "https://" + f.HTTP.Listener.Addr().String() + path
 	}
 	f.URL = cfg.Issuer
 	if cfg.Now == nil {

@@ -82,11 +82,22 @@ func (f *Fixture) Bearer(method, path, raw string) Answer {
 // Claims reads the payload of a signed token without verifying it.
 func (f *Fixture) Claims(raw string) map[string]any {
 	f.t.Helper()
+	return f.part(raw, 1)
+}
+
+// Header reads the protected header of a signed token.
+func (f *Fixture) Header(raw string) map[string]any {
+	f.t.Helper()
+	return f.part(raw, 0)
+}
+
+func (f *Fixture) part(raw string, i int) map[string]any {
+	f.t.Helper()
 	parts := strings.Split(raw, ".")
 	require.Len(f.t, parts, 3, "not a signed token")
-	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	text, err := base64.RawURLEncoding.DecodeString(parts[i])
 	require.NoError(f.t, err)
-	claims := map[string]any{}
-	require.NoError(f.t, json.Unmarshal(payload, &claims))
-	return claims
+	members := map[string]any{}
+	require.NoError(f.t, json.Unmarshal(text, &members))
+	return members
 }
