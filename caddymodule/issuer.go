@@ -81,6 +81,7 @@ func callerOf(id *tokeninject.Identity) *token.AccessToken {
 		ClientID:  id.ClientID,
 		SessionID: id.SessionID,
 		GrantID:   id.GrantID,
+		ID:        id.TokenID,
 		Scope:     strings.Fields(id.Scope),
 		IssuedAt:  id.IssuedAt,
 		ExpiresAt: id.Expires,

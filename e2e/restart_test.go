@@ -20,6 +20,8 @@ func TestA80_O5_AKilledServerLosesNoSessionNoTokenNoCode(t *testing.T) {
 	tokens := codeFlow(t, c, shop("openid", "offline_access", "orders.read"))
 	revoked := codeFlow(t, c, shop("openid", "orders.read"))
 	revoke(t, c, "shop", shopSecret, revoked)
+	answer, _ := call(t, c, "/api/", revoked.AccessToken)
+	require.Equal(t, http.StatusUnauthorized, answer.StatusCode)
 	config := shop("openid", "orders.read")
 	config.Endpoint = oauth2.Endpoint{AuthURL: c.issuer() + "/authorize", TokenURL: c.issuer() + "/token"}
 	back := authorize(t, c, config.AuthCodeURL("state"))
@@ -34,7 +36,7 @@ func TestA80_O5_AKilledServerLosesNoSessionNoTokenNoCode(t *testing.T) {
 		"grant_type", "refresh_token", "refresh_token", tokens.RefreshToken)
 	require.NoError(t, err)
 	require.NotEmpty(t, tokensOf(t, resp).AccessToken, "the refresh token")
-	answer, _ := call(t, c, "/api/", tokens.AccessToken)
+	answer, _ = call(t, c, "/api/", tokens.AccessToken)
 	require.Equal(t, http.StatusOK, answer.StatusCode, "an access token: the keys are the same")
 	answer, _ = call(t, c, "/api/", revoked.AccessToken)
 	require.Equal(t, http.StatusUnauthorized, answer.StatusCode, "a revocation is not forgotten")

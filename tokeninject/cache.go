@@ -18,7 +18,7 @@ const (
 	shardChunks = 32               // at most 32 MiB in all: more than 40 000 tokens of 700 bytes
 	maxEntry    = chunkSize / 4    // what is larger is verified each time
 	entryAlign  = 8                // lets a position in a shard fit 32 bits
-	entryHead   = 32 + 3*8 + 4*2*8 // hash; expiry, issue, epoch; length, failed, 7 places of fields
+	entryHead   = 32 + 3*8 + 4*2*8 // hash; expiry, issue, epoch; length, failed, 8 places of fields
 )
 
 type tokenCache struct {
@@ -171,8 +171,8 @@ func decodeEntry(head *[entryHead]byte, text string) (id *Identity, failed int, 
 }
 
 // fields are the texts that an entry keeps places of.
-func (id *Identity) fields() [6]*string {
-	return [...]*string{&id.Subject, &id.ClientID, &id.Username, &id.SessionID, &id.GrantID, &id.Scope}
+func (id *Identity) fields() [7]*string {
+	return [...]*string{&id.Subject, &id.ClientID, &id.Username, &id.SessionID, &id.GrantID, &id.TokenID, &id.Scope}
 }
 
 const (

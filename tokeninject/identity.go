@@ -17,6 +17,7 @@ type Identity struct {
 	Username  string
 	SessionID string // of the issuer's session; it is not its secret
 	GrantID   string // the family that revocation speaks of
+	TokenID   string // the access token's jti; "" for a session
 	Scope     string // separated by spaces
 	// IssuedAt is when the token was issued or the session began.
 	IssuedAt time.Time
@@ -72,7 +73,8 @@ func (id *Identity) Attributes(ctx context.Context) (map[string][]string, error)
 // subject is what the revocation feed wants to know.
 func (id *Identity) subject() revocation.Subject {
 	return revocation.Subject{
-		Family: id.GrantID, Session: id.SessionID, User: id.Subject, Client: id.ClientID, IssuedAt: id.IssuedAt,
+		Family: id.GrantID, Session: id.SessionID, Token: id.TokenID, User: id.Subject, Client: id.ClientID,
+		IssuedAt: id.IssuedAt,
 	}
 }
 

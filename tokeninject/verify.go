@@ -120,7 +120,7 @@ func (p *passage) examine(payload []byte) (*Identity, error) {
 	}
 	id := &Identity{
 		Subject: t.Subject, ClientID: t.ClientID, Username: usernameOf(payload), SessionID: t.SessionID,
-		GrantID: t.GrantID, Scope: oauth.FormatScope(t.Scope), IssuedAt: t.IssuedAt, Expires: t.ExpiresAt,
+		GrantID: t.GrantID, TokenID: t.ID, Scope: oauth.FormatScope(t.Scope), IssuedAt: t.IssuedAt, Expires: t.ExpiresAt,
 		claims: string(payload),
 	}
 	if p.issuer.feed.Revoked(id.subject()) {

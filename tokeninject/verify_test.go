@@ -88,6 +88,9 @@ func TestW7_CachedTokenDiesWithItsRevocation(t *testing.T) {
 		"session": func(s *site) error {
 			return s.issuer.feed.Revoke(t.Context(), revocation.Session, "sid-b", time.Time{})
 		},
+		"token": func(s *site) error {
+			return s.issuer.feed.Revoke(t.Context(), revocation.Token, "jti-b", time.Time{})
+		},
 		"user": func(s *site) error {
 			return s.issuer.feed.RevokeBefore(t.Context(), revocation.User, "bob-id", s.clock.now(), time.Time{})
 		},
@@ -98,7 +101,7 @@ func TestW7_CachedTokenDiesWithItsRevocation(t *testing.T) {
 	for name, revoke := range revoke {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t, nil)
-			bearer := "Authorization: Bearer " + s.issuer.accessToken(t, nil)
+			bearer := "Authorization: Bearer " + s.issuer.accessToken(t, func(a *token.AccessToken) { a.ID = "jti-b" })
 			other := "Authorization: Bearer " + s.issuer.accessToken(t, func(a *token.AccessToken) {
 				a.GrantID, a.SessionID, a.Subject, a.ClientID = "grant-c", "sid-c", "carol-id", "other"
 			})
