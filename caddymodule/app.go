@@ -48,12 +48,12 @@ func (a *App) Provision(ctx caddy.Context) error {
 		if err != nil {
 			return fmt.Errorf("authz server %q: %w", name, err)
 		}
+		a.issuers[name] = is
 		url := is.server.Issuer()
 		if other, taken := urls[url]; taken {
 			return fmt.Errorf("authz server %q: the issuer %s is the one of %q already", name, url, other)
 		}
 		urls[url] = name
-		a.issuers[name] = is
 	}
 	return nil
 }

@@ -47,13 +47,18 @@ type world struct {
 	options string // more global options
 
 	attempts attempts
+	pulse    chan string // what the upstream's event stream sends
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t}
+	w := &world{t: t, pulse: make(chan string)}
 	upstream := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		w.attempts.arrived(r)
+		if r.URL.Path == "/stream" {
+			w.stream(rw, r)
+			return
+		}
 		_, _ = fmt.Fprintf(rw, "user=%s", r.Header.Get("X-User"))
 	}))
 	t.Cleanup(upstream.Close)
@@ -78,6 +83,23 @@ func newWorld(t *testing.T) *world {
 		reverse_proxy ` + upstream.Listener.Addr().String() + `
 	}`
 	return w
+}
+
+// stream is the upstream's event stream.
+func (w *world) stream(rw http.ResponseWriter, r *http.Request) {
+	rw.Header().Set("Content-Type", "text/event-stream")
+	rw.WriteHeader(http.StatusOK)
+	for {
+		if err := http.NewResponseController(rw).Flush(); err != nil {
+			return
+		}
+		select {
+		case event := <-w.pulse:
+			_, _ = fmt.Fprintf(rw, "data: %s\n\n", event)
+		case <-r.Context().Done():
+			return
+		}
+	}
 }
 
 // freePort is a port that nothing listened on a moment ago. It is below the range from which systems
@@ -213,16 +235,18 @@ func navigate(client *http.Client, target string) (status int, location, body st
 		return 0, "", "", err
 	}
 	r.Header.Set("Accept", "text/html")
-	return answer(client.Do(r))
+	return answer(client, r)
 }
 
-func answer(resp *http.Response, err error) (int, string, string, error) {
+// answer sends a request and reads what comes back.
+func answer(client *http.Client, r *http.Request) (status int, location, body string, err error) {
+	resp, err := client.Do(r)
 	if err != nil {
 		return 0, "", "", err
 	}
 	defer func() { _ = resp.Body.Close() }()
-	body, err := io.ReadAll(resp.Body)
-	return resp.StatusCode, resp.Header.Get("Location"), string(body), err
+	content, err := io.ReadAll(resp.Body)
+	return resp.StatusCode, resp.Header.Get("Location"), string(content), err
 }
 
 var hiddenField = regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)">`)
@@ -240,7 +264,7 @@ func (w *world) signIn(client *http.Client, body string) (location, page string)
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.Header.Set("Origin", w.issuer)
 	r.Header.Set("Accept", "text/html")
-	_, location, page, err = answer(client.Do(r))
+	_, location, page, err = answer(client, r)
 	require.NoError(w.t, err)
 	return location, page
 }
@@ -271,7 +295,7 @@ func (w *world) token(clientID, secret string, form url.Values) (map[string]any,
 	}
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.SetBasicAuth(clientID, secret)
-	status, _, body, err := answer(w.browser().Do(r))
+	status, _, body, err := answer(w.browser(), r)
 	if err != nil {
 		return nil, err
 	}
@@ -311,7 +335,7 @@ func (w *world) api(client *http.Client, token string) (status int, body string,
 	if token != "" {
 		r.Header.Set("Authorization", "Bearer "+token)
 	}
-	status, _, body, err = answer(client.Do(r))
+	status, _, body, err = answer(client, r)
 	return status, body, err
 }
 

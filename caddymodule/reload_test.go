@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -197,4 +199,42 @@ func TestA56_AnUngatedProxyBesideAGateIsWarnedOf(t *testing.T) {
 		w.start()
 		require.NotContains(t, w.log(), warning)
 	})
+}
+
+func TestO4_AStreamOutlivesAReloadAndW7_IsCutByALogoutAfterIt(t *testing.T) {
+	w := newWorld(t).start()
+	client := w.openApp()
+	client.Timeout = 0 // the stream is open for as long as it takes
+	resp, err := client.Get(w.app + "/stream")
+	require.NoError(t, err)
+	defer func() { _ = resp.Body.Close() }()
+	require.Equal(t, "text/event-stream", resp.Header.Get("Content-Type"))
+	events := bufio.NewReader(resp.Body)
+	receive := func(event string) {
+		w.pulse <- event
+		line, err := events.ReadString('\n')
+		require.NoError(t, err)
+		require.Equal(t, "data: "+event+"\n", line)
+		_, err = events.ReadString('\n')
+		require.NoError(t, err)
+	}
+	receive("before")
+
+	w.block = "brand {\n\t\t\tname Another\n\t\t}"
+	config, err := adapt(w.caddyfile())
+	require.NoError(t, err)
+	require.NoError(t, loadJSON(config))
+	receive("after")
+
+	r, err := http.NewRequest(http.MethodPost, w.app+"/.authz/logout", nil)
+	require.NoError(t, err)
+	r.Header.Set("Origin", w.app)
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	status, _, body, err := answer(client, r)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, status, body)
+	began := time.Now()
+	_, err = events.ReadString('\n')
+	require.Error(t, err, "the stream has ended")
+	require.Less(t, time.Since(began), time.Second)
 }
