@@ -121,6 +121,27 @@ func BenchmarkServerKey(b *testing.B) {
 	})
 }
 
+func BenchmarkDecrypter(b *testing.B) {
+	jws := goodJWS(b, jose.ES256)
+	all := pairs(b)
+	for _, c := range []struct{ kind, alg string }{{"RSA", "RSA-OAEP-256"}, {"P-256", "ECDH-ES"}, {"X25519", "ECDH-ES"}} {
+		encrypter, err := NewEncrypter(all[c.kind].public, c.alg, "A256GCM")
+		require.NoError(b, err)
+		raw, err := encrypter.Encrypt(jws, testNow, nil)
+		require.NoError(b, err)
+		decrypter, err := NewDecrypter(all[c.kind].private)
+		require.NoError(b, err)
+		b.Run(c.kind+" "+c.alg, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := decrypter.Decrypt(raw); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 func BenchmarkSealer(b *testing.B) {
 	s := testKeys().Sealer("bench")
 	value := make([]byte, 512)

@@ -23,6 +23,14 @@ func decode(part string) ([]byte, error) {
 	return out, nil
 }
 
+// decodeText takes a JSON string, which may have line breaks.
+func decodeText(text string) ([]byte, error) {
+	if strings.ContainsAny(text, "\r\n") {
+		return nil, refuse(ErrMalformed, "part is not base64url")
+	}
+	return decode(text)
+}
+
 // split cuts a compact serialization into exactly len(parts) parts (RFC 7515
 // §7.1, RFC 7516 §7.1).
 func split(raw string, parts []string) error {

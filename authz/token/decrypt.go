@@ -1,64 +1,88 @@
 package token
 
 import (
+	"crypto/aes"
+	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/rsa"
 	"fmt"
-	"maps"
-	"slices"
-
-	"github.com/go-jose/go-jose/v4"
 )
 
-// Decrypter holds the private keys of one resource server.
+// Decrypter holds the private keys of one resource server. It isn't go-jose's,
+// which knows neither X25519 nor RSA-OAEP-384 and RSA-OAEP-512.
 type Decrypter struct {
-	keys []jwk
+	keys []decryptionKey
 }
 
-// NewDecrypter takes a JWKS of private RSA or EC keys. Each has a kid of its
-// own, if there are several; use "sig" is refused, and an alg, if there is one,
-// is the only one the key decrypts. ErrKey or ErrMalformed otherwise.
+type decryptionKey struct {
+	kid, alg string          // alg is empty for any that fits
+	rsa      *rsa.PrivateKey // one of the two
+	ecdh     *ecdh.PrivateKey
+}
+
+// NewDecrypter takes a JWKS of private RSA, EC or X25519 keys. Each has a kid of
+// its own, if there are several; use "sig" is refused, and an alg, if there is
+// one, is the only one the key decrypts. ErrKey or ErrMalformed otherwise.
 func NewDecrypter(jwks []byte) (*Decrypter, error) {
 	set, err := parseJWKS(jwks)
 	if err != nil {
 		return nil, err
 	}
+	if len(set) == 0 {
+		return nil, refuse(ErrKey, "the JWKS is empty")
+	}
+	d := &Decrypter{}
 	kids := make(map[string]bool)
 	for i, key := range set {
-		if err := decrypts(key); err != nil {
+		private, err := newDecryptionKey(key)
+		if err != nil {
 			return nil, fmt.Errorf("key %d of the JWKS: %w", i+1, err)
 		}
 		if kids[key.KeyID] {
 			return nil, refuse(ErrKey, "two keys of the JWKS have the same kid or none")
 		}
 		kids[key.KeyID] = true
+		d.keys = append(d.keys, private)
 	}
-	if len(set) == 0 {
-		return nil, refuse(ErrKey, "the JWKS is empty")
-	}
-	return &Decrypter{keys: set}, nil
+	return d, nil
 }
 
-func decrypts(key jwk) error {
+func newDecryptionKey(key jwk) (decryptionKey, error) {
 	if key.broken != nil {
-		return key.broken
+		return decryptionKey{}, key.broken
 	}
 	if key.Use == "sig" {
-		return refuse(ErrKey, "is for signatures")
+		return decryptionKey{}, refuse(ErrKey, "is for signatures")
 	}
-	if _, known := keyManagement[jose.KeyAlgorithm(key.Algorithm)]; key.Algorithm != "" && !known {
-		return refuse(ErrKey, fmt.Sprintf("alg %q is not supported", key.Algorithm))
+	if _, known := keyManagements[key.Algorithm]; key.Algorithm != "" && !known {
+		return decryptionKey{}, fmt.Errorf("%w: %w", ErrKey, unsupported("alg", key.Algorithm, keyManagements))
 	}
+	k := decryptionKey{kid: key.KeyID, alg: key.Algorithm}
 	switch private := key.Key.(type) {
 	case *rsa.PrivateKey:
-		if bits := private.N.BitLen(); bits < generatedRSABits || bits > maxRSABits {
-			return refuse(ErrKey, fmt.Sprintf("has %d bits, want %d to %d", bits, generatedRSABits, maxRSABits))
+		if err := checkRSASize(&private.PublicKey); err != nil {
+			return decryptionKey{}, refuse(ErrKey, err.Error())
 		}
-		return nil
+		k.rsa = private
 	case *ecdsa.PrivateKey:
-		return nil
+		var err error
+		if k.ecdh, err = private.ECDH(); err != nil {
+			return decryptionKey{}, refuse(ErrKey, "is on no supported curve")
+		}
+	case *ecdh.PrivateKey:
+		k.ecdh = private
+	default:
+		return decryptionKey{}, refuse(ErrKey, "is no private RSA, EC or X25519 key")
 	}
-	return refuse(ErrKey, "is no private RSA or EC key")
+	if k.alg != "" && !k.fits(k.alg) {
+		return decryptionKey{}, refuse(ErrKey, fmt.Sprintf("alg %q is for keys of another type", k.alg))
+	}
+	return k, nil
+}
+
+// fits tells whether the key management algorithm is one for keys of its type.
+func (k decryptionKey) fits(alg string) bool {
+	return (k.rsa != nil) == (keyManagements[alg].hash != nil)
 }
 
 // Decrypt opens a JWE and returns the JWS inside, unverified: whoever has the
@@ -72,38 +96,59 @@ func (d *Decrypter) Decrypt(raw string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if _, known := keyManagement[jose.KeyAlgorithm(j.alg)]; !known {
+	if _, known := keyManagements[j.alg]; !known {
 		return "", refuse(ErrAlgorithm, "alg is not one that is taken here")
 	}
 	key, err := d.key(j)
 	if err != nil {
 		return "", err
 	}
-	algs := slices.Collect(maps.Keys(keyManagement))
-	parsed, err := jose.ParseEncryptedCompact(raw, algs, []jose.ContentEncryption{j.cipher.name})
+	contentKey, err := key.contentKey(j)
 	if err != nil {
-		return "", refuse(ErrMalformed, "JWE header")
+		return "", fmt.Errorf("%s: %w", j.alg, err)
 	}
-	content, err := parsed.Decrypt(key)
-	if err != nil {
-		return "", refuse(ErrDecrypt, j.alg)
-	}
-	return nested(content)
+	return j.open(contentKey)
 }
 
 // key finds the private key that a JWE names; without a kid, the only one.
-func (d *Decrypter) key(j *jwe) (any, error) {
+func (d *Decrypter) key(j *jwe) (decryptionKey, error) {
 	for _, key := range d.keys {
-		if key.KeyID != j.kid && (j.kid != "" || len(d.keys) > 1) {
+		if key.kid != j.kid && (j.kid != "" || len(d.keys) > 1) {
 			continue
 		}
-		_, isRSA := key.Key.(*rsa.PrivateKey)
-		if isRSA != (keyManagement[jose.KeyAlgorithm(j.alg)].hash != nil) || key.Algorithm != "" && key.Algorithm != j.alg {
-			return nil, refuse(ErrNotOurs, "the key has another alg")
+		if !key.fits(j.alg) || key.alg != "" && key.alg != j.alg {
+			return decryptionKey{}, refuse(ErrNotOurs, "the key has another alg")
 		}
-		return key.Key, nil
+		return key, nil
 	}
-	return nil, refuse(ErrNotOurs, "kid")
+	return decryptionKey{}, refuse(ErrNotOurs, "kid")
+}
+
+// contentKey undoes what contentKey of an Encrypter does (RFC 7516 §5.2).
+func (k decryptionKey) contentKey(j *jwe) ([]byte, error) {
+	management := keyManagements[j.alg]
+	if k.rsa != nil {
+		// One error for whatever is wrong: a difference would be an oracle
+		// (RFC 8017 §7.1.2).
+		contentKey, err := rsa.DecryptOAEP(management.hash(), nil, k.rsa, j.encryptedKey, nil)
+		if err != nil {
+			return nil, refuse(ErrDecrypt, "content key")
+		}
+		return contentKey, nil
+	}
+	if management.wrapSize == 0 && len(j.encryptedKey) > 0 {
+		return nil, refuse(ErrMalformed, "an encrypted key where the key is agreed on")
+	}
+	id, size := management.agreedKey(j.alg, j.cipher)
+	agreed, err := j.agreed(k.ecdh, id, size)
+	if err != nil || management.wrapSize == 0 {
+		return agreed, err
+	}
+	block, err := aes.NewCipher(agreed)
+	if err != nil {
+		return nil, fmt.Errorf("unwrap content key: %w", err)
+	}
+	return j.unwrap(block)
 }
 
 // Format prints "[redacted]" for every verb.

@@ -1,50 +1,35 @@
 package token
 
 import (
+	"crypto/ecdh"
+	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha1" //nolint:gosec // RSA-OAEP is defined with SHA-1 (RFC 7518 §4.3), and OAEP needs no collision resistance
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash"
 	"strings"
 	"time"
-
-	"github.com/go-jose/go-jose/v4"
 )
-
-// keyManagement has the algorithms for resource servers (RFC 7518 §4.1). RSA1_5
-// (padding oracles), dir, AES key wrap and PBES2 (shared keys) are not among them.
-var keyManagement = map[jose.KeyAlgorithm]struct {
-	hash     func() hash.Hash // of RSA-OAEP; nil for ECDH-ES
-	wrapSize int              // bytes of the AES key that ECDH-ES wraps with; 0 for direct agreement
-}{
-	jose.RSA_OAEP:       {hash: sha1.New},
-	jose.RSA_OAEP_256:   {hash: sha256.New},
-	jose.ECDH_ES:        {},
-	jose.ECDH_ES_A128KW: {wrapSize: 16},
-	jose.ECDH_ES_A192KW: {wrapSize: 24},
-	jose.ECDH_ES_A256KW: {wrapSize: 32},
-}
 
 // Encrypter encrypts signed tokens to the public key of one resource server
 // (encryption "resource_key"). It isn't go-jose's, which keeps the content key
 // to itself: the server wants it sealed in the header, to read its own tokens.
 type Encrypter struct {
-	alg     jose.KeyAlgorithm
+	alg     string
 	content *contentCipher
 	kid     string
 	rsa     *rsa.PublicKey // one of the two
-	ecdh    *agreement
+	ecdh    *ecdh.PublicKey
 	expires time.Time // zero for never
 }
 
 // NewEncrypter picks the first key of a resource server's JWKS that fits the
-// key management algorithm: RSA-OAEP, RSA-OAEP-256, ECDH-ES, or ECDH-ES+A128KW,
-// +A192KW, +A256KW on P-256, P-384 or P-521. The content encryption is A128GCM,
-// A192GCM, A256GCM, A128CBC-HS256, A192CBC-HS384 or A256CBC-HS512.
+// key management algorithm: RSA-OAEP, RSA-OAEP-256, RSA-OAEP-384, RSA-OAEP-512,
+// ECDH-ES, ECDH-ES+A128KW, ECDH-ES+A192KW or ECDH-ES+A256KW. The last four go
+// with keys on P-256, P-384, P-521 (RFC 7518 §6.2) and X25519 (RFC 8037 §3.2).
+// The content encryption is A128GCM, A192GCM, A256GCM, A128CBC-HS256,
+// A192CBC-HS384 or A256CBC-HS512.
 //
 // A key fits whose type is right, whose use isn't "sig" and whose alg, if it
 // has one, is alg. A set with a private or a symmetric key, or with a kid of
@@ -69,7 +54,7 @@ func NewEncrypter(jwks []byte, alg, enc string) (*Encrypter, error) {
 	}
 	var reasons []string
 	for i, key := range set {
-		e := &Encrypter{alg: jose.KeyAlgorithm(alg), content: content, kid: key.KeyID, expires: key.expires}
+		e := &Encrypter{alg: alg, content: content, kid: key.KeyID, expires: key.expires}
 		if err = e.take(key); err == nil {
 			return e, nil
 		}
@@ -78,42 +63,57 @@ func NewEncrypter(jwks []byte, alg, enc string) (*Encrypter, error) {
 	return nil, refuse(ErrKey, fmt.Sprintf("no key of the JWKS fits %s: [%s]", alg, strings.Join(reasons, ", ")))
 }
 
-// CheckEncryption tells whether both algorithms are supported; ErrAlgorithm if not.
-func CheckEncryption(alg, enc string) error {
-	if _, known := keyManagement[jose.KeyAlgorithm(alg)]; !known {
-		return refuse(ErrAlgorithm, fmt.Sprintf("key management %q is not supported", alg))
-	}
-	if contentCiphers[enc] == nil {
-		return refuse(ErrAlgorithm, fmt.Sprintf("content encryption %q is not supported", enc))
-	}
-	return nil
-}
-
 // take sets the key of the Encrypter, if it fits.
-func (e *Encrypter) take(key jwk) error {
+func (e *Encrypter) take(key jwk) (err error) {
 	if key.broken != nil {
 		return key.broken
 	}
 	if key.Use == "sig" {
 		return errors.New("is for signatures")
 	}
-	if key.Algorithm != "" && key.Algorithm != string(e.alg) {
+	if key.Algorithm != "" && key.Algorithm != e.alg {
 		return fmt.Errorf("has alg %q", key.Algorithm)
 	}
-	if keyManagement[e.alg].hash == nil {
-		var err error
-		e.ecdh, err = newAgreement(key.Key)
+	if keyManagements[e.alg].hash == nil {
+		e.ecdh, err = publicECDH(key.Key)
+	} else {
+		e.rsa, err = publicRSA(key.Key)
+	}
+	if err != nil {
 		return err
 	}
-	public, ok := key.Key.(*rsa.PublicKey)
-	if !ok {
-		return errors.New("is no RSA key")
+	// What an even RSA exponent or a point of low order makes of a key, crypto/rsa
+	// and crypto/ecdh say when it is used; better now than with the first token.
+	// With such a point every key agrees on the same secret, and whoever
+	// published it could read tokens without one (RFC 7748 §6.1).
+	if _, _, err = e.contentKey(make(map[string]any)); err != nil {
+		return fmt.Errorf("encrypts nothing: %w", err)
 	}
-	if bits := public.N.BitLen(); bits < generatedRSABits || bits > maxRSABits {
-		return fmt.Errorf("has %d bits, want %d to %d", bits, generatedRSABits, maxRSABits)
-	}
-	e.rsa = public
 	return nil
+}
+
+// publicRSA takes a key of a size that is fit to use.
+func publicRSA(key any) (*rsa.PublicKey, error) {
+	public, ok := key.(*rsa.PublicKey)
+	if !ok {
+		return nil, errors.New("is no RSA key")
+	}
+	return public, checkRSASize(public)
+}
+
+// publicECDH takes a key that is a point of its curve.
+func publicECDH(key any) (*ecdh.PublicKey, error) {
+	switch public := key.(type) {
+	case *ecdh.PublicKey:
+		return public, nil
+	case *ecdsa.PublicKey:
+		point, err := public.ECDH()
+		if err != nil {
+			return nil, errors.New("is no point of a supported curve")
+		}
+		return point, nil
+	}
+	return nil, errors.New("is no EC or X25519 key")
 }
 
 // Encrypt wraps a compact JWS in a JWE for the resource server. With an owner,
@@ -148,17 +148,21 @@ func (e *Encrypter) Encrypt(jws string, now time.Time, owner *Sealer) (string, e
 // contentKey makes a content key and its encrypted form, which is empty when
 // the key is agreed on directly.
 func (e *Encrypter) contentKey(head map[string]any) (contentKey, encryptedKey []byte, err error) {
-	management := keyManagement[e.alg]
-	if e.ecdh != nil && management.wrapSize == 0 {
-		contentKey, err = e.ecdh.agree(head, string(e.content.name), e.content.keySize)
-		return contentKey, nil, err
+	management := keyManagements[e.alg]
+	var agreed []byte
+	if e.ecdh != nil {
+		id, size := management.agreedKey(e.alg, e.content)
+		agreed, err = agree(e.ecdh, head, id, size)
+		if err != nil || management.wrapSize == 0 {
+			return agreed, nil, err
+		}
 	}
 	contentKey = make([]byte, e.content.keySize)
 	if _, err := rand.Read(contentKey); err != nil {
 		return nil, nil, err
 	}
 	if e.ecdh != nil {
-		encryptedKey, err = e.ecdh.wrap(head, string(e.alg), management.wrapSize, contentKey)
+		encryptedKey, err = wrap(agreed, contentKey)
 	} else {
 		encryptedKey, err = rsa.EncryptOAEP(management.hash(), rand.Reader, e.rsa, contentKey, nil)
 	}

@@ -31,43 +31,92 @@ func pairs(t testing.TB) map[string]pair {
 		key := newEC(t, curve)
 		all[curve.Params().Name] = of(key, &key.PublicKey)
 	}
+	all["X25519"] = x25519Pair(newX25519(t), `"kid":"rs-1","use":"enc"`)
 	return all
 }
 
-func TestR4_EveryCombinationAgreesWithGoJose(t *testing.T) {
+// goJoseKnows tells what can be compared with go-jose. The rest is compared
+// with another library by vectors.
+func goJoseKnows(kind, alg string) bool {
+	return kind != "X25519" && alg != "RSA-OAEP-384" && alg != "RSA-OAEP-512"
+}
+
+func TestR4_EveryCombinationOpens(t *testing.T) {
 	jws := goodJWS(t, jose.ES256)
 	for kind, keys := range pairs(t) {
-		var set jose.JSONWebKeySet
-		require.NoError(t, json.Unmarshal(keys.private, &set))
 		decrypter, err := NewDecrypter(keys.private)
 		require.NoError(t, err)
-		for alg := range keyManagement {
-			if isRSA := strings.HasPrefix(string(alg), "RSA"); isRSA != (kind == "RSA") {
-				_, err := NewEncrypter(keys.public, string(alg), "A256GCM")
+		for alg := range keyManagements {
+			if isRSA := strings.HasPrefix(alg, "RSA"); isRSA != (kind == "RSA") {
+				_, err := NewEncrypter(keys.public, alg, "A256GCM")
 				require.ErrorIs(t, err, ErrKey, "%s with a key for %s", alg, kind)
 				continue
 			}
 			for enc := range contentCiphers {
 				name := fmt.Sprintf("%s %s %s", kind, alg, enc)
-				encrypter, err := NewEncrypter(keys.public, string(alg), enc)
+				encrypter, err := NewEncrypter(keys.public, alg, enc)
 				require.NoError(t, err, name)
 				raw, err := encrypter.Encrypt(jws, testNow, nil)
 				require.NoError(t, err, name)
-
-				parsed, err := jose.ParseEncryptedCompact(raw, []jose.KeyAlgorithm{alg}, []jose.ContentEncryption{jose.ContentEncryption(enc)})
+				inside, err := decrypter.Decrypt(raw)
 				require.NoError(t, err, name)
-				require.Equal(t, "rs-1", parsed.Header.KeyID)
-				require.Equal(t, "JWT", parsed.Header.ExtraHeaders["cty"])
-				require.NotContains(t, parsed.Header.ExtraHeaders, jose.HeaderKey("zip"))
-				theirs, err := parsed.Decrypt(set.Keys[0].Key)
-				require.NoError(t, err, name)
-				require.Equal(t, jws, string(theirs))
-				ours, err := decrypter.Decrypt(raw)
-				require.NoError(t, err, name)
-				require.Equal(t, jws, ours)
+				require.Equal(t, jws, inside)
 			}
 		}
 	}
+}
+
+func TestR4_EveryCombinationAgreesWithGoJose(t *testing.T) {
+	jws := goodJWS(t, jose.ES256)
+	for kind, keys := range pairs(t) {
+		for alg := range keyManagements {
+			if isRSA := strings.HasPrefix(alg, "RSA"); isRSA != (kind == "RSA") || !goJoseKnows(kind, alg) {
+				continue
+			}
+			for enc := range contentCiphers {
+				name := fmt.Sprintf("%s %s %s", kind, alg, enc)
+				encrypter, err := NewEncrypter(keys.public, alg, enc)
+				require.NoError(t, err, name)
+				raw, err := encrypter.Encrypt(jws, testNow, nil)
+				require.NoError(t, err, name)
+				goJoseOpens(t, keys, raw, alg, enc, jws)
+
+				decrypter, err := NewDecrypter(keys.private)
+				require.NoError(t, err)
+				inside, err := decrypter.Decrypt(goJoseMakes(t, keys, alg, enc, jws))
+				require.NoError(t, err, name)
+				require.Equal(t, jws, inside)
+			}
+		}
+	}
+}
+
+func goJoseOpens(t *testing.T, keys pair, raw, alg, enc, jws string) {
+	t.Helper()
+	var set jose.JSONWebKeySet
+	require.NoError(t, json.Unmarshal(keys.private, &set))
+	parsed, err := jose.ParseEncryptedCompact(raw, []jose.KeyAlgorithm{jose.KeyAlgorithm(alg)}, []jose.ContentEncryption{jose.ContentEncryption(enc)})
+	require.NoError(t, err)
+	require.Equal(t, "rs-1", parsed.Header.KeyID)
+	require.Equal(t, "JWT", parsed.Header.ExtraHeaders["cty"])
+	require.NotContains(t, parsed.Header.ExtraHeaders, jose.HeaderKey("zip"))
+	inside, err := parsed.Decrypt(set.Keys[0].Key)
+	require.NoError(t, err)
+	require.Equal(t, jws, string(inside))
+}
+
+func goJoseMakes(t *testing.T, keys pair, alg, enc, jws string) string {
+	t.Helper()
+	var set jose.JSONWebKeySet
+	require.NoError(t, json.Unmarshal(keys.public, &set))
+	recipient := jose.Recipient{Algorithm: jose.KeyAlgorithm(alg), Key: set.Keys[0].Key, KeyID: "rs-1"}
+	encrypter, err := jose.NewEncrypter(jose.ContentEncryption(enc), recipient, nil)
+	require.NoError(t, err)
+	made, err := encrypter.Encrypt([]byte(jws))
+	require.NoError(t, err)
+	raw, err := made.CompactSerialize()
+	require.NoError(t, err)
+	return raw
 }
 
 func TestR4_KeyIsPickedByWhatItSays(t *testing.T) {
@@ -92,20 +141,22 @@ func TestR4_NothingFitsSaysWhy(t *testing.T) {
 	require.NoError(t, err)
 	public := func(k jose.JSONWebKey) string { return string(jwksOf(t, k)) }
 	small := `{"keys":[{"kty":"RSA","kid":"small","e":"AQAB","n":"` + b64(strings.Repeat("\xc1", 128)) + `"}]}`
+	even := `{"keys":[{"kty":"RSA","e":"Ag","n":"` + b64(strings.Repeat("\xc1", 256)) + `"}]}`
 	offCurve := `{"keys":[{"kty":"EC","crv":"P-256","x":"` + b64(strings.Repeat("\x01", 32)) + `","y":"` + b64(strings.Repeat("\x02", 32)) + `"}]}`
 	for _, c := range []struct{ name, doc, alg, enc, want string }{
 		{"R4 key of another alg", public(jose.JSONWebKey{Key: &testRSA().PublicKey, Algorithm: "RSA-OAEP"}), "RSA-OAEP-256", "A256GCM", `unusable key: no key of the JWKS fits RSA-OAEP-256: [key 1 has alg "RSA-OAEP"]`},
 		{"R4 key for signatures", public(jose.JSONWebKey{Key: &testRSA().PublicKey, Use: "sig"}), "RSA-OAEP-256", "A256GCM", `unusable key: no key of the JWKS fits RSA-OAEP-256: [key 1 is for signatures]`},
 		{"R4 wrong type", public(jose.JSONWebKey{Key: &ec.PublicKey}), "RSA-OAEP", "A256GCM", `unusable key: no key of the JWKS fits RSA-OAEP: [key 1 is no RSA key]`},
-		{"R4 wrong type, EC", public(jose.JSONWebKey{Key: ed.Public()}), "ECDH-ES", "A256GCM", `unusable key: no key of the JWKS fits ECDH-ES: [key 1 is no EC key]`},
+		{"R4 wrong type, EC", public(jose.JSONWebKey{Key: ed.Public()}), "ECDH-ES", "A256GCM", `unusable key: no key of the JWKS fits ECDH-ES: [key 1 is no EC or X25519 key]`},
 		{"R4 too small", small, "RSA-OAEP", "A256GCM", `unusable key: no key of the JWKS fits RSA-OAEP: [key 1 has 1024 bits, want 2048 to 8192]`},
+		{"even exponent", even, "RSA-OAEP-384", "A256GCM", `unusable key: no key of the JWKS fits RSA-OAEP-384: [key 1 encrypts nothing: crypto/rsa: public exponent is even]`},
 		{"point off the curve", offCurve, "ECDH-ES", "A256GCM", `unusable key: no key of the JWKS fits ECDH-ES: [key 1 unusable key: is of an unknown type or broken]`},
 		{"A16 empty set", `{"keys":[]}`, "ECDH-ES", "A256GCM", `unusable key: no key of the JWKS fits ECDH-ES: []`},
 		{"private", string(jwksOf(t, jose.JSONWebKey{Key: ec})), "ECDH-ES", "A256GCM", `unusable key: key 1 of the JWKS is private or symmetric; publish public keys only`},
 		{"private beside a good one", string(jwksOf(t, jose.JSONWebKey{Key: &ec.PublicKey}, jose.JSONWebKey{Key: testRSA()})), "ECDH-ES", "A256GCM", `unusable key: key 2 of the JWKS is private or symmetric; publish public keys only`},
 		{"symmetric", `{"keys":[{"kty":"oct","k":"AAAA"}]}`, "ECDH-ES", "A256GCM", `unusable key: key 1 of the JWKS is private or symmetric; publish public keys only`},
-		{"unknown alg", public(jose.JSONWebKey{Key: &ec.PublicKey}), "ECDH-1PU", "A256GCM", `algorithm refused: key management "ECDH-1PU" is not supported`},
-		{"unknown enc", public(jose.JSONWebKey{Key: &ec.PublicKey}), "ECDH-ES", "none", `algorithm refused: content encryption "none" is not supported`},
+		{"unknown alg", public(jose.JSONWebKey{Key: &ec.PublicKey}), "ECDH-1PU", "A256GCM", `algorithm refused: key management "ECDH-1PU" is not supported, use one of ECDH-ES, ECDH-ES+A128KW, ECDH-ES+A192KW, ECDH-ES+A256KW, RSA-OAEP, RSA-OAEP-256, RSA-OAEP-384, RSA-OAEP-512`},
+		{"unknown enc", public(jose.JSONWebKey{Key: &ec.PublicKey}), "ECDH-ES", "none", `algorithm refused: content encryption "none" is not supported, use one of A128CBC-HS256, A128GCM, A192CBC-HS384, A192GCM, A256CBC-HS512, A256GCM`},
 		{"no JSON", "x", "ECDH-ES", "A256GCM", `JWKS: malformed: JSON value has another type`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -192,107 +243,4 @@ func TestR11_OwnerOpensWhatItMade(t *testing.T) {
 			require.ErrorIs(t, err, ErrNotOurs, "made without an owner")
 		}
 	}
-}
-
-func TestA9_ForbiddenKeyManagementFailsBeforeArithmetic(t *testing.T) {
-	decrypter, err := NewDecrypter(jwksOf(t, jose.JSONWebKey{Key: testRSA(), KeyID: "rs-1"}))
-	require.NoError(t, err)
-	for _, head := range []string{
-		`{"alg":"PBES2-HS256+A128KW","enc":"A128GCM","kid":"rs-1","p2c":2147483647,"p2s":"AAAA"}`,
-		`{"alg":"PBES2-HS512+A256KW","enc":"A256GCM","kid":"rs-1","p2c":1000000,"p2s":"AAAA"}`,
-		`{"alg":"dir","enc":"A128GCM","kid":"rs-1"}`,
-		`{"alg":"RSA1_5","enc":"A128GCM","kid":"rs-1"}`,
-		`{"alg":"A128KW","enc":"A128GCM","kid":"rs-1"}`,
-		`{"alg":"A256GCMKW","enc":"A128GCM","kid":"rs-1"}`,
-		`{"enc":"A128GCM","kid":"rs-1"}`,
-		`{"alg":"RSA-OAEP","enc":"none","kid":"rs-1"}`,
-		`{"alg":"RSA-OAEP","kid":"rs-1"}`,
-	} {
-		raw := b64(head) + "." + b64(strings.Repeat("k", 24)) + "." + b64(strings.Repeat("i", 12)) + ".AAAA." + b64(strings.Repeat("t", 16))
-		_, err := decrypter.Decrypt(raw)
-		require.ErrorIs(t, err, ErrAlgorithm, head)
-		_, err = testKeys().Decrypt(raw)
-		require.Error(t, err, head)
-	}
-}
-
-func TestA10_DecrypterRefusesZip(t *testing.T) {
-	encrypter, err := jose.NewEncrypter(jose.A256GCM, jose.Recipient{Algorithm: jose.RSA_OAEP_256, Key: &testRSA().PublicKey, KeyID: "rs-1"},
-		&jose.EncrypterOptions{Compression: jose.DEFLATE})
-	require.NoError(t, err)
-	bomb, err := encrypter.Encrypt([]byte(strings.Repeat("A", 10<<20)))
-	require.NoError(t, err)
-	raw, err := bomb.CompactSerialize()
-	require.NoError(t, err)
-	decrypter, err := NewDecrypter(jwksOf(t, jose.JSONWebKey{Key: testRSA(), KeyID: "rs-1"}))
-	require.NoError(t, err)
-	_, err = decrypter.Decrypt(raw)
-	require.EqualError(t, err, "malformed: header has zip")
-}
-
-func TestA11_DecrypterWantsASignedToken(t *testing.T) {
-	encrypter, err := jose.NewEncrypter(jose.A256GCM, jose.Recipient{Algorithm: jose.RSA_OAEP_256, Key: &testRSA().PublicKey}, nil)
-	require.NoError(t, err)
-	made, err := encrypter.Encrypt([]byte(`{"sub":"admin"}`))
-	require.NoError(t, err)
-	raw, err := made.CompactSerialize()
-	require.NoError(t, err)
-	decrypter, err := NewDecrypter(jwksOf(t, jose.JSONWebKey{Key: testRSA(), KeyID: "rs-1"}))
-	require.NoError(t, err)
-	_, err = decrypter.Decrypt(raw)
-	require.ErrorIs(t, err, ErrMalformed)
-}
-
-func TestDecrypter_FindsTheKey(t *testing.T) {
-	jws := goodJWS(t, jose.ES256)
-	ec := newEC(t, elliptic.P256())
-	public := jwksOf(t, jose.JSONWebKey{Key: &ec.PublicKey, KeyID: "new"})
-	encrypter, err := NewEncrypter(public, "ECDH-ES+A128KW", "A128CBC-HS256")
-	require.NoError(t, err)
-	raw, err := encrypter.Encrypt(jws, testNow, nil)
-	require.NoError(t, err)
-	decrypter := func(keys ...jose.JSONWebKey) *Decrypter {
-		d, err := NewDecrypter(jwksOf(t, keys...))
-		require.NoError(t, err)
-		return d
-	}
-	old := jose.JSONWebKey{Key: testRSA(), KeyID: "old"}
-	_, err = decrypter(old, jose.JSONWebKey{Key: ec, KeyID: "new"}).Decrypt(raw)
-	require.NoError(t, err)
-	for name, d := range map[string]*Decrypter{
-		"other kid": decrypter(old),
-		"other alg": decrypter(jose.JSONWebKey{Key: ec, KeyID: "new", Algorithm: "ECDH-ES"}),
-		"RSA":       decrypter(jose.JSONWebKey{Key: testRSA(), KeyID: "new"}),
-	} {
-		_, err = d.Decrypt(raw)
-		require.ErrorIs(t, err, ErrNotOurs, name)
-	}
-	_, err = decrypter(jose.JSONWebKey{Key: newEC(t, elliptic.P256()), KeyID: "new"}).Decrypt(raw)
-	require.ErrorIs(t, err, ErrDecrypt)
-	for name, head := range map[string]string{
-		"epk of another curve": `{"alg":"ECDH-ES+A128KW","enc":"A128CBC-HS256","kid":"new","epk":{"kty":"EC","crv":"P-384","x":"AA","y":"AA"}}`,
-		"no epk":               `{"alg":"ECDH-ES+A128KW","enc":"A128CBC-HS256","kid":"new"}`,
-		"epk off the curve":    `{"alg":"ECDH-ES+A128KW","enc":"A128CBC-HS256","kid":"new","epk":{"kty":"EC","crv":"P-256","x":"` + b64(strings.Repeat("\x01", 32)) + `","y":"` + b64(strings.Repeat("\x02", 32)) + `"}}`,
-	} {
-		_, err = decrypter(jose.JSONWebKey{Key: ec, KeyID: "new"}).Decrypt(withPart(raw, 0, b64(head)))
-		require.ErrorIs(t, err, ErrDecrypt, name)
-	}
-}
-
-func TestNewDecrypter_Refuses(t *testing.T) {
-	ec := newEC(t, elliptic.P256())
-	for name, doc := range map[string][]byte{
-		"public":       jwksOf(t, jose.JSONWebKey{Key: &ec.PublicKey}),
-		"signs":        jwksOf(t, jose.JSONWebKey{Key: ec, Use: "sig"}),
-		"shared kid":   jwksOf(t, jose.JSONWebKey{Key: ec}, jose.JSONWebKey{Key: testRSA()}),
-		"RSA1_5":       jwksOf(t, jose.JSONWebKey{Key: testRSA(), Algorithm: "RSA1_5"}),
-		"symmetric":    jwksOf(t, jose.JSONWebKey{Key: []byte("0123456789abcdef")}),
-		"empty":        jwksOf(t),
-		"unknown type": []byte(`{"keys":[{"kty":"XYZ"}]}`),
-	} {
-		_, err := NewDecrypter(doc)
-		require.ErrorIs(t, err, ErrKey, name)
-	}
-	_, err := NewDecrypter([]byte("{"))
-	require.ErrorIs(t, err, ErrMalformed)
 }

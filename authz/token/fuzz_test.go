@@ -1,6 +1,7 @@
 package token
 
 import (
+	"crypto/elliptic"
 	"encoding/json"
 	"errors"
 	"reflect"
@@ -110,6 +111,32 @@ func FuzzClaims(f *testing.F) {
 	})
 }
 
+// FuzzNewEncrypter: a key set that is taken has a key that encrypts.
+func FuzzNewEncrypter(f *testing.F) {
+	jws := goodJWS(f, jose.EdDSA)
+	for _, keys := range pairs(f) {
+		f.Add(keys.public)
+		f.Add(keys.private)
+	}
+	f.Add([]byte(x25519Set(`"x":"` + lowOrder[0] + `"`)))
+	f.Fuzz(func(t *testing.T, set []byte) {
+		for _, alg := range []string{"RSA-OAEP-512", "ECDH-ES"} {
+			encrypter, err := NewEncrypter(set, alg, "A256GCM")
+			if err != nil {
+				require.Nil(t, encrypter)
+				require.True(t, isKind(err), "%v is none of the kinds", err)
+				continue
+			}
+			raw, err := encrypter.Encrypt(jws, testNow, nil)
+			if err != nil {
+				require.ErrorIs(t, err, ErrExpired)
+				continue
+			}
+			require.True(t, IsJWE(raw))
+		}
+	})
+}
+
 // FuzzDecrypt: what opens is a compact JWS, and go-jose opens it to the same.
 func FuzzDecrypt(f *testing.F) {
 	jws := goodJWS(f, jose.EdDSA)
@@ -127,6 +154,14 @@ func FuzzDecrypt(f *testing.F) {
 	f.Add(seed)
 	decrypter, err := NewDecrypter(jwksOf(f, jose.JSONWebKey{Key: testRSA(), KeyID: "rs-1"}))
 	require.NoError(f, err)
+	ec := newEC(f, elliptic.P256())
+	encrypter, err = NewEncrypter(jwksOf(f, jose.JSONWebKey{Key: &ec.PublicKey, KeyID: "rs-2"}), "ECDH-ES", "A128CBC-HS256")
+	require.NoError(f, err)
+	seed, err = encrypter.Encrypt(jws, testNow, nil)
+	require.NoError(f, err)
+	f.Add(seed)
+	ecDecrypter, err := NewDecrypter(jwksOf(f, jose.JSONWebKey{Key: ec, KeyID: "rs-2"}))
+	require.NoError(f, err)
 	f.Fuzz(func(t *testing.T, raw string) {
 		for _, c := range []struct {
 			open func(string) (string, error)
@@ -134,6 +169,7 @@ func FuzzDecrypt(f *testing.F) {
 		}{
 			{testKeys().Decrypt, testKeys().server[0].secret},
 			{decrypter.Decrypt, testRSA()},
+			{ecDecrypter.Decrypt, ec},
 			{owner.OpenJWE, testRSA()},
 		} {
 			inside, err := c.open(raw)
@@ -144,7 +180,7 @@ func FuzzDecrypt(f *testing.F) {
 			}
 			require.True(t, isJWS(inside))
 			parsed, err := jose.ParseEncryptedCompact(raw,
-				[]jose.KeyAlgorithm{jose.A256KW, jose.RSA_OAEP_256}, []jose.ContentEncryption{jose.A256GCM, jose.A128CBC_HS256})
+				[]jose.KeyAlgorithm{jose.A256KW, jose.RSA_OAEP_256, jose.ECDH_ES}, []jose.ContentEncryption{jose.A256GCM, jose.A128CBC_HS256})
 			require.NoError(t, err)
 			theirs, err := parsed.Decrypt(c.key)
 			require.NoError(t, err)

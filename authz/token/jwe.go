@@ -51,7 +51,11 @@ func newCBC(key []byte) (cipher.AEAD, error) {
 }
 
 // jweHeader is what the readers of a JWE header need of it.
-type jweHeader struct{ alg, enc, kid, owner string }
+type jweHeader struct {
+	alg, enc, kid, owner string
+	epk                  ephemeralKey
+	apu, apv             string // base64url
+}
 
 // ownerMember is the header member with the content key sealed to the server
 // that made the token. Others ignore it, as RFC 7516 §4 asks.
@@ -66,8 +70,8 @@ type jwe struct {
 }
 
 // parseJWE reads a compact JWE (RFC 7516 §7.1) and refuses, before any
-// arithmetic, an unknown enc, zip, crit, and an IV or tag of another size than
-// enc has.
+// arithmetic, an unknown enc, zip, crit, and a tag of another size than enc
+// gives it.
 func parseJWE(raw string) (*jwe, error) {
 	var parts [5]string
 	if err := split(raw, parts[:]); err != nil {
@@ -94,16 +98,22 @@ func parseJWE(raw string) (*jwe, error) {
 	return j, nil
 }
 
-func (j *jwe) member(p *parser, name string) (err error) {
+func (h *jweHeader) member(p *parser, name string) (err error) {
 	switch name {
 	case "alg":
-		j.alg, err = p.str()
+		h.alg, err = p.str()
 	case "enc":
-		j.enc, err = p.str()
+		h.enc, err = p.str()
 	case "kid":
-		j.kid, err = p.str()
+		h.kid, err = p.str()
 	case ownerMember:
-		j.owner, err = p.str()
+		h.owner, err = p.str()
+	case "epk":
+		err = p.object(func(name string) error { return h.epk.member(p, name) })
+	case "apu":
+		h.apu, err = p.str()
+	case "apv":
+		h.apv, err = p.str()
 	case "zip":
 		// A few bytes could become megabytes (RFC 8725 §3.6 has other reasons).
 		err = refuse(ErrMalformed, "header has zip")
@@ -111,6 +121,21 @@ func (j *jwe) member(p *parser, name string) (err error) {
 		_, err = p.value()
 	}
 	return err
+}
+
+// unwrap decrypts the content key with AES key wrap (RFC 7518 §4.4), which has
+// several rounds for every 8 bytes: what is no content key for enc is refused
+// before the first.
+func (j *jwe) unwrap(block cipher.Block) ([]byte, error) {
+	const integrity = 8 // bytes that wrapping adds
+	if len(j.encryptedKey) != j.cipher.keySize+integrity {
+		return nil, refuse(ErrDecrypt, "content key has another size than enc asks for")
+	}
+	contentKey, err := josecipher.KeyUnwrap(block, j.encryptedKey)
+	if err != nil {
+		return nil, refuse(ErrDecrypt, "content key")
+	}
+	return contentKey, nil
 }
 
 // open decrypts the content, which must be a compact JWS: encryption to a public

@@ -57,9 +57,13 @@ func parseJWK(raw []byte) jwk {
 			k.secret = true
 		}
 	}
-	if err := k.UnmarshalJSON(raw); err != nil {
+	if members["kty"] == "OKP" && members["crv"] == curveX25519 {
+		k.broken = k.readX25519(members)
+	} else if err := k.UnmarshalJSON(raw); err != nil {
 		// Its text stays out: it may quote what is private.
 		k.broken = refuse(ErrKey, "is of an unknown type or broken")
+	}
+	if k.broken != nil {
 		return k
 	}
 	if len(k.Certificates) > 0 {

@@ -96,9 +96,9 @@ func (k *Keys) Decrypt(raw string) (string, error) {
 }
 
 func (s *serverKey) open(j *jwe) (string, error) {
-	contentKey, err := josecipher.KeyUnwrap(s.block, j.encryptedKey)
+	contentKey, err := j.unwrap(s.block)
 	if err != nil {
-		return "", refuse(ErrDecrypt, "content key")
+		return "", err
 	}
 	return j.open(contentKey)
 }

@@ -19,7 +19,9 @@ type vector struct {
 	Claims json.RawMessage `json:"claims"`
 	JWKS   json.RawMessage `json:"jwks"`
 	Now    int64           `json:"now"`
+	Header json.RawMessage `json:"header"`
 	Expect struct {
+		Agreed     string   `json:"agreed"`
 		Payload    string   `json:"payload"`
 		Thumbprint string   `json:"thumbprint"`
 		Client     string   `json:"client"`
@@ -71,7 +73,13 @@ func (v *vector) run(t *testing.T) {
 		var decrypter *Decrypter
 		decrypter, err = NewDecrypter(v.JWKS)
 		require.NoError(t, err)
-		_, err = decrypter.Decrypt(v.Token)
+		var inside string
+		inside, err = decrypter.Decrypt(v.Token)
+		require.Equal(t, v.Expect.Payload, inside)
+	case "agree":
+		var agreed []byte
+		agreed, err = v.agree(t)
+		require.Equal(t, v.Expect.Agreed, encoding.EncodeToString(agreed))
 	case "thumbprint":
 		var set []jwk
 		set, err = parseJWKS(v.JWKS)
@@ -99,4 +107,16 @@ func (v *vector) run(t *testing.T) {
 	if v.Expect.Reason != "" {
 		require.EqualError(t, err, refuse(kind, v.Expect.Reason).Error())
 	}
+}
+
+// agree derives the key of a JWE whose header is all that the vector has of it.
+func (v *vector) agree(t *testing.T) ([]byte, error) {
+	decrypter, err := NewDecrypter(v.JWKS)
+	require.NoError(t, err)
+	var h jweHeader
+	require.NoError(t, header(b64(string(v.Header)), h.member))
+	key, err := decrypter.key(&jwe{jweHeader: h})
+	require.NoError(t, err)
+	id, size := keyManagements[h.alg].agreedKey(h.alg, contentCiphers[h.enc])
+	return h.agreed(key.ecdh, id, size)
 }
