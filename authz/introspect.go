@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"encoding/json"
 	"errors"
 	"maps"
 	"net/http"
@@ -26,7 +27,8 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) {
 		writeError(w, e)
 		return
 	}
-	writeJSON(w, http.StatusOK, s.introspection(w, r, params.Get("token")))
+	body, err := s.introspection(w, r, params.Get("token"))
+	writeDocument(w, http.StatusOK, body, err)
 }
 
 // authenticateIntrospector takes Basic, else a bearer that a client got for itself, else the form; a
@@ -67,57 +69,92 @@ func (s *Server) checkIntrospectionBearer(r *http.Request, raw string) error {
 	return nil
 }
 
-// introspection is the answer's document. What is wrong with an inactive token stays in the log
-// (RFC 7662 §2.2).
-func (s *Server) introspection(w http.ResponseWriter, r *http.Request, raw string) map[string]any {
-	inactive := map[string]any{"active": false}
+// inactive is all that is said of a token that is worth nothing. What is wrong with it stays in the
+// log (RFC 7662 §2.2).
+var inactive = []byte(`{"active":false}`)
+
+// introspected is what is said of a live token (RFC 7662 §2.2). An access token's own claims join it.
+type introspected struct {
+	Active    bool     `json:"active"`
+	Issuer    string   `json:"iss"`
+	Subject   string   `json:"sub"`
+	Audience  string   `json:"aud,omitempty"`
+	ClientID  string   `json:"client_id"`
+	ID        string   `json:"jti,omitempty"`
+	IssuedAt  int64    `json:"iat"`
+	ExpiresAt int64    `json:"exp"`
+	Scope     string   `json:"scope"`
+	TokenType string   `json:"token_type,omitempty"`
+	GrantID   string   `json:"grant_id"`
+	SessionID string   `json:"sid,omitempty"`
+	AuthTime  int64    `json:"auth_time,omitempty"`
+	Roles     []string `json:"roles,omitempty"`
+	Username  string   `json:"username,omitempty"`
+}
+
+// introspection is the answer's document.
+func (s *Server) introspection(w http.ResponseWriter, r *http.Request, raw string) ([]byte, error) {
 	t, err := s.inspect(r.Context(), raw)
 	if err != nil {
 		if refresh := s.introspectRefresh(r, raw); refresh != nil {
-			return refresh
+			return json.Marshal(refresh)
 		}
 		s.log(r, "token is not active", oauth.From(err))
-		return inactive
+		return inactive, nil
 	}
 	if !s.allowTokenOrigin(w, r, t) {
-		return inactive
+		return inactive, nil
 	}
 	return s.describe(r, t)
 }
 
-func (s *Server) describe(r *http.Request, t *token.AccessToken) map[string]any {
-	doc := map[string]any{}
-	maps.Copy(doc, t.Extra)
-	maps.Copy(doc, map[string]any{
-		"active":     true,
-		"iss":        t.Issuer,
-		"sub":        t.Subject,
-		"aud":        t.Audience[0],
-		"client_id":  t.ClientID,
-		"jti":        t.ID,
-		"iat":        t.IssuedAt.Unix(),
-		"exp":        t.ExpiresAt.Unix(),
-		"scope":      oauth.FormatScope(t.Scope),
-		"token_type": "Bearer",
-		"grant_id":   t.GrantID,
-	})
-	if t.SessionID != "" {
-		doc["sid"] = t.SessionID
+func (s *Server) describe(r *http.Request, t *token.AccessToken) ([]byte, error) {
+	about := introspected{
+		Active:    true,
+		Issuer:    t.Issuer,
+		Subject:   t.Subject,
+		Audience:  t.Audience[0],
+		ClientID:  t.ClientID,
+		ID:        t.ID,
+		IssuedAt:  t.IssuedAt.Unix(),
+		ExpiresAt: t.ExpiresAt.Unix(),
+		Scope:     oauth.FormatScope(t.Scope),
+		TokenType: "Bearer",
+		GrantID:   t.GrantID,
+		SessionID: t.SessionID,
+		Roles:     t.Roles,
 	}
 	if !t.AuthTime.IsZero() {
-		doc["auth_time"] = t.AuthTime.Unix()
-	}
-	if len(t.Roles) > 0 {
-		doc[claimRoles] = t.Roles
+		about.AuthTime = t.AuthTime.Unix()
 	}
 	if user, err := s.cfg.Users.Lookup(r.Context(), t.Subject); err == nil {
-		doc["username"] = user.Username
+		about.Username = user.Username
 	}
-	return doc
+	return about.with(t.Extra)
+}
+
+// with encodes the answer and the claims of the token that have no field in it. It is one document
+// beside the other, since encoding a map of everything costs as much as all the rest of the request.
+func (i introspected) with(extra map[string]any) ([]byte, error) {
+	for _, ours := range []string{"active", "token_type", "username"} {
+		if _, taken := extra[ours]; taken && (ours != "username" || i.Username != "") {
+			extra = maps.Clone(extra)
+			delete(extra, ours)
+		}
+	}
+	body, err := json.Marshal(i)
+	if err != nil || len(extra) == 0 {
+		return body, err
+	}
+	claims, err := json.Marshal(extra)
+	if err != nil {
+		return nil, err
+	}
+	return append(append(body[:len(body)-1], ','), claims[1:]...), nil
 }
 
 // introspectRefresh describes a live refresh token, nil when it is none.
-func (s *Server) introspectRefresh(r *http.Request, raw string) map[string]any {
+func (s *Server) introspectRefresh(r *http.Request, raw string) *introspected {
 	t, err := s.openRefresh(r.Context(), raw)
 	if err != nil || !s.now().Before(t.Expires) ||
 		s.run.feed.Revoked(revocation.Subject{Family: t.GrantID, User: t.Subject, Client: t.ClientID, IssuedAt: t.Issued}) {
@@ -127,14 +164,14 @@ func (s *Server) introspectRefresh(r *http.Request, raw string) map[string]any {
 	if err != nil || record.Family(t.ClientID, t.GrantID) == nil {
 		return nil
 	}
-	return map[string]any{
-		"active":    true,
-		"iss":       s.cfg.Issuer,
-		"sub":       t.Subject,
-		"client_id": t.ClientID,
-		"iat":       t.Issued.Unix(),
-		"exp":       t.Expires.Unix(),
-		"scope":     oauth.FormatScope(t.Scope),
-		"grant_id":  t.GrantID,
+	return &introspected{
+		Active:    true,
+		Issuer:    s.cfg.Issuer,
+		Subject:   t.Subject,
+		ClientID:  t.ClientID,
+		IssuedAt:  t.Issued.Unix(),
+		ExpiresAt: t.Expires.Unix(),
+		Scope:     oauth.FormatScope(t.Scope),
+		GrantID:   t.GrantID,
 	}
 }

@@ -17,6 +17,11 @@ import (
 // writeJSON answers with a document that no cache may keep (RFC 6749 §5.1).
 func writeJSON(w http.ResponseWriter, status int, v any) {
 	body, err := json.Marshal(v)
+	writeDocument(w, status, body, err)
+}
+
+// writeDocument is writeJSON for what is encoded already, or could not be.
+func writeDocument(w http.ResponseWriter, status int, body []byte, err error) {
 	if err != nil {
 		http.Error(w, "", http.StatusInternalServerError)
 		return

@@ -44,8 +44,7 @@ func ParseQuery(r *http.Request) (Params, error) {
 // application/x-www-form-urlencoded is taken (RFC 6749 §3.2), and what stands in the URL is refused
 // rather than mixed in: a secret in a URL ends up in logs.
 func ParseForm(r *http.Request) (Params, error) {
-	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || media != "application/x-www-form-urlencoded" {
+	if !isForm(r.Header.Get("Content-Type")) {
 		return nil, Errorf(InvalidRequest, "the body must be application/x-www-form-urlencoded")
 	}
 	if r.URL.RawQuery != "" {
@@ -61,21 +60,32 @@ func ParseForm(r *http.Request) (Params, error) {
 	return parse(string(body))
 }
 
+// isForm spares the plain spelling, which nearly all clients send, the parser.
+func isForm(contentType string) bool {
+	const form = "application/x-www-form-urlencoded"
+	if contentType == form {
+		return true
+	}
+	media, _, err := mime.ParseMediaType(contentType)
+	return err == nil && media == form
+}
+
 func parse(encoded string) (Params, error) {
 	values, err := url.ParseQuery(encoded)
 	if err != nil {
 		return nil, Errorf(InvalidRequest, "the parameters are not correctly encoded").Because(err)
 	}
-	params := make(Params, len(values))
 	for name, list := range values {
 		if err := check(name, list); err != nil {
 			return nil, Errorf(InvalidRequest, "a parameter is malformed or repeated").Because(err)
 		}
 		if list = slices.DeleteFunc(list, func(value string) bool { return value == "" }); len(list) > 0 {
-			params[name] = list
+			values[name] = list
+		} else {
+			delete(values, name)
 		}
 	}
-	return params, nil
+	return Params(values), nil
 }
 
 var (
