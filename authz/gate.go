@@ -94,11 +94,21 @@ func (s *Server) gateClientFor(id, secret string) (*client, error) {
 	return s.checkClient(clientCredentials{id, secret, method})
 }
 
-// CheckScopes returns an error that names the first scope which is not defined.
-func (s *Server) CheckScopes(scopes []string) error {
+// CheckGate returns an error that names what a gate's configuration refers to and nobody defines:
+// its client ("": the built-in one), or one of its scopes.
+func (s *Server) CheckGate(clientID string, scopes []string) error {
+	c := s.gate
+	if clientID != "" {
+		if c = s.activeClient(clientID); c == nil {
+			return fmt.Errorf("there is no client %q, or it is disabled", clientID)
+		}
+	}
 	for _, name := range scopes {
 		if s.scopes[name] == nil {
 			return fmt.Errorf("scope %q is not defined", name)
+		}
+		if !slices.Contains(c.Scopes, name) {
+			return fmt.Errorf("client %q may not have scope %q", clientID, name)
 		}
 	}
 	return nil

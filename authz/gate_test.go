@@ -150,3 +150,12 @@ func TestW5_LogoutAtAGateEndsBoth(t *testing.T) {
 	assert.Equal(t, http.StatusOK, refresh(f, "shop", app.Get("refresh_token")).Status, "G10: applications' tokens stay")
 	assert.True(t, active(f, app.Get("access_token")))
 }
+
+func TestW4_WhatAGateRefersToIsChecked(t *testing.T) {
+	f := authztest.New(t, authztest.Config())
+	require.NoError(t, f.Server.CheckGate("", []string{"openid", "orders.read"}))
+	require.NoError(t, f.Server.CheckGate("shop", []string{"orders.read"}))
+	require.ErrorContains(t, f.Server.CheckGate("", []string{"orders.delete"}), `"orders.delete" is not defined`)
+	require.ErrorContains(t, f.Server.CheckGate("nobody", nil), `no client "nobody"`)
+	require.ErrorContains(t, f.Server.CheckGate("spa", []string{"orders.write"}), `may not have scope`)
+}

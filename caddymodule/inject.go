@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"slices"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -79,7 +80,7 @@ func (h *TokenInject) provision(ctx caddy.Context) (err error) {
 	cfg.Sessions = h.issuer.gates.sessions
 	cfg.Seen = seen
 	cfg.Logger = h.log
-	if err := h.checkResources(cfg); err != nil {
+	if err := errors.Join(h.checkResources(cfg), h.checkNames(cfg)); err != nil {
 		return err
 	}
 	if h.enforcer, err = tokeninject.New(cfg); err != nil {
@@ -110,6 +111,34 @@ func (h *TokenInject) checkResources(cfg tokeninject.Config) error {
 		}
 	}
 	return nil
+}
+
+// checkNames refuses scopes and a client that nobody defines: no token would ever fit.
+func (h *TokenInject) checkNames(cfg tokeninject.Config) error {
+	server := h.issuer.server
+	if err := server.CheckGate("", h.requiredScopes()); err != nil {
+		return fmt.Errorf("require: %w", err)
+	}
+	var client string
+	var scopes []string
+	if cfg.Session != nil {
+		client, scopes = cfg.Session.ClientID, cfg.Session.Scope
+	}
+	if cfg.Token != nil {
+		scopes = slices.Concat(scopes, cfg.Token.Scope)
+	}
+	if err := server.CheckGate(client, scopes); err != nil {
+		return fmt.Errorf("session or inject token: %w", err)
+	}
+	return nil
+}
+
+func (h *TokenInject) requiredScopes() []string {
+	var scopes []string
+	for _, r := range h.Require {
+		scopes = append(scopes, r.Scopes...)
+	}
+	return scopes
 }
 
 // name is how tokens minted for a caller name this gate.
