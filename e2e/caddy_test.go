@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -87,8 +88,15 @@ func (c *caddy) healthy() bool {
 	return resp.Body.Close() == nil && resp.StatusCode == http.StatusOK
 }
 
-// issuer is the URL of the authorization server.
-func (c *caddy) issuer() string { return "https://localhost:" + c.port["8443"] }
+var issuerLine = regexp.MustCompile(`(?m)^\s*issuer (\S+)`)
+
+// issuer is the URL of the authorization server, as the Caddyfile has it.
+func (c *caddy) issuer() string {
+	c.t.Helper()
+	line := issuerLine.FindStringSubmatch(read(c.t, c.file))
+	require.NotNil(c.t, line, "the Caddyfile has no issuer")
+	return line[1]
+}
 
 // gate is the URL of the site with the gate.
 func (c *caddy) gate() string { return "https://localhost:" + c.port["8444"] }
@@ -107,7 +115,18 @@ func (c *caddy) client() *http.Client {
 	c.t.Helper()
 	roots := x509.NewCertPool()
 	require.True(c.t, roots.AppendCertsFromPEM([]byte(read(c.t, c.rootFile()))))
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, ForceAttemptHTTP2: true}
+	transport := &http.Transport{
+		TLSClientConfig:   &tls.Config{RootCAs: roots},
+		ForceAttemptHTTP2: true,
+		// Names below localhost are this machine to browsers, but not to every resolver.
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			_, port, err := net.SplitHostPort(address)
+			if err != nil {
+				return nil, err
+			}
+			return new(net.Dialer).DialContext(ctx, network, net.JoinHostPort("127.0.0.1", port))
+		},
+	}
 	c.t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{
 		Transport:     transport,
@@ -121,6 +140,12 @@ func (c *caddy) client() *http.Client {
 func freePorts(t testing.TB) map[string]string {
 	t.Helper()
 	found := make(map[string]string, len(ports))
+	if *update { // pictures show the ports that a reader has
+		for _, name := range ports {
+			found[name] = name
+		}
+		return found
+	}
 	port := 12000 + os.Getpid()%8000
 	for _, name := range ports {
 		for ; found[name] == ""; port++ {

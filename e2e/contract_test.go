@@ -33,17 +33,24 @@ func contract(t *testing.T) *caddy {
 	t.Helper()
 	c := prepare(t, read(t, "testdata", "contract.Caddyfile"), aliceHash(t))
 	c.env = append(c.env, "DIR="+c.dir)
-	private, err := rsa.GenerateKey(rand.Reader, 2048)
-	require.NoError(t, err)
-	key := jose.JSONWebKey{Key: private, KeyID: "rs2-key", Use: "enc"}
-	for name, half := range map[string]jose.JSONWebKey{"rs2.private.json": key, "rs2.jwks.json": key.Public()} {
-		set, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{half}})
-		require.NoError(t, err)
-		require.NoError(t, os.WriteFile(filepath.Join(c.dir, name), set, 0o600))
-	}
+	writeResourceKeys(t, c.dir, "rs2")
 	startUpstream(t, "127.0.0.1:"+c.port["9000"])
 	c.run()
 	return c
+}
+
+// writeResourceKeys makes the keys of a resource server: its public half for the authorization server,
+// its private one for the gate.
+func writeResourceKeys(t *testing.T, dir, name string) {
+	t.Helper()
+	private, err := rsa.GenerateKey(rand.Reader, 2048)
+	require.NoError(t, err)
+	key := jose.JSONWebKey{Key: private, KeyID: name + "-key", Use: "enc"}
+	for half, key := range map[string]jose.JSONWebKey{"private": key, "jwks": key.Public()} {
+		set, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{key}})
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name+"."+half+".json"), set, 0o600))
+	}
 }
 
 // received is what the upstream got.

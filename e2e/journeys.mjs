@@ -1,9 +1,14 @@
 // What people do in a browser with the Caddyfile.example.
 import assert from 'node:assert/strict';
-import path from 'node:path';
 import { decide, inspect, run, shows, signIn, withBrowser, withPage } from './browser.mjs';
 
 const text = (page, id) => page.locator(`#${id}`).innerText();
+
+// A list of names and JSON values on the page of the example's application.
+const list = async (page, id) => {
+  const [names, values] = await Promise.all(['dt', 'dd'].map((tag) => page.locator(`#${id} ${tag}`).allInnerTexts()));
+  return Object.fromEntries(names.map((name, i) => [name, JSON.parse(values[i])]));
+};
 
 // Signs in at the gate, from the page that was asked for to the page itself.
 async function enter(page, url) {
@@ -32,15 +37,13 @@ await run({
       assert.equal(await text(page, 'x-mail'), 'alice@example.com');
       assert.equal(await text(page, 'x-access'), 'role=employee');
       assert.equal(await text(page, 'url'), '/?who=alice');
-      const header = JSON.parse(await text(page, 'header'));
-      assert.equal(header.typ, 'at+jwt');
-      const claims = JSON.parse(await text(page, 'claims'));
+      assert.equal((await list(page, 'header')).typ, 'at+jwt');
+      const claims = await list(page, 'claims');
       assert.equal(claims.iss, input.issuer);
       assert.equal(claims.aud, 'https://orders.example.com');
       assert.equal(claims.scope, 'orders.read');
       assert.deepEqual(claims.claims, ['read']);
       await inspect(page, 'behind', input);
-      await page.screenshot({ path: path.join(input.shots, 'readme.png'), clip: { x: 0, y: 0, width: 800, height: 720 } });
       // The application sees no cookie of the gate's.
       await page.click('summary');
       const all = await page.locator('details').innerText();
@@ -229,6 +232,23 @@ await run({
       await enter(page, `${input.gate}/`);
       assert.equal(await text(page, 'x-user'), 'alice');
     }, { javaScriptEnabled: false });
+  },
+
+  // examples/single-sign-on: one password for all applications, each with its own gate.
+  async singleSignOn(input) {
+    const { port } = new URL(input.issuer);
+    await withPage(input, async (page) => {
+      await page.goto(`https://wiki.localhost:${port}/`);
+      await signIn(page);
+      await decide(page, 'allow');
+      await shows(page, 'behind');
+      await page.goto(`https://archive.localhost:${port}/`);
+      await shows(page, 'behind');
+      assert.equal(await text(page, 'authorization'), `Basic ${btoa('alice:made-up-password-of-the-archive')}`);
+      const answer = await page.goto(`https://payroll.localhost:${port}/`);
+      assert.equal(answer.status(), 403);
+      await shows(page, 'error');
+    });
   },
 
   // Decision 10: one host name has one cookie jar for all its ports.

@@ -21,7 +21,7 @@ func journey(t *testing.T, name string) {
 func TestW5_TheWalkOfTheReadme(t *testing.T) {
 	journey(t, "walk")
 	if *update {
-		for from, to := range map[string]string{"readme.png": "behind-the-gate.png", "login-light.png": "login.png"} {
+		for from, to := range map[string]string{"behind-light.png": "behind-the-gate.png", "login-light.png": "login.png"} {
 			image := read(t, "..", ".build", "e2e", from)
 			require.NoError(t, os.WriteFile(filepath.Join("..", "docs", to), []byte(image), 0o644))
 		}
@@ -53,6 +53,10 @@ func TestPagesSpeakGerman(t *testing.T) { journey(t, "german") }
 func TestPagesWorkByKeyboardAlone(t *testing.T) { journey(t, "keyboard") }
 
 func TestPagesWorkWithoutScripts(t *testing.T) { journey(t, "withoutScripts") }
+
+func TestExample_SingleSignOn(t *testing.T) {
+	start(t, read(t, "..", "examples", "single-sign-on", "Caddyfile")).node(t, "journeys.mjs", "singleSignOn", nil, nil)
+}
 
 // A second site of the same Caddyfile, on another port of the same host name.
 func TestW5_TwoGatesOnOneHostNameKeepTheirSessionsApart(t *testing.T) {

@@ -1,0 +1,82 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// snippets are the fenced blocks of README.md by what stands after the fence: "caddyfile" is a whole
+// file, "caddyfile authz" what belongs in the authz block, "caddyfile site" what belongs in a site.
+func snippets(t *testing.T) map[string][]string {
+	t.Helper()
+	found := make(map[string][]string)
+	fence := regexp.MustCompile("(?ms)^```([a-z ]+)\n(.*?)^```$")
+	for _, match := range fence.FindAllStringSubmatch(read(t, "..", "README.md"), -1) {
+		found[match[1]] = append(found[match[1]], match[2])
+	}
+	return found
+}
+
+// The fragments are parts of one configuration, so that what one of them names another one defines.
+func TestReadme_EveryCaddyfileLoads(t *testing.T) {
+	requireE2E(t)
+	found := snippets(t)
+	require.Subset(t, slices.Collect(maps.Keys(found)), []string{"caddyfile", "caddyfile authz", "caddyfile site"})
+	server := "{\n\tauthz {\n" + strings.Join(found["caddyfile authz"], "\n") + "\t}\n}\nlogin.example.com {\n\tauthz_server\n}\n"
+	for _, file := range found["caddyfile"] {
+		validate(t, file)
+	}
+	for _, site := range found["caddyfile site"] {
+		validate(t, server+"www.example.com {\n"+site+"\n\treverse_proxy 127.0.0.1:9000\n}\n")
+	}
+}
+
+// validate has Caddy check a Caddyfile, which finds the files and variables that it speaks of.
+func validate(t *testing.T, source string) {
+	t.Helper()
+	dir := t.TempDir()
+	writeResourceKeys(t, dir, "warehouse")
+	people, err := json.Marshal(map[string]any{"user": []any{}})
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "users.json"), people, 0o600))
+	env := []string{aliceHash(t)}
+	for _, variable := range regexp.MustCompile(`\{env\.(\w+)}`).FindAllStringSubmatch(source, -1) {
+		if strings.HasSuffix(variable[1], "_HASH") {
+			env = append(env, variable[1]+"="+strings.TrimPrefix(env[0], "ALICE_HASH="))
+		} else {
+			env = append(env, variable[1]+"=a-value-that-is-long-enough-for-a-secret")
+		}
+	}
+	c := prepare(t, strings.ReplaceAll(source, "/etc/gatewright/", dir+"/"), env...)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	output, err := c.command(ctx, "validate").CombinedOutput()
+	require.NoError(t, err, "%s", output)
+}
+
+// The two commands for the API, as they stand in README.md.
+func TestReadme_TheCommandsWork(t *testing.T) {
+	c := start(t, example(t))
+	var commands string
+	for _, block := range snippets(t)["sh"] {
+		if strings.Contains(block, "/api/") {
+			commands = strings.NewReplacer(":8443", ":"+c.port["8443"], ":8444", ":"+c.port["8444"]).Replace(block)
+		}
+	}
+	require.NotEmpty(t, commands)
+	cmd := exec.CommandContext(t.Context(), "bash", "-eu", "-o", "pipefail", "-c", commands)
+	cmd.Env = append(os.Environ(), "CURL_CA_BUNDLE="+c.rootFile())
+	output, err := cmd.Output()
+	require.NoError(t, err)
+	require.JSONEq(t, `{"path": "/api/orders", "user": "robot", "client": "robot"}`, string(output))
+}
