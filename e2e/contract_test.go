@@ -268,6 +268,36 @@ func TestContract_E3_C18_RotatingAsksNobodyAndRotates(t *testing.T) {
 	require.NotEqual(t, first.RefreshToken, second.RefreshToken)
 }
 
+func TestContract_E2_ThePasswordGrant(t *testing.T) {
+	c := contract(t)
+	config := shop("Scope1")
+	config.Endpoint.TokenURL = c.issuer() + "/token"
+	tokens, err := config.PasswordCredentialsToken(contextWith(t, c), "alice", password)
+	require.NoError(t, err)
+	require.NotEmpty(t, tokens.RefreshToken, "G5")
+	_, err = config.PasswordCredentialsToken(contextWith(t, c), "alice", "wrong")
+	require.Equal(t, "invalid_grant", oauthError(t, err))
+}
+
+func TestContract_E1_TheImplicitGrantAnswersInTheFragment(t *testing.T) {
+	c := contract(t)
+	request := c.issuer() + "/authorize?" + url.Values{
+		"client_id": {"shop"}, "response_type": {"id_token token"}, "redirect_uri": {"https://shop.example.com/callback"},
+		"scope": {"openid orders.read"}, "nonce": {"a nonce"}, "state": {"a state"},
+	}.Encode()
+	browser := authztest.NewBrowser(t, c.client(), c.issuer())
+	page := browser.Submit(browser.Get(request), "username", "alice", "password", password)
+	require.NotNil(t, page.Location, page.Text())
+	require.Empty(t, page.Location.RawQuery)
+	answer, err := url.ParseQuery(page.Location.EscapedFragment())
+	require.NoError(t, err)
+	require.Equal(t, "a state", answer.Get("state"))
+	require.NotEmpty(t, answer.Get("id_token"))
+	resp, got := call(t, c, "/api/orders", answer.Get("access_token"))
+	require.Equal(t, http.StatusOK, resp.StatusCode)
+	require.Equal(t, "alice", got.Header.Get("X-User"))
+}
+
 func TestContract_G3_OnlyTheListedOriginMayRead(t *testing.T) {
 	c := contract(t)
 	for origin, allowed := range map[string]string{"https://spa.example.com": "https://spa.example.com", "https://evil.example.com": ""} {
