@@ -5,6 +5,7 @@ package users
 import (
 	"context"
 	"errors"
+	"fmt"
 )
 
 // User is a person as the store knows them now.
@@ -46,6 +47,21 @@ var (
 	ErrDisabled = errors.New("users: user is disabled")
 	// ErrUnavailable: the store can't be reached.
 	ErrUnavailable = errors.New("users: store is unavailable")
+)
+
+// Why a person may not sign in, where the store tells. Each is an ErrDisabled, too. Authenticate tells
+// them, as that, only to somebody who knew the password.
+var (
+	// ErrLocked: too many wrong passwords; it passes by itself or an administrator lifts it.
+	ErrLocked = fmt.Errorf("%w: locked after wrong passwords", ErrDisabled)
+	// ErrExpired: the account had an end, and that is past.
+	ErrExpired = fmt.Errorf("%w: account has expired", ErrDisabled)
+	// ErrPasswordExpired: the password is right and too old.
+	ErrPasswordExpired = fmt.Errorf("%w: password has expired", ErrDisabled)
+	// ErrMustChange: the password is right and somebody else's choice: first the person sets a new one.
+	ErrMustChange = fmt.Errorf("%w: password must be changed first", ErrDisabled)
+	// ErrNotNow: not at this hour, or not from this machine.
+	ErrNotNow = fmt.Errorf("%w: not allowed at this time or from this machine", ErrDisabled)
 )
 
 // Authenticator checks a password. It answers ErrCredentials after the same time and work for an

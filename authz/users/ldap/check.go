@@ -1,0 +1,252 @@
+package ldap
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/go-ldap/ldap/v3"
+
+	"github.com/gatewright/gatewright/authz/users"
+)
+
+// Finding is one thing that Check looked at.
+type Finding struct {
+	Server string // URL
+	What   string // "connection", "service account", …
+	OK     bool
+	Detail string // what was found, no secret in it
+	Fix    string // the command or option that mends it, empty when OK
+}
+
+// Check tries every server, whether it is thought to be up or not, and tells what works and what doesn't.
+// It changes nothing.
+func (d *Directory) Check(ctx context.Context) []Finding {
+	var all []Finding
+	for _, s := range d.all() {
+		r := &report{d: d, s: s}
+		r.check(ctx)
+		all = append(all, r.findings...)
+	}
+	return append(all, d.checkLag(ctx)...)
+}
+
+// report collects what is found on one server. A step that fails ends it where the next needs it.
+type report struct {
+	d        *Directory
+	s        *server
+	findings []Finding
+}
+
+func (r *report) note(what string, err error, detail, fix string) bool {
+	f := Finding{Server: r.s.endpoint.url, What: what, OK: err == nil, Detail: detail, Fix: fix}
+	if err != nil {
+		f.Detail = err.Error()
+	} else {
+		f.Fix = ""
+	}
+	r.findings = append(r.findings, f)
+	return f.OK
+}
+
+func (r *report) check(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 4*r.d.cfg.Timeout)
+	defer cancel()
+	c, err := r.dial(ctx)
+	if !r.note("connection", err, r.encryption(), connectionFix(r.s.endpoint, err)) {
+		return
+	}
+	defer c.discard()
+	cfg := &r.d.cfg
+	if cfg.BindDN != "" {
+		_, err = c.bind(ctx, cfg.BindDN, cfg.Password)
+		if !r.note("service account", err, cfg.BindDN, "bind <dn> <password>: ldapwhoami -x -H "+r.s.endpoint.url+" -D '"+cfg.BindDN+"' -W") {
+			return
+		}
+	}
+	l, err := readLayout(ctx, c, cfg)
+	if !r.note("kind of directory", err, kindDetail(l), "let the service account read the root DSE: ldapsearch -x -H "+r.s.endpoint.url+" -s base -b ''") {
+		return
+	}
+	r.s.layout.CompareAndSwap(nil, l)
+	r.checkPeople(ctx, c, l)
+	if cfg.GrantAttribute != "" && r.writes() {
+		r.checkGrants(ctx, c, l)
+	}
+}
+
+func (r *report) dial(ctx context.Context) (*conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.d.cfg.Timeout)
+	defer cancel()
+	return r.s.endpoint.dial(ctx)
+}
+
+func (r *report) encryption() string {
+	switch e := r.s.endpoint; {
+	case e.startTLS:
+		return "encrypted by StartTLS"
+	case e.tls != nil:
+		return "encrypted"
+	case e.clear():
+		return "NOT ENCRYPTED: passwords cross the network in the clear"
+	}
+	return "inside this machine"
+}
+
+func (r *report) writes() bool {
+	for _, s := range r.d.writers {
+		if s == r.s {
+			return true
+		}
+	}
+	return false
+}
+
+func kindDetail(l *layout) string {
+	if l == nil {
+		return ""
+	}
+	return fmt.Sprintf("%s, subject %s, filter %s", l.kind, l.subject, l.filter.text)
+}
+
+func connectionFix(e endpoint, err error) string {
+	var unknown x509.UnknownAuthorityError
+	var invalid x509.CertificateInvalidError
+	var name x509.HostnameError
+	switch {
+	case errors.As(err, &unknown):
+		return "tls_ca <file> with the CA of the server: openssl s_client -showcerts -connect " + e.address
+	case errors.As(err, &name):
+		return "server <url> with a name of the certificate: " + strings.Join(name.Certificate.DNSNames, ", ")
+	case errors.As(err, &invalid):
+		return "renew the certificate of the server: openssl s_client -connect " + e.address
+	case e.startTLS:
+		return "let the server offer StartTLS, or use ldaps://"
+	}
+	return "start the server, or open the way to " + e.address
+}
+
+// checkPeople looks whether there is anybody, and whether what this package needs of a person can be read.
+func (r *report) checkPeople(ctx context.Context, c *conn, l *layout) {
+	base := r.d.cfg.Base
+	see := "let the service account read: ldapsearch -x -H " + r.s.endpoint.url + " -D '" + r.d.cfg.BindDN + "' -W -b '" + base + "'"
+	entries, err := r.d.people(ctx, c, l.filter.anybody(), l.wanted)
+	if err == nil && len(entries) == 0 {
+		err = fmt.Errorf("%w: below %s nobody matches %s", users.ErrNotFound, base, l.filter.anybody())
+	}
+	if !r.note("people", err, "base and filter find people", see+" '"+l.filter.anybody()+"'") {
+		return
+	}
+	p, err := newPerson(entries[0], l, r.d)
+	if !r.note("subject", err, "attribute "+l.subject+" can be read", see+" '"+l.filter.anybody()+"' "+l.subject) {
+		return
+	}
+	if p.passwordStamp() == "" {
+		err = errors.New("a change of a password can't be seen: it ends no session and no refresh token")
+	}
+	r.note("password change", err, "can be seen", map[Kind]string{
+		OpenLDAP: "load the ppolicy overlay, and let the service account read pwdChangedTime",
+		DS389:    "dsconf <instance> config replace passwordTrackUpdateTime=on, and let the service account read pwdUpdateTime",
+	}[l.kind])
+}
+
+// fixes are how each kind gets the schema and the right to write, in this repository's examples/ldap/schema.
+var fixes = map[Kind]struct{ schema, access string }{
+	OpenLDAP: {
+		"ldapadd -Y EXTERNAL -H ldapi:/// -f examples/ldap/schema/openldap/gatewright.ldif",
+		"ldapmodify -Y EXTERNAL -H ldapi:/// -f examples/ldap/schema/openldap/access.ldif",
+	},
+	ActiveDirectory: {
+		`ldifde -i -f examples\ldap\schema\active-directory\gatewright.ldf -c "DC=X" "#defaultNamingContext"`,
+		`dsacls <base> /I:S /G "<account>:RPWPCA;nidsOAuthGrant;user"`,
+	},
+	ADLDS: {
+		`ldifde -i -f examples\ldap\schema\ad-lds\gatewright.ldf -s <server>:<port> -c "CN=Schema,CN=Configuration,DC=X" "#schemaNamingContext"`,
+		`dsacls \\<server>:<port>\<base> /I:S /G "<account>:RPWPCA;nidsOAuthGrant;user"`,
+	},
+	DS389: {
+		"dsconf <instance> schema reload, with examples/ldap/schema/389ds/99gatewright.ldif in the instance's schema folder",
+		"ldapmodify -f examples/ldap/schema/389ds/access.ldif",
+	},
+	EDirectory: {
+		"ice -SLDIF -f examples/ldap/schema/edirectory/gatewright.ldif -DLDAP -s <server> -d <admin> -w <password>",
+		"ldapmodify -f examples/ldap/schema/edirectory/access.ldif",
+	},
+}
+
+func (r *report) checkGrants(ctx context.Context, c *conn, l *layout) {
+	a := r.d.Attribute(r.d.cfg.GrantAttribute)
+	known, err := a.inSchema(ctx, c, l)
+	if err == nil && !known {
+		err = fmt.Errorf("%w: %s", ErrNoSchema, a.name)
+	}
+	if !r.note("schema", err, a.name+" is there", fixes[l.kind].schema) {
+		return
+	}
+	err = a.probe(ctx, c, l, "")
+	r.note("write access", err, "the service account may write "+a.name, fixes[l.kind].access)
+}
+
+// maxLag is how far a replica may be behind without a word.
+const maxLag = 10 * time.Second
+
+// checkLag compares the change that each OpenLDAP server saw last (contextCSN, RFC 4533) with that of the
+// write server. Other directories don't tell.
+func (d *Directory) checkLag(ctx context.Context) []Finding {
+	last := make(map[*server]time.Time)
+	for _, s := range d.all() {
+		if s.kind() == OpenLDAP {
+			last[s] = d.lastChange(ctx, s)
+		}
+	}
+	writer, err := d.writer()
+	if err != nil || last[writer].IsZero() {
+		return nil
+	}
+	var findings []Finding
+	for _, s := range d.servers {
+		if s == writer || last[s].IsZero() {
+			continue
+		}
+		lag := max(last[writer].Sub(last[s]), 0)
+		f := Finding{Server: s.endpoint.url, What: "replica lag", OK: lag <= maxLag, Detail: lag.Round(time.Millisecond).String() + " behind " + writer.endpoint.url}
+		if !f.OK {
+			f.Fix = "look after syncrepl on this server; set the issuer's check_after above the lag"
+		}
+		findings = append(findings, f)
+	}
+	return findings
+}
+
+// lastChange is the time in the newest contextCSN of a server, zero when it can't be read. It stands on the
+// suffix of the database, which is the base or above it.
+func (d *Directory) lastChange(ctx context.Context, s *server) (newest time.Time) {
+	base, err := ldap.ParseDN(d.cfg.Base)
+	if err != nil {
+		return newest
+	}
+	var entries []*ldap.Entry
+	for depth := 0; err == nil && len(entries) == 0 && depth < len(base.RDNs); depth++ {
+		suffix := ldap.DN{RDNs: base.RDNs[depth:]}
+		err = s.run(ctx, s.searches, func(ctx context.Context, c *conn) error {
+			result, err := c.search(ctx, ldap.NewSearchRequest(suffix.String(), ldap.ScopeBaseObject, ldap.NeverDerefAliases,
+				1, 0, false, "(contextCSN=*)", []string{"contextCSN"}, nil))
+			if err == nil {
+				entries = result.Entries
+			}
+			return err
+		})
+	}
+	for _, entry := range entries {
+		for _, csn := range entry.GetEqualFoldAttributeValues("contextCSN") {
+			stamp, _, _ := strings.Cut(csn, "#")
+			if t := generalizedTime(stamp); t.After(newest) {
+				newest = t
+			}
+		}
+	}
+	return newest
+}

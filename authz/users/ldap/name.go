@@ -1,0 +1,51 @@
+package ldap
+
+import (
+	"strings"
+	"unicode"
+
+	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
+)
+
+// maxName is how long a name may be, in bytes. Directories have shorter ones.
+const maxName = 256
+
+// maxPassword bounds what is sent to a server as a password, in bytes.
+const maxPassword = 4096
+
+// plausible tells whether a name could be anybody's: what isn't never reaches a server.
+func plausible(name string) bool {
+	return name != "" && len(name) <= maxName && !strings.ContainsFunc(name, unicode.IsControl)
+}
+
+// fold is one spelling for all that a directory may take for the same name: compatible characters
+// (NFKC), case, invisible characters and spaces are as RFC 4518 §2 prepares strings.
+func fold(name string) string {
+	if len(name) > maxName {
+		name = name[:maxName]
+	}
+	visible := strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case unicode.IsControl(r):
+			return unicode.ReplacementChar
+		case unicode.In(r, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector):
+			return -1
+		}
+		return r
+	}, name)
+	folded := norm.NFKC.String(cases.Fold().String(norm.NFKC.String(visible)))
+	return strings.Join(strings.Fields(folded), " ")
+}
+
+// Canonical implements users.Store. Variants of a spelling are one name at once; the names of one person
+// (account and mail address) are one as soon as the directory has found that person by each.
+func (d *Directory) Canonical(username string) string {
+	folded := fold(username)
+	if subject, ok := d.aliases.get(folded); ok {
+		return "\x00" + subject // no folded name begins so
+	}
+	return folded
+}
