@@ -31,7 +31,7 @@ func writeDocument(w http.ResponseWriter, status int, body []byte, err error) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	_, _ = w.Write(body)
+	_, _ = w.Write(body) //nolint:gosec // G705: JSON, and no browser may take it for anything else
 }
 
 // writeError is the one place where an error becomes an answer to a client (RFC 6749 §5.2).

@@ -64,25 +64,26 @@ func (br *browser) open(target string) (*url.URL, error) {
 		return nil, err
 	}
 	for range 4 {
-		resp, body, err := br.do(req)
+		page, err := br.do(req)
 		if err != nil {
 			return nil, err
 		}
-		if location := resp.Header.Get("Location"); resp.StatusCode == http.StatusSeeOther || resp.StatusCode == http.StatusFound {
-			return url.Parse(location)
+		switch page.status {
+		case http.StatusOK:
+		case http.StatusFound, http.StatusSeeOther: // to the client, which is nowhere
+			return url.Parse(page.location)
+		default:
+			return nil, fmt.Errorf("%s answered %d: %.300s", page.url.Path, page.status, page.body)
 		}
-		if resp.StatusCode != http.StatusOK {
-			return nil, fmt.Errorf("%s answered %s: %.300s", resp.Request.URL.Path, resp.Status, body)
-		}
-		form := formPattern.FindStringSubmatch(body)
+		form := formPattern.FindStringSubmatch(page.body)
 		if form == nil {
-			return resp.Request.URL, nil
+			return page.url, nil
 		}
 		values := url.Values{"username": {br.user}, "password": {password}, "decision": {"allow"}}
-		for _, input := range inputPattern.FindAllStringSubmatch(body, -1) {
+		for _, input := range inputPattern.FindAllStringSubmatch(page.body, -1) {
 			values.Set(input[1], html.UnescapeString(input[2]))
 		}
-		action, err := resp.Request.URL.Parse(html.UnescapeString(form[1]))
+		action, err := page.url.Parse(html.UnescapeString(form[1]))
 		if err != nil {
 			return nil, err
 		}
@@ -106,14 +107,22 @@ func (br *browser) request(method, target string, body io.Reader) (*http.Request
 	return req, nil
 }
 
-func (br *browser) do(req *http.Request) (*http.Response, string, error) {
+// answer is a response whose body is read.
+type answer struct {
+	status   int
+	url      *url.URL
+	location string
+	body     string
+}
+
+func (br *browser) do(req *http.Request) (answer, error) {
 	resp, err := br.client.Do(req)
 	if err != nil {
-		return nil, "", err
+		return answer{}, err
 	}
 	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(resp.Body)
-	return resp, string(body), err
+	return answer{resp.StatusCode, resp.Request.URL, resp.Header.Get("Location"), string(body)}, err
 }
 
 // session signs in at the gate for browsers and returns the Cookie header that goes on with.
@@ -153,13 +162,13 @@ func (br *browser) refreshToken() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	resp, body, err := br.do(req)
+	response, err := br.do(req)
 	if err != nil {
 		return "", err
 	}
-	refresh, err := refreshTokenOf([]byte(body))
+	refresh, err := refreshTokenOf([]byte(response.body))
 	if err != nil {
-		return "", fmt.Errorf("the token endpoint answered %s: %w", resp.Status, err)
+		return "", fmt.Errorf("the token endpoint answered %d: %w", response.status, err)
 	}
 	return refresh, nil
 }

@@ -9,8 +9,8 @@ import (
 const seenBefore = 20_000
 
 // timed is a lane that sends requests for one round, over connections that stay open.
-func (b *bench) timed(port int, requests next) (lane, func(), error) {
-	c, err := dial(local(port), connections, "200")
+func (b *bench) timed(port, workers int, requests next) (lane, func(), error) {
+	c, err := dial(local(port), workers, "200")
 	if err != nil {
 		return nil, nil, err
 	}
@@ -20,12 +20,12 @@ func (b *bench) timed(port int, requests next) (lane, func(), error) {
 
 // againstEachOther compares two sites under requests of their own.
 func (b *bench) againstEachOther(name string, without, with int, requests func(port int) next) (result, error) {
-	base, end, err := b.timed(without, requests(without))
+	base, end, err := b.timed(without, connections, requests(without))
 	if err != nil {
 		return result{}, err
 	}
 	defer end()
-	measured, end, err := b.timed(with, requests(with))
+	measured, end, err := b.timed(with, connections, requests(with))
 	if err != nil {
 		return result{}, err
 	}
@@ -118,47 +118,45 @@ func memoryPerToken(b *bench) (result, error) {
 	return summed([]float64{each}, fmt.Sprintf("tokens of %d B", len(tokens[0]))), nil
 }
 
-// newTokens sends n tokens to a gate that has seen none of them: each round has a gate of its own, whose cache is
-// empty, since making new tokens would take longer than all the rest.
-func newTokens(resourceServer string, n int) func(*bench) (result, error) {
+// newTokens sends tokens that nobody has seen, so many a round. They differ from round to round, since the issuer
+// remembers good signatures beyond what one gate does.
+func newTokens(resourceServer string, rounds, each int) func(*bench) (result, error) {
 	return func(b *bench) (result, error) {
-		tokens, err := b.mint.many(resourceServer, n+1)
+		tokens, err := b.mint.many(resourceServer, rounds*each+1)
 		if err != nil {
 			return result{}, err
 		}
-		known, fresh := tokens[n], tokens[:n]
-		bare := b.config.Ports.Bare
-		return b.compare(coldRounds,
-			func(int) (int64, time.Duration, error) { return b.timeOnce(bare, known, fresh) },
-			func(round int) (int64, time.Duration, error) {
-				if round < 0 {
-					return 1, time.Second, nil // warming up would make them old
-				}
-				return b.timeOnce(b.port(coldGate(resourceServer, round)), known, fresh)
-			},
-		)
+		known, fresh := tokens[0], tokens[1:]
+		without, end, err := b.onceEach(b.config.Ports.Bare, known, fresh, each)
+		if err != nil {
+			return result{}, err
+		}
+		defer end()
+		with, end, err := b.onceEach(b.port(resourceServer), known, fresh, each)
+		if err != nil {
+			return result{}, err
+		}
+		defer end()
+		return b.compare(rounds, without, with)
 	}
 }
 
-// timeOnce sends each token one time. Before the clock starts, one more token makes the connections, to Caddy and from
-// there to the upstream.
-func (b *bench) timeOnce(port int, known string, fresh []string) (int64, time.Duration, error) {
+// onceEach is a lane that sends each of the fresh tokens one time, so many a round; the known one warms it up.
+func (b *bench) onceEach(port int, known string, fresh []string, each int) (lane, func(), error) {
 	c, err := dial(local(port), connections, "200")
 	if err != nil {
-		return 0, 0, err
+		return nil, nil, err
 	}
-	defer c.close()
-	warm := make([][]byte, 10*connections)
-	for i := range warm {
-		warm[i] = bearer(port, known)
+	run := func(round int) (int64, time.Duration, error) {
+		if round < 0 {
+			return c.runFor(b.options.round, always(bearer(port, known)))
+		}
+		requests := bearers(port, fresh[round*each:(round+1)*each])
+		started := time.Now()
+		n, err := c.run(once(requests))
+		return n, time.Since(started), err
 	}
-	if _, err := c.run(once(warm)); err != nil {
-		return 0, 0, err
-	}
-	requests := bearers(port, fresh)
-	started := time.Now()
-	n, err := c.run(once(requests))
-	return n, time.Since(started), err
+	return run, c.close, nil
 }
 
 func session(b *bench) (result, error) {

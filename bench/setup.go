@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	_ "embed"
 	"errors"
 	"fmt"
 	"net"
@@ -15,15 +14,14 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/gatewright/gatewright/authz/oauth"
+
+	_ "embed"
 )
 
 const (
 	// connections is how many requests are under way at once: enough to keep two cores busy, and no more than
 	// reverse_proxy keeps open to one upstream.
 	connections = 32
-
-	// coldRounds is how many gates there are that see each of their tokens for the first time.
-	coldRounds = 20
 
 	password    = "correct horse battery staple"
 	redirectURI = "http://localhost:9/callback" // nobody listens: the code is read from the redirect
@@ -145,16 +143,8 @@ func (b *bench) makeConfig() (config, error) {
 	add("ruled", ruled, ruleCount)
 	add("unruled", ruled, 0)
 	add("sealed", "sealed", 0)
-	for round := range coldRounds {
-		add(coldGate("rs256", round), "rs256", 0)
-		add(coldGate("es256", round), "es256", 0)
-	}
+	add("rs256", "rs256", 0)
 	return c, c.takePorts()
-}
-
-// coldGate names a gate that sees its tokens for the first time in one round.
-func coldGate(resourceServer string, round int) string {
-	return "cold-" + resourceServer + "-" + strconv.Itoa(round)
 }
 
 func newResourceServer(name, encryption, signed string) resourceServer {
