@@ -55,30 +55,21 @@ func TestApacheTakesAccessTokens(t *testing.T) {
 	token, err := config.Token(contextWith(t, c))
 	require.NoError(t, err)
 
-	get := func(port, token string) int {
-		req, err := http.NewRequest(http.MethodGet, "http://127.0.0.1:"+c.port[port]+"/api/", nil)
-		require.NoError(t, err)
-		req.Header.Set("Authorization", "Bearer "+token)
-		resp, err := http.DefaultClient.Do(req)
-		require.NoError(t, err)
-		require.NoError(t, resp.Body.Close())
-		return resp.StatusCode
+	status := func(port, token string) int {
+		return get(t, http.DefaultClient, "http://127.0.0.1:"+c.port[port]+"/api/", "Authorization", "Bearer "+token).status
 	}
 	forged := token.AccessToken[:len(token.AccessToken)-8] + "AAAAAAAA"
 	for port, how := range map[string]string{"9000": "introspection", "8445": "the published keys"} {
-		require.Equal(t, http.StatusOK, get(port, token.AccessToken), how)
-		require.Equal(t, http.StatusUnauthorized, get(port, forged), how)
+		require.Equal(t, http.StatusOK, status(port, token.AccessToken), how)
+		require.Equal(t, http.StatusUnauthorized, status(port, forged), how)
 	}
 
 	revoke(t, c, "robot", robotSecret, token)
-	require.Equal(t, http.StatusUnauthorized, get("9000", token.AccessToken), "introspection tells of a revocation")
+	require.Equal(t, http.StatusUnauthorized, status("9000", token.AccessToken), "introspection tells of a revocation")
 }
 
 // revoke ends a token as its client (RFC 7009).
 func revoke(t *testing.T, c *caddy, client, secret string, token *oauth2.Token) {
 	t.Helper()
-	resp, err := post(c.client(), c.issuer()+"/revoke", client, secret, "token", token.AccessToken)
-	require.NoError(t, err)
-	require.NoError(t, resp.Body.Close())
-	require.Equal(t, http.StatusOK, resp.StatusCode)
+	require.Equal(t, http.StatusOK, post(t, c, "/revoke", client, secret, "token", token.AccessToken).status)
 }

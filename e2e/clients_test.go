@@ -2,9 +2,7 @@ package e2e
 
 import (
 	"context"
-	"net/http"
 	"net/url"
-	"strings"
 	"testing"
 	"time"
 
@@ -120,19 +118,6 @@ func TestGoOAuth2_ClientCredentials(t *testing.T) {
 func contextWith(t *testing.T, c *caddy) context.Context {
 	t.Helper()
 	return context.WithValue(t.Context(), oauth2.HTTPClient, c.client())
-}
-
-// post sends a form as a client, by pairs of name and value.
-func post(client *http.Client, target, id, secret string, pairs ...string) (*http.Response, error) {
-	form := url.Values{}
-	authztest.Set(form, pairs...)
-	req, err := http.NewRequest(http.MethodPost, target, strings.NewReader(form.Encode()))
-	if err != nil {
-		return nil, err
-	}
-	req.SetBasicAuth(id, secret)
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	return client.Do(req)
 }
 
 // oauthError is the code of an error response.

@@ -77,41 +77,13 @@ func startUpstream(t *testing.T, address string) {
 func serviceToken(t *testing.T, c *caddy, pairs ...string) string {
 	t.Helper()
 	pairs = append([]string{"grant_type", "client_credentials"}, pairs...)
-	resp, err := post(c.client(), c.issuer()+"/token", "robot", serviceSecret, pairs...)
-	require.NoError(t, err)
-	return tokensOf(t, resp).AccessToken
+	return post(t, c, "/token", "robot", serviceSecret, pairs...).tokens(t).AccessToken
 }
 
-func tokensOf(t *testing.T, resp *http.Response) (tokens struct {
-	oauth2.Token
-	Scope string
-},
-) {
+// call sends an access token to the gate.
+func call(t *testing.T, c *caddy, path, token string, header ...string) answer {
 	t.Helper()
-	defer func() { _ = resp.Body.Close() }()
-	require.Equal(t, http.StatusOK, resp.StatusCode)
-	require.NoError(t, json.NewDecoder(resp.Body).Decode(&tokens))
-	return tokens
-}
-
-// call sends a token to the gate; got is what the upstream received, where the gate let it through.
-func call(t *testing.T, c *caddy, path, token string, header ...string) (resp *http.Response, got received) {
-	t.Helper()
-	req, err := http.NewRequest(http.MethodGet, c.gate()+path, nil)
-	require.NoError(t, err)
-	for i := 0; i < len(header); i += 2 {
-		req.Header.Add(header[i], header[i+1])
-	}
-	if token != "" {
-		req.Header.Set("Authorization", "Bearer "+token)
-	}
-	resp, err = c.client().Do(req)
-	require.NoError(t, err)
-	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode == http.StatusOK {
-		require.NoError(t, json.NewDecoder(resp.Body).Decode(&got))
-	}
-	return resp, got
+	return get(t, c.client(), c.gate()+path, append(header, "Authorization", "Bearer "+token)...)
 }
 
 // codeFlow signs alice in for a client, and returns its tokens.
@@ -130,28 +102,26 @@ func shop(scopes ...string) oauth2.Config {
 
 func TestContract_W1_AnAPITakesTokensOfItsOwn(t *testing.T) {
 	c := contract(t)
-	resp, got := call(t, c, "/api/orders", serviceToken(t, c, "scope", "orders.read"), "X-User", "mallory", "x_client", "mallory")
-	require.Equal(t, http.StatusOK, resp.StatusCode)
+	got := call(t, c, "/api/orders", serviceToken(t, c, "scope", "orders.read"), "X-User", "mallory", "x_client", "mallory").received(t)
 	require.Equal(t, []string{"robot"}, got.Header["X-User"], "A56")
 	require.Equal(t, []string{"robot"}, got.Header["X-Client"])
 	require.NotContains(t, got.Header, "X_client", "A56")
 	require.NotContains(t, got.Header, "Authorization", "A58")
 
-	resp, _ = call(t, c, "/api/orders", "")
-	require.Equal(t, http.StatusUnauthorized, resp.StatusCode)
-	require.Contains(t, resp.Header.Get("WWW-Authenticate"), "Bearer")
+	refused := get(t, c.client(), c.gate()+"/api/orders")
+	require.Equal(t, http.StatusUnauthorized, refused.status)
+	require.Contains(t, refused.header.Get("WWW-Authenticate"), "Bearer")
 
-	resp, _ = call(t, c, "/api/orders", serviceToken(t, c, "scope", "Scope1", "resourceServer", "RS1"))
-	require.Equal(t, http.StatusUnauthorized, resp.StatusCode, "A7: a token of another resource server")
+	foreign := serviceToken(t, c, "scope", "Scope1", "resourceServer", "RS1")
+	require.Equal(t, http.StatusUnauthorized, call(t, c, "/api/orders", foreign).status, "A7: a token of another resource server")
 }
 
 func TestContract_W1_AScopeIsRequired(t *testing.T) {
 	c := contract(t)
-	resp, _ := call(t, c, "/write/1", serviceToken(t, c, "scope", "orders.read"))
-	require.Equal(t, http.StatusForbidden, resp.StatusCode)
-	require.Contains(t, resp.Header.Get("WWW-Authenticate"), `error="insufficient_scope"`)
-	resp, _ = call(t, c, "/write/1", serviceToken(t, c, "scope", "orders.read orders.write"))
-	require.Equal(t, http.StatusOK, resp.StatusCode)
+	refused := call(t, c, "/write/1", serviceToken(t, c, "scope", "orders.read"))
+	require.Equal(t, http.StatusForbidden, refused.status)
+	require.Contains(t, refused.header.Get("WWW-Authenticate"), `error="insufficient_scope"`)
+	require.Equal(t, http.StatusOK, call(t, c, "/write/1", serviceToken(t, c, "scope", "orders.read orders.write")).status)
 }
 
 func TestContract_W3_W4_ASessionIsInjected(t *testing.T) {
@@ -169,9 +139,9 @@ func TestContract_W3_W4_ASessionIsInjected(t *testing.T) {
 	require.Equal(t, "orders.read", claims["scope"])
 	require.Equal(t, "alice", claims["sub"])
 
-	resp, _ := call(t, c, "/app/data", "", "Sec-Fetch-Mode", "cors")
-	require.Equal(t, http.StatusUnauthorized, resp.StatusCode, "A68")
-	require.Empty(t, resp.Cookies(), "A68")
+	refused := get(t, c.client(), c.gate()+"/app/data", "Sec-Fetch-Mode", "cors")
+	require.Equal(t, http.StatusUnauthorized, refused.status, "A68")
+	require.Empty(t, refused.header["Set-Cookie"], "A68")
 }
 
 // signInAtApp opens a page behind the gate as alice; got is what the upstream received.
@@ -208,9 +178,7 @@ func navigation(t *testing.T, target string) *http.Request {
 func TestContract_R3_OnlyTheResourceServerReadsItsTokens(t *testing.T) {
 	c := contract(t)
 	tokens := codeFlow(t, c, shop("openid", "Scope2"))
-	resp, got := call(t, c, "/secret/", tokens.AccessToken)
-	require.Equal(t, http.StatusOK, resp.StatusCode)
-	require.Equal(t, "alice", got.Header.Get("X-User"))
+	require.Equal(t, "alice", call(t, c, "/secret/", tokens.AccessToken).received(t).Header.Get("X-User"))
 
 	encrypted, err := jose.ParseEncryptedCompact(tokens.AccessToken, []jose.KeyAlgorithm{jose.RSA_OAEP_256}, []jose.ContentEncryption{jose.A256GCM})
 	require.NoError(t, err)
@@ -223,8 +191,8 @@ func TestContract_R3_OnlyTheResourceServerReadsItsTokens(t *testing.T) {
 	require.Equal(t, c.issuer()+"/rs/RS2", claims["aud"], "R13")
 	require.Equal(t, []any{"write"}, claims["claims"])
 
-	resp, _ = call(t, c, "/secret/", codeFlow(t, c, shop("openid", "Scope1")).AccessToken)
-	require.Equal(t, http.StatusUnauthorized, resp.StatusCode, "A7")
+	foreign := codeFlow(t, c, shop("openid", "Scope1")).AccessToken
+	require.Equal(t, http.StatusUnauthorized, call(t, c, "/secret/", foreign).status, "A7")
 }
 
 // signedClaims reads a token; whether it is genuine is for other tests.
@@ -260,10 +228,8 @@ func TestContract_E3_C18_RotatingAsksNobodyAndRotates(t *testing.T) {
 		Scopes: []string{"openid", "offline_access", "orders.read"},
 	}
 	first := codeFlow(t, c, config)
-	resp, err := post(c.client(), c.issuer()+"/token", "rotating", rotatingSecret,
-		"grant_type", "refresh_token", "refresh_token", first.RefreshToken)
-	require.NoError(t, err)
-	second := tokensOf(t, resp)
+	second := post(t, c, "/token", "rotating", rotatingSecret,
+		"grant_type", "refresh_token", "refresh_token", first.RefreshToken).tokens(t)
 	require.NotEmpty(t, second.RefreshToken)
 	require.NotEqual(t, first.RefreshToken, second.RefreshToken)
 }
@@ -289,13 +255,11 @@ func TestContract_E1_TheImplicitGrantAnswersInTheFragment(t *testing.T) {
 	page := browser.Submit(browser.Get(request), "username", "alice", "password", password)
 	require.NotNil(t, page.Location, page.Text())
 	require.Empty(t, page.Location.RawQuery)
-	answer, err := url.ParseQuery(page.Location.EscapedFragment())
+	back, err := url.ParseQuery(page.Location.EscapedFragment())
 	require.NoError(t, err)
-	require.Equal(t, "a state", answer.Get("state"))
-	require.NotEmpty(t, answer.Get("id_token"))
-	resp, got := call(t, c, "/api/orders", answer.Get("access_token"))
-	require.Equal(t, http.StatusOK, resp.StatusCode)
-	require.Equal(t, "alice", got.Header.Get("X-User"))
+	require.Equal(t, "a state", back.Get("state"))
+	require.NotEmpty(t, back.Get("id_token"))
+	require.Equal(t, "alice", call(t, c, "/api/orders", back.Get("access_token")).received(t).Header.Get("X-User"))
 }
 
 func TestContract_G3_OnlyTheListedOriginMayRead(t *testing.T) {
@@ -305,18 +269,11 @@ func TestContract_G3_OnlyTheListedOriginMayRead(t *testing.T) {
 		require.NoError(t, err)
 		req.Header.Set("Origin", origin)
 		req.Header.Set("Access-Control-Request-Method", http.MethodPost)
-		resp, err := c.client().Do(req)
-		require.NoError(t, err)
-		require.NoError(t, resp.Body.Close())
-		require.Equal(t, allowed, resp.Header.Get("Access-Control-Allow-Origin"), origin)
+		require.Equal(t, allowed, send(t, c.client(), req).header.Get("Access-Control-Allow-Origin"), origin)
 	}
 }
 
 func TestContract_P1_WhatHasNoGateIsPlainCaddy(t *testing.T) {
 	c := contract(t)
-	resp, err := c.client().Get(c.gate() + "/elsewhere")
-	require.NoError(t, err)
-	require.NoError(t, resp.Body.Close())
-	require.Equal(t, http.StatusOK, resp.StatusCode)
-	require.EqualValues(t, len("plain"), resp.ContentLength)
+	require.Equal(t, "plain", string(get(t, c.client(), c.gate()+"/elsewhere").body))
 }

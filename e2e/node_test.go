@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,9 +23,7 @@ func (c *caddy) node(t testing.TB, script, function string, in map[string]any, o
 	about := map[string]any{
 		"function": function, "issuer": c.issuer(), "gate": c.gate(), "intermediate": c.intermediateFile(), "shots": shots,
 	}
-	for name, value := range in {
-		about[name] = value
-	}
+	maps.Copy(about, in)
 	stdin, err := json.Marshal(about)
 	require.NoError(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)

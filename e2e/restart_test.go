@@ -20,8 +20,7 @@ func TestA80_O5_AKilledServerLosesNoSessionNoTokenNoCode(t *testing.T) {
 	tokens := codeFlow(t, c, shop("openid", "offline_access", "orders.read"))
 	revoked := codeFlow(t, c, shop("openid", "orders.read"))
 	revoke(t, c, "shop", shopSecret, revoked)
-	answer, _ := call(t, c, "/api/", revoked.AccessToken)
-	require.Equal(t, http.StatusUnauthorized, answer.StatusCode)
+	require.Equal(t, http.StatusUnauthorized, call(t, c, "/api/", revoked.AccessToken).status)
 	config := shop("openid", "orders.read")
 	config.Endpoint = oauth2.Endpoint{AuthURL: c.issuer() + "/authorize", TokenURL: c.issuer() + "/token"}
 	back := authorize(t, c, config.AuthCodeURL("state"))
@@ -32,14 +31,10 @@ func TestA80_O5_AKilledServerLosesNoSessionNoTokenNoCode(t *testing.T) {
 	require.Equal(t, "alice", receivedAt(t, browser, c.gate()+"/app/page").Header.Get("X-User"), "the session")
 	_, err := config.Exchange(contextWith(t, c), back.Get("code"))
 	require.NoError(t, err, "the code")
-	resp, err := post(c.client(), c.issuer()+"/token", "shop", shopSecret,
-		"grant_type", "refresh_token", "refresh_token", tokens.RefreshToken)
-	require.NoError(t, err)
-	require.NotEmpty(t, tokensOf(t, resp).AccessToken, "the refresh token")
-	answer, _ = call(t, c, "/api/", tokens.AccessToken)
-	require.Equal(t, http.StatusOK, answer.StatusCode, "an access token: the keys are the same")
-	answer, _ = call(t, c, "/api/", revoked.AccessToken)
-	require.Equal(t, http.StatusUnauthorized, answer.StatusCode, "a revocation is not forgotten")
+	refreshed := post(t, c, "/token", "shop", shopSecret, "grant_type", "refresh_token", "refresh_token", tokens.RefreshToken)
+	require.NotEmpty(t, refreshed.tokens(t).AccessToken, "the refresh token")
+	require.Equal(t, http.StatusOK, call(t, c, "/api/", tokens.AccessToken).status, "an access token: the keys are the same")
+	require.Equal(t, http.StatusUnauthorized, call(t, c, "/api/", revoked.AccessToken).status, "a revocation is not forgotten")
 }
 
 func TestValidateBesideARunningServerNeitherWaitsNorWrites(t *testing.T) {
