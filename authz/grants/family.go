@@ -5,9 +5,10 @@ import "slices"
 // MaxFamilies is how many families of one client live at a time.
 const MaxFamilies = 10
 
-// familySpace is how large a record grows by families. The rest of MaxSize is
-// left to consents: a user with many families can still agree to something.
-const familySpace = MaxSize / 4 * 3
+// familySpace is how large a record grows by families, in a document that has
+// frame bytes besides. The rest of MaxSize is left to consents: a user with many
+// families can still agree to something.
+func familySpace(frame int) int { return frame + (MaxSize-frame)/4*3 }
 
 // Family returns the family of client with this id, nil when there is none. It
 // may be changed until families are next added or removed.
@@ -53,13 +54,13 @@ func (r *Record) RemoveFamily(id string) (removed Family, ok bool) {
 	return Family{}, false
 }
 
-// makeRoom drops families while the record is larger than familySpace, but not
-// the one with the id keep. A record that cannot be encoded is left alone, for
+// makeRoom drops families while the record is larger than its familySpace, but
+// not the one with the id keep. A record that cannot be encoded is left alone, for
 // Update to report.
 func (r *Record) makeRoom(keep string) (dropped []Family) {
 	for {
 		size, err := r.Size()
-		if err != nil || size <= familySpace {
+		if err != nil || size <= familySpace(r.frame) {
 			return dropped
 		}
 		c := r.largest()

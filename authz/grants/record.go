@@ -12,6 +12,10 @@ import (
 type Record struct {
 	// Clients holds the grants by client_id.
 	Clients map[string]*Client `json:"clients,omitempty"`
+
+	// frame is how large the document is that the record is a part of, without
+	// the record; 0 for a record by itself, in a store.
+	frame int
 }
 
 // Client is what a user granted to one client.
@@ -143,13 +147,44 @@ func (r *Record) Expires() time.Time {
 	return last
 }
 
-// Size returns the length of the record in bytes, encoded as JSON.
+// Size returns the length in bytes of the record, encoded as JSON, or of the
+// document in the directory that it is a part of, as it would be written now.
 func (r *Record) Size() (int, error) {
+	if r.frame > 0 {
+		return r.documentSize()
+	}
 	encoded, err := json.Marshal(r)
 	if err != nil {
 		return 0, fmt.Errorf("grants: encode: %w", err)
 	}
 	return len(encoded), nil
+}
+
+func (r *Record) documentSize() (int, error) {
+	texts, err := encodeClients(r.Clients)
+	if err != nil {
+		return 0, err
+	}
+	size := r.frame
+	for _, text := range texts {
+		size += len(text) + sealSize
+	}
+	return size, nil
+}
+
+// clone returns a copy that shares nothing with r.
+func (r *Record) clone() *Record {
+	other := &Record{Clients: make(map[string]*Client, len(r.Clients)), frame: r.frame}
+	for id, c := range r.Clients {
+		copied := *c
+		copied.Consents = maps.Clone(c.Consents)
+		copied.Families = slices.Clone(c.Families)
+		for i := range copied.Families {
+			copied.Families[i].Scope = slices.Clone(copied.Families[i].Scope)
+		}
+		other.Clients[id] = &copied
+	}
+	return other
 }
 
 // client returns the grants of a client to change, making them if need be.
