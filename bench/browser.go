@@ -24,14 +24,17 @@ type browser struct {
 	client *http.Client
 }
 
-// newBrowser comes from an address of its own, as different people do: a gate lets one address begin only so many
-// logins. All of 127.0.0.0/8 is this machine.
+// perAddress is how many browsers share an address: a gate lets one begin only so many logins.
+const perAddress = 20
+
+// newBrowser comes from one of many addresses, as different people do: all of 127.0.0.0/8 is this machine.
 func newBrowser(b *bench, number int) (*browser, error) {
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		return nil, err
 	}
-	from := &net.TCPAddr{IP: net.IPv4(127, 1, byte(number>>8), byte(number))}
+	network := number / perAddress
+	from := &net.TCPAddr{IP: net.IPv4(127, 1, byte(network>>8), byte(network))}
 	dialer := &net.Dialer{LocalAddr: from}
 	transport := &http.Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 		_, port, err := net.SplitHostPort(addr)

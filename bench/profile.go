@@ -9,7 +9,7 @@ import (
 )
 
 // profileSeconds is how long a lane runs under the profiler.
-const profileSeconds = 4
+const profileSeconds = 8
 
 // profile writes a CPU profile of Caddy under a lane's load, where the command line asks for one.
 func (b *bench) profile(name string, load lane) error {

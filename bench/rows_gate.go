@@ -34,6 +34,9 @@ func (b *bench) againstEachOther(name string, without, with int, requests func(p
 	if err != nil {
 		return result{}, err
 	}
+	if err := b.profile(name+"-without", base); err != nil {
+		return result{}, err
+	}
 	return compared, b.profile(name, measured)
 }
 

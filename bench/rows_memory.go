@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	liveSessions = 512
+	liveSessions = 2048
 	badTokens    = 100_000
 )
 

@@ -103,7 +103,8 @@ func newLive(r *sessionRecord) *liveSession {
 	live.used.Store(r.Used.UnixMilli())
 	live.written.Store(r.Used.UnixMilli())
 	live.refreshed.Store(r.Refreshed.UnixMilli())
-	live.session.Store(&r.Session)
+	session := r.Session // a copy: a pointer into the record would keep all of it
+	live.session.Store(&session)
 	return live
 }
 
