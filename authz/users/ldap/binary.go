@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -90,9 +89,10 @@ func sidText(b []byte) (string, bool) {
 	}
 	var authority [8]byte
 	copy(authority[2:], b[2:8])
-	sid := "S-" + strconv.Itoa(int(b[0])) + "-" + strconv.FormatUint(binary.BigEndian.Uint64(authority[:]), 10)
+	var sid strings.Builder
+	fmt.Fprintf(&sid, "S-%d-%d", b[0], binary.BigEndian.Uint64(authority[:]))
 	for rest := b[8:]; len(rest) > 0; rest = rest[4:] {
-		sid += "-" + strconv.FormatUint(uint64(binary.LittleEndian.Uint32(rest)), 10)
+		fmt.Fprintf(&sid, "-%d", binary.LittleEndian.Uint32(rest))
 	}
-	return sid, true
+	return sid.String(), true
 }

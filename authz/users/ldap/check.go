@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -72,8 +73,7 @@ func (r *report) check(ctx context.Context) {
 		return
 	}
 	r.s.layout.CompareAndSwap(nil, l)
-	r.checkPeople(ctx, c, l)
-	if cfg.GrantAttribute != "" && r.writes() {
+	if r.checkPeople(ctx, c, l) && cfg.GrantAttribute != "" && r.writes() {
 		r.checkGrants(ctx, c, l)
 	}
 }
@@ -97,12 +97,7 @@ func (r *report) encryption() string {
 }
 
 func (r *report) writes() bool {
-	for _, s := range r.d.writers {
-		if s == r.s {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(r.d.writers, r.s)
 }
 
 func kindDetail(l *layout) string {
@@ -130,7 +125,7 @@ func connectionFix(e endpoint, err error) string {
 }
 
 // checkPeople looks whether there is anybody, and whether what this package needs of a person can be read.
-func (r *report) checkPeople(ctx context.Context, c *conn, l *layout) {
+func (r *report) checkPeople(ctx context.Context, c *conn, l *layout) bool {
 	base := r.d.cfg.Base
 	see := "let the service account read: ldapsearch -x -H " + r.s.endpoint.url + " -D '" + r.d.cfg.BindDN + "' -W -b '" + base + "'"
 	entries, err := r.d.people(ctx, c, l.filter.anybody(), l.wanted)
@@ -138,11 +133,11 @@ func (r *report) checkPeople(ctx context.Context, c *conn, l *layout) {
 		err = fmt.Errorf("%w: below %s nobody matches %s", users.ErrNotFound, base, l.filter.anybody())
 	}
 	if !r.note("people", err, "base and filter find people", see+" '"+l.filter.anybody()+"'") {
-		return
+		return false
 	}
 	p, err := newPerson(entries[0], l, r.d)
 	if !r.note("subject", err, "attribute "+l.subject+" can be read", see+" '"+l.filter.anybody()+"' "+l.subject) {
-		return
+		return true
 	}
 	if p.passwordStamp() == "" {
 		err = errors.New("a change of a password can't be seen: it ends no session and no refresh token")
@@ -151,6 +146,7 @@ func (r *report) checkPeople(ctx context.Context, c *conn, l *layout) {
 		OpenLDAP: "load the ppolicy overlay, and let the service account read pwdChangedTime",
 		DS389:    "dsconf <instance> config replace passwordTrackUpdateTime=on, and let the service account read pwdUpdateTime",
 	}[l.kind])
+	return true
 }
 
 // fixes are how each kind gets the schema and the right to write, in this repository's examples/ldap/schema.
@@ -228,24 +224,26 @@ func (d *Directory) lastChange(ctx context.Context, s *server) (newest time.Time
 	if err != nil {
 		return newest
 	}
-	var entries []*ldap.Entry
-	for depth := 0; err == nil && len(entries) == 0 && depth < len(base.RDNs); depth++ {
+	for depth := 0; err == nil && newest.IsZero() && depth < len(base.RDNs); depth++ {
 		suffix := ldap.DN{RDNs: base.RDNs[depth:]}
 		err = s.run(ctx, s.searches, func(ctx context.Context, c *conn) error {
 			result, err := c.search(ctx, ldap.NewSearchRequest(suffix.String(), ldap.ScopeBaseObject, ldap.NeverDerefAliases,
-				1, 0, false, "(contextCSN=*)", []string{"contextCSN"}, nil))
-			if err == nil {
-				entries = result.Entries
+				1, 0, false, "(objectClass=*)", []string{"contextCSN"}, nil))
+			if err == nil && len(result.Entries) == 1 {
+				newest = newestCSN(result.Entries[0].GetEqualFoldAttributeValues("contextCSN"))
 			}
 			return err
 		})
 	}
-	for _, entry := range entries {
-		for _, csn := range entry.GetEqualFoldAttributeValues("contextCSN") {
-			stamp, _, _ := strings.Cut(csn, "#")
-			if t := generalizedTime(stamp); t.After(newest) {
-				newest = t
-			}
+	return newest
+}
+
+// newestCSN reads the times that change sequence numbers begin with.
+func newestCSN(csns []string) (newest time.Time) {
+	for _, csn := range csns {
+		stamp, _, _ := strings.Cut(csn, "#")
+		if t := generalizedTime(stamp); t.After(newest) {
+			newest = t
 		}
 	}
 	return newest

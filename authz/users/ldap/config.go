@@ -77,8 +77,11 @@ type RolesConfig struct {
 	// GroupFilter finds the groups of {dn} or {username} (RFC 4515). Empty means member, uniqueMember and
 	// memberUid.
 	GroupFilter string
-	// Nested counts the groups that a group is in, too.
+	// Nested counts the groups that a group is in, too; without GroupBase they are searched below Base.
 	Nested bool
+	// Dynamic counts groups below GroupBase that name their members by memberURL (groupOfURLs), too. It
+	// costs a search for each of them; a directory that shows them as member itself needs no Dynamic.
+	Dynamic bool
 	// Map gives the roles of a group, named by DN or by the value of its first RDN. Where it is empty, the
 	// latter is the role itself; else groups it doesn't name give none.
 	Map map[string][]string

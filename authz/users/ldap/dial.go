@@ -130,48 +130,48 @@ func (c *conn) discard() {
 
 func (c *conn) search(ctx context.Context, request *ldap.SearchRequest) (*ldap.SearchResult, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return nil, lost(err)
 	}
 	c.within(ctx)
-	return c.Search(request)
+	result, err := c.Search(request)
+	return result, lost(err)
 }
 
 func (c *conn) modify(ctx context.Context, request *ldap.ModifyRequest) error {
 	if err := ctx.Err(); err != nil {
-		return err
+		return lost(err)
 	}
 	c.within(ctx)
-	return c.Modify(request)
+	return lost(c.Modify(request))
 }
 
 // bind checks a password, which must not be empty; the controls are those of the answer.
 func (c *conn) bind(ctx context.Context, dn, password string, controls ...ldap.Control) ([]ldap.Control, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return nil, lost(err)
 	}
 	c.within(ctx)
 	result, err := c.SimpleBind(ldap.NewSimpleBindRequest(dn, password, controls))
 	if result == nil {
-		return nil, err
+		return nil, lost(err)
 	}
-	return result.Controls, err
+	return result.Controls, lost(err)
 }
 
-// answered tells whether an error is what the server answered, and the connection as good as before.
-// 3, 51 and 52 (RFC 4511 Appendix A) are answers, but another server may do better.
-func answered(err error) bool {
-	if err == nil {
-		return true
+// errLost marks an exchange that ended without an answer of the server, or with one that says that
+// another server may do better; the connection isn't used again.
+var errLost = errors.New("no answer")
+
+// lost marks what isn't the server's answer with errLost. Of the answers, 3, 51 and 52 are marked, too:
+// timeLimitExceeded, busy and unavailable (RFC 4511 Appendix A).
+func lost(err error) error {
+	var answer *ldap.Error
+	if err == nil || errors.As(err, &answer) && answer.ResultCode < ldap.ErrorNetwork && // above are go-ldap's own
+		answer.ResultCode != ldap.LDAPResultTimeLimitExceeded &&
+		answer.ResultCode != ldap.LDAPResultBusy && answer.ResultCode != ldap.LDAPResultUnavailable {
+		return err
 	}
-	var refusal *ldap.Error
-	if !errors.As(err, &refusal) {
-		return false
-	}
-	switch refusal.ResultCode {
-	case ldap.LDAPResultTimeLimitExceeded, ldap.LDAPResultBusy, ldap.LDAPResultUnavailable:
-		return false
-	}
-	return refusal.ResultCode < ldap.ErrorNetwork // above are go-ldap's own
+	return fmt.Errorf("%w: %w", errLost, err)
 }
 
 // isCode tells whether the server answered one of these result codes.

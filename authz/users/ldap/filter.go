@@ -42,7 +42,7 @@ func parseLoginFilter(text string) (loginFilter, error) {
 		f.names = append(f.names, nameAssertion{attribute: m[1], before: m[3], after: m[4]})
 	}
 	switch {
-	case len(f.names) == 0:
+	case !strings.Contains(text, placeholder):
 		return f, fmt.Errorf("filter: (attribute=%s) is needed in it", placeholder)
 	case len(f.names) != strings.Count(text, placeholder):
 		return f, fmt.Errorf("filter: %s may only stand once in the value of an equality, without wildcards or escapes", placeholder)

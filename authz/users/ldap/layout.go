@@ -34,6 +34,9 @@ type layout struct {
 	subject string
 	filter  loginFilter
 	wanted  []string // attributes to ask of a person
+	// policy tells whether the server has a password policy in which a password that nobody has changed
+	// yet shows no time of it (draft-behera-ldap-password-policy-10).
+	policy bool
 	// subschema is the entry that tells the schema (RFC 4512 §4.4), on Active Directory the naming
 	// context that is it.
 	subschema string
@@ -45,7 +48,7 @@ func rootDSE(attributes ...string) *ldap.SearchRequest {
 
 func readLayout(ctx context.Context, c *conn, cfg *Config) (*layout, error) {
 	result, err := c.search(ctx, rootDSE("objectClass", "structuralObjectClass", "vendorName", "vendorVersion",
-		"supportedCapabilities", "subschemaSubentry", "schemaNamingContext"))
+		"supportedCapabilities", "supportedControl", "subschemaSubentry", "schemaNamingContext"))
 	if err != nil {
 		return nil, fmt.Errorf("root DSE: %w", err)
 	}
@@ -60,6 +63,7 @@ func newLayout(root *ldap.Entry, cfg *Config) (*layout, error) {
 	if l.subschema == "" {
 		l.subschema = root.GetEqualFoldAttributeValue("subschemaSubentry")
 	}
+	l.policy = l.kind == OpenLDAP && slices.Contains(root.GetEqualFoldAttributeValues("supportedControl"), ldap.ControlTypeBeheraPasswordPolicy)
 	subject, filter := l.kind.defaults()
 	if l.subject == "" {
 		l.subject = subject

@@ -22,7 +22,7 @@ type person struct {
 }
 
 func newPerson(entry *ldap.Entry, l *layout, d *Directory) (*person, error) {
-	p := &person{standing: standing{entry: entry, now: d.cfg.Now()}, username: l.filter.username(entry), kind: l.kind}
+	p := &person{standing: standing{entry: entry, now: d.cfg.Now(), policy: l.policy}, username: l.filter.username(entry), kind: l.kind}
 	if p.username == "" {
 		return nil, fmt.Errorf("ldap: the service account can't read the name of a person that it found: %s", strings.Join(l.filter.attributes(), ", "))
 	}

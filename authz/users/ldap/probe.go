@@ -3,6 +3,7 @@ package ldap
 import (
 	"context"
 	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"regexp"
@@ -34,10 +35,11 @@ func (a *Attribute) probe(ctx context.Context, c *conn, l *layout, subject strin
 	if err != nil {
 		return err
 	}
-	value := make([]byte, 32)
-	_, _ = rand.Read(value) // never fails
+	var random [16]byte
+	_, _ = rand.Read(random[:]) // never fails
+	value := hex.EncodeToString(random[:])
 	request := ldap.NewModifyRequest(entry.DN, nil)
-	request.Delete(a.name, []string{string(value)})
+	request.Delete(a.name, []string{value})
 	switch err := a.meaning(c.modify(ctx, request), entry); {
 	case errors.Is(err, ErrConflict), errors.Is(err, ErrCannotCompare):
 		return nil

@@ -43,7 +43,7 @@ func (r *RolesConfig) complete(base string) error {
 	if !strings.Contains(r.GroupFilter, "{dn}") && !strings.Contains(r.GroupFilter, placeholder) {
 		return fmt.Errorf("group filter: {dn} or %s is needed in it", placeholder)
 	}
-	if r.Nested && r.GroupBase == "" && r.Attribute == "" {
+	if r.GroupBase == "" && (r.Dynamic || r.Nested && r.Attribute == "") {
 		r.GroupBase = base
 	}
 	return nil
@@ -116,12 +116,27 @@ func (d *Directory) searchGroups(ctx context.Context, c *conn, p *person, direct
 	frontier := direct
 	if r.GroupBase != "" || chain {
 		more, err := d.groupSearch(ctx, c, fillGroupFilter(filter, p.entry.DN, p.username), found)
-		if err != nil || chain {
+		if err != nil {
 			return err
 		}
 		frontier = append(frontier, more...)
 	}
-	for depth := 0; r.Nested && len(frontier) > 0; depth++ {
+	if chain {
+		frontier = nil // the server has walked from there
+	}
+	if r.Dynamic {
+		more, err := d.dynamicGroups(ctx, c, p, found)
+		if err != nil {
+			return err
+		}
+		frontier = append(frontier, more...)
+	}
+	return d.walkNested(ctx, c, p, frontier, found)
+}
+
+// walkNested adds the groups that the groups of the frontier are in, and those that these are in.
+func (d *Directory) walkNested(ctx context.Context, c *conn, p *person, frontier []string, found groups) error {
+	for depth := 0; d.cfg.Roles.Nested && len(frontier) > 0; depth++ {
 		if depth == maxNesting || len(found) >= maxGroups {
 			d.cfg.Logger.Warn("groups nest too deep, or are too many: some were left out", zap.String("person", p.entry.DN))
 			return nil

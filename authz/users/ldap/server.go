@@ -64,38 +64,34 @@ func (s *server) signOn(ctx context.Context, c *conn) error {
 }
 
 // run lets op use a connection of a pool within Timeout. A connection that was dropped while it rested
-// costs one more try. An error that isn't the server's answer takes the server out.
-func (s *server) run(ctx context.Context, p *pool, op func(context.Context, *conn) error) error {
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
+// costs one more try. A server that gives no answer is taken out.
+func (s *server) run(caller context.Context, p *pool, op func(context.Context, *conn) error) error {
+	ctx, cancel := context.WithTimeout(caller, s.cfg.Timeout)
 	defer cancel()
 	for {
 		c, reused, err := p.get(ctx)
 		if err != nil {
-			return s.lost(err)
+			return s.unavailable(caller, err)
 		}
 		err = op(ctx, c)
-		dropped := c.IsClosing()
-		p.put(c, answered(err))
-		if answered(err) {
+		answered, dropped := !errors.Is(err, errLost), c.IsClosing()
+		p.put(c, answered)
+		if answered {
 			return err
 		}
 		if !reused || !dropped {
-			return s.lost(err)
+			return s.unavailable(caller, err)
 		}
 		p.flush() // its siblings were dropped, too: the second try is on a new one
 	}
 }
 
-// errLost wraps what makes a server of no use: it is not there, hangs, is busy or refuses the service account.
-var errLost = errors.New("server is down")
-
-// lost takes the server out, unless the fault was on this side.
-func (s *server) lost(err error) error {
-	if errors.Is(err, errBusy) || errors.Is(err, errClosed) || errors.Is(err, context.Canceled) {
-		return fmt.Errorf("%w: %s: %w", users.ErrUnavailable, s.endpoint.url, err)
+// unavailable takes the server out, unless it was this side that couldn't or wouldn't wait.
+func (s *server) unavailable(caller context.Context, err error) error {
+	if !errors.Is(err, errBusy) && !errors.Is(err, errClosed) && caller.Err() == nil {
+		s.fail(err)
 	}
-	s.fail(err)
-	return fmt.Errorf("%w: %w: %s: %w", users.ErrUnavailable, errLost, s.endpoint.url, err)
+	return fmt.Errorf("%w: %s: %w", users.ErrUnavailable, s.endpoint.url, err)
 }
 
 func (s *server) fail(err error) {

@@ -9,12 +9,12 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
-	"fmt"
 	"math/big"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -60,11 +60,14 @@ modulepath /usr/lib/ldap
 moduleload back_mdb
 moduleload syncprov
 moduleload ppolicy
+moduleload back_monitor
 TLSCertificateFile {{.Cert}}
 TLSCertificateKeyFile {{.Key}}
 database config
 rootdn "cn=config"
 rootpw config
+database monitor
+access to * by dn.exact="cn=admin,dc=example,dc=org" read
 database mdb
 suffix "dc=example,dc=org"
 rootdn "cn=admin,dc=example,dc=org"
@@ -259,6 +262,18 @@ func (s *slapd) entryUUID(t *testing.T, dn string) string {
 	require.NoError(t, err)
 	require.Len(t, result.Entries, 1)
 	id := result.Entries[0].GetAttributeValue("entryUUID")
-	require.Len(t, id, 36, fmt.Sprintf("entryUUID of %s", dn))
+	require.Len(t, id, 36, "entryUUID of %s", dn)
 	return id
+}
+
+// binds is how many binds the server was asked for, by a connection that has bound before.
+func (s *slapd) binds(t *testing.T, admin *ldap.Conn) int {
+	t.Helper()
+	result, err := admin.Search(ldap.NewSearchRequest("cn=Bind,cn=Operations,cn=Monitor", ldap.ScopeBaseObject,
+		ldap.NeverDerefAliases, 1, 0, false, "(objectClass=*)", []string{"monitorOpInitiated"}, nil))
+	require.NoError(t, err)
+	require.Len(t, result.Entries, 1)
+	n, err := strconv.Atoi(result.Entries[0].GetAttributeValue("monitorOpInitiated"))
+	require.NoError(t, err)
+	return n
 }

@@ -31,8 +31,9 @@ const lockedForGood = "000001010000Z"
 
 // standing reads entries at one time.
 type standing struct {
-	entry *ldap.Entry
-	now   time.Time
+	entry  *ldap.Entry
+	now    time.Time
+	policy bool // see layout
 }
 
 func (s standing) value(attribute string) string {
@@ -91,6 +92,9 @@ func (s standing) passwordStamp() string {
 		if value := s.value(attribute); value != "" {
 			return attribute + " " + value
 		}
+	}
+	if s.policy {
+		return "pwdChangedTime never" // so that the first change is seen, too
 	}
 	return ""
 }

@@ -1,0 +1,185 @@
+package ldap
+
+import (
+	"bytes"
+	"errors"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-ldap/ldap/v3"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gatewright/gatewright/authz/users"
+)
+
+const grantAttribute = "nidsOAuthGrant"
+
+// grants is the attribute of a directory and the subjects of Alice, who has the object class, and Bob, who lacks it.
+func grants(t *testing.T) (a *Attribute, s *slapd, aliceID, bobID string) {
+	t.Helper()
+	d, s := directory(t, nil)
+	return d.Attribute(grantAttribute), s, s.entryUUID(t, alice), s.entryUUID(t, "uid=bob,ou=people,"+testBase)
+}
+
+func TestU4_SwapComparesAndWritesInOneStep(t *testing.T) {
+	a, _, aliceID, bobID := grants(t)
+	ctx := bounded(t)
+	for name, subject := range map[string]string{"with the object class": aliceID, "without": bobID} {
+		t.Run(name, func(t *testing.T) {
+			value, err := a.Read(ctx, subject)
+			require.NoError(t, err)
+			require.Nil(t, value)
+			one, two := []byte{0, 1, 2, 0xff}, []byte("<two/>")
+			require.ErrorIs(t, a.Swap(ctx, subject, one, two), ErrConflict, "there is none yet")
+			require.NoError(t, a.Swap(ctx, subject, nil, one))
+			require.ErrorIs(t, a.Swap(ctx, subject, nil, two), ErrConflict, "there is one by now")
+			require.NoError(t, a.Swap(ctx, subject, one, one), "no change is no conflict")
+			require.NoError(t, a.Swap(ctx, subject, one, two))
+			require.ErrorIs(t, a.Swap(ctx, subject, one, two), ErrConflict)
+			value, err = a.Read(ctx, subject)
+			require.NoError(t, err)
+			require.Equal(t, two, value)
+			require.NoError(t, a.Swap(ctx, subject, two, nil))
+			require.NoError(t, a.Swap(ctx, subject, nil, nil))
+			value, err = a.Read(ctx, subject)
+			require.NoError(t, err)
+			require.Nil(t, value)
+			require.NoError(t, a.Replace(ctx, subject, two))
+			require.NoError(t, a.Replace(ctx, subject, one))
+			require.NoError(t, a.Replace(ctx, subject, nil))
+		})
+	}
+	_, err := a.Read(ctx, "00000000-0000-0000-0000-000000000000")
+	require.ErrorIs(t, err, users.ErrNotFound)
+	require.ErrorIs(t, a.Swap(ctx, "00000000-0000-0000-0000-000000000000", nil, []byte("x")), users.ErrNotFound)
+}
+
+func TestU3_64KiBFit(t *testing.T) {
+	a, _, aliceID, _ := grants(t)
+	large := bytes.Repeat([]byte{0xfe, 0}, 32<<10)
+	require.NoError(t, a.Swap(bounded(t), aliceID, nil, large))
+	value, err := a.Read(bounded(t), aliceID)
+	require.NoError(t, err)
+	require.Equal(t, large, value)
+	u, err := a.d.Lookup(bounded(t), aliceID)
+	require.NoError(t, err)
+	require.NotContains(t, u.Attributes, grantAttribute)
+}
+
+func TestU4_FiftyWritersLoseNothing(t *testing.T) {
+	a, _, _, bobID := grants(t)
+	var writers sync.WaitGroup
+	for range 50 {
+		writers.Go(func() {
+			for {
+				old, err := a.Read(t.Context(), bobID)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				n, _ := strconv.Atoi(string(old)) // none is 0
+				err = a.Swap(t.Context(), bobID, old, []byte(strconv.Itoa(n+1)))
+				if err == nil {
+					return
+				}
+				if !errors.Is(err, ErrConflict) {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	writers.Wait()
+	value, err := a.Read(t.Context(), bobID)
+	require.NoError(t, err)
+	require.Equal(t, "50", string(value))
+}
+
+// The service account may write this attribute and nothing else.
+func TestU6_ProbeChangesNothing(t *testing.T) {
+	a, s, aliceID, bobID := grants(t)
+	ctx := bounded(t)
+	require.NoError(t, a.Swap(ctx, aliceID, nil, []byte("kept")))
+	for _, subject := range []string{aliceID, bobID, ""} {
+		require.NoError(t, a.Probe(ctx, subject))
+	}
+	value, err := a.Read(ctx, aliceID)
+	require.NoError(t, err)
+	require.Equal(t, "kept", string(value))
+	require.ErrorIs(t, a.Probe(ctx, "00000000-0000-0000-0000-000000000000"), users.ErrNotFound)
+	require.ErrorIs(t, a.d.Attribute("noSuchThing").Probe(ctx, ""), ErrNoSchema)
+	require.ErrorIs(t, a.d.Attribute("mail").Probe(ctx, aliceID), ErrNoAccess)
+
+	readonly := startSlapd(t, slapd{NoGrants: true})
+	denied := open(t, readonly.config(t)).Attribute(grantAttribute)
+	require.ErrorIs(t, denied.Probe(ctx, ""), ErrNoAccess)
+	require.ErrorIs(t, denied.Swap(ctx, readonly.entryUUID(t, alice), nil, []byte("x")), ErrNoAccess)
+
+	s.stop()
+	err = a.Probe(ctx, "")
+	require.ErrorIs(t, err, users.ErrUnavailable, "no definite no")
+	require.NotErrorIs(t, err, ErrNoAccess)
+}
+
+// A replica is behind until it asks again: reads for update don't come from there, and writes don't go there.
+func TestG9_ReplicaIsReadAndNeverWritten(t *testing.T) {
+	provider := startSlapd(t, slapd{})
+	replica := startSlapd(t, slapd{Provider: provider.URL})
+	cfg := provider.config(t)
+	cfg.Servers, cfg.WriteServers = []string{replica.URL}, []string{provider.TLS}
+	d := open(t, cfg)
+	a, ctx, aliceID := d.Attribute(grantAttribute), bounded(t), provider.entryUUID(t, alice)
+	require.Eventually(t, func() bool { return d.Health(ctx) == nil }, 10*time.Second, 10*time.Millisecond)
+
+	require.NoError(t, a.Swap(ctx, aliceID, nil, []byte("new")))
+	value, err := a.Read(ctx, aliceID)
+	require.NoError(t, err)
+	require.Equal(t, "new", string(value))
+	value, err = a.ReadReplica(ctx, aliceID)
+	require.NoError(t, err)
+	require.Nil(t, value, "four seconds are not over")
+	require.Eventually(t, func() bool {
+		value, err := a.ReadReplica(ctx, aliceID)
+		return err == nil && string(value) == "new"
+	}, 10*time.Second, 20*time.Millisecond)
+
+	cfg.WriteServers = []string{replica.URL}
+	astray := open(t, cfg).Attribute(grantAttribute)
+	err = astray.Swap(ctx, aliceID, []byte("new"), []byte("astray"))
+	require.True(t, isCode(err, ldap.LDAPResultReferral), "%v", err)
+	value, err = a.Read(ctx, aliceID)
+	require.NoError(t, err)
+	require.Equal(t, "new", string(value))
+}
+
+// One write server at a time: the next one only after WriteFailover, and no way back by itself.
+func TestU4_WriteFailover(t *testing.T) {
+	first, second := startSlapd(t, slapd{}), startSlapd(t, slapd{})
+	now := time.Now()
+	cfg := first.config(t)
+	cfg.Servers, cfg.WriteServers = []string{second.URL}, []string{first.URL, second.URL}
+	cfg.Now, cfg.WriteFailover = func() time.Time { return now }, time.Minute
+	d := open(t, cfg)
+	writer := func() string {
+		s, err := d.writer()
+		if err != nil {
+			require.ErrorIs(t, err, users.ErrUnavailable)
+			return ""
+		}
+		return s.endpoint.url
+	}
+	require.NoError(t, d.Health(bounded(t)))
+	require.Equal(t, first.URL, writer())
+	first.stop()
+	require.Error(t, d.Health(bounded(t)))
+	require.Empty(t, writer())
+	now = now.Add(time.Minute - 1)
+	require.Empty(t, writer())
+	now = now.Add(1)
+	require.Equal(t, second.URL, writer())
+	first.again(t)
+	require.NoError(t, d.Health(bounded(t)))
+	require.Equal(t, second.URL, writer())
+}

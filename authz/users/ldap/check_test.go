@@ -1,0 +1,75 @@
+package ldap
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// failed are what Check found wrong, by what it looked at.
+func failed(findings []Finding) map[string]Finding {
+	wrong := make(map[string]Finding)
+	for _, f := range findings {
+		if !f.OK {
+			wrong[f.What] = f
+		}
+	}
+	return wrong
+}
+
+func TestU6_CheckFindsNothingWrong(t *testing.T) {
+	provider := startSlapd(t, slapd{})
+	replica := startSlapd(t, slapd{Provider: provider.URL})
+	cfg := provider.config(t)
+	cfg.Servers, cfg.WriteServers = []string{replica.URL}, []string{provider.TLS}
+	d := open(t, cfg)
+	require.Eventually(t, func() bool { return d.Health(bounded(t)) == nil }, 10*time.Second, 10*time.Millisecond)
+	findings := d.Check(bounded(t))
+	require.Empty(t, failed(findings))
+	seen := make(map[string]int)
+	for _, f := range findings {
+		seen[f.What]++
+		require.NotEmpty(t, f.Detail, f.What)
+		require.Empty(t, f.Fix)
+	}
+	require.Equal(t, map[string]int{
+		"connection": 2, "service account": 2, "kind of directory": 2, "people": 2, "subject": 2, "password change": 2,
+		"schema": 1, "write access": 1, "replica lag": 1,
+	}, seen)
+}
+
+func TestU6_CheckNamesWhatIsMissing(t *testing.T) {
+	good := startSlapd(t, slapd{})
+	readonly := startSlapd(t, slapd{NoGrants: true})
+	expired := slapd{}
+	expired.Cert, expired.Key = certificate(t, -time.Hour)
+	late := startSlapd(t, expired)
+	for _, test := range []struct {
+		name   string
+		server *slapd
+		change func(*Config)
+		what   string
+		fix    string
+	}{
+		{"server that is not there", good, func(c *Config) { c.Servers = []string{"ldap://" + freePort(t)} }, "connection", "start the server"},
+		{"another CA", good, func(c *Config) { c.CA = late.config(t).CA }, "connection", "tls_ca"},
+		{"expired certificate", late, func(*Config) {}, "connection", "renew"},
+		{"wrong password", good, func(c *Config) { c.Password = "x" }, "service account", "ldapwhoami"},
+		{"wrong base", good, func(c *Config) { c.Base = "ou=nowhere," + testBase }, "people", "ldapsearch"},
+		{"filter that nobody matches", good, func(c *Config) { c.Filter = "(telexNumber={username})" }, "people", "ldapsearch"},
+		{"subject that nobody has", good, func(c *Config) { c.Subject = "objectGUID" }, "subject", "objectGUID"},
+		{"no right to write", readonly, func(*Config) {}, "write access", "openldap/access.ldif"},
+		{"no schema", good, func(c *Config) { c.GrantAttribute = "somethingElse" }, "schema", "openldap/gatewright.ldif"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			cfg := test.server.config(t)
+			test.change(&cfg)
+			wrong := failed(open(t, cfg).Check(bounded(t)))
+			require.Len(t, wrong, 1)
+			require.Contains(t, wrong, test.what)
+			require.Contains(t, wrong[test.what].Fix, test.fix)
+			require.NotContains(t, wrong[test.what].Detail+wrong[test.what].Fix, testPassword)
+		})
+	}
+}
