@@ -3,12 +3,13 @@ package tokeninject
 import (
 	"crypto/subtle"
 	"math"
-	"net/netip"
 	"strconv"
 	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/gatewright/gatewright/authz/oauth"
 )
 
 const (
@@ -32,7 +33,7 @@ type addressLimit struct {
 
 // reserve counts a login and returns 0, or how long to wait for the next.
 func (l *addressLimit) reserve(address string, now time.Time) time.Duration {
-	key := network(address)
+	key := oauth.Network(address)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	limiter := l.limiters[key]
@@ -48,20 +49,6 @@ func (l *addressLimit) reserve(address string, now time.Time) time.Duration {
 		return 0
 	}
 	return time.Duration((1 - limiter.TokensAt(now)) / float64(loginRate) * float64(time.Second))
-}
-
-// network is what one client can choose addresses from: all of an IPv6 /64 are its own.
-func network(address string) string {
-	ip, err := netip.ParseAddr(address)
-	if err != nil {
-		return address
-	}
-	if ip = ip.Unmap(); ip.Is6() {
-		if prefix, err := ip.WithZone("").Prefix(64); err == nil {
-			return prefix.String()
-		}
-	}
-	return ip.String()
 }
 
 // makeRoom drops entries from a full map: one that is idle if a few looks find it, else any.
