@@ -79,3 +79,8 @@ type Store interface {
 	// a spelling don't buy more guesses. It works for names nobody has.
 	Canonical(username string) string
 }
+
+// Pinger is a Store that can tell whether it is well, for the health endpoint.
+type Pinger interface {
+	Ping(ctx context.Context) error
+}
