@@ -142,8 +142,8 @@ func (m *endedClient) endFamily(f Family) {
 func (m *endedClient) noteGranted(old, next *Client) {
 	m.NotBefore, m.KeepNotBefore = later(m.NotBefore, next.NotBefore), later(m.KeepNotBefore, next.KeepNotBefore)
 	for scope, at := range next.Consents {
-		if was, had := old.Consents[scope]; !had || !was.Equal(at) {
-			delete(m.Consents, scope)
+		if was, had := old.Consents[scope]; (!had || !was.Equal(at)) && m.consentEnded(scope, at) {
+			delete(m.Consents, scope) // of the same instant, or by a clock that is behind
 		}
 	}
 	for _, f := range next.Families {
