@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gatewright/gatewright/authz/oauth"
+	"github.com/gatewright/gatewright/authz/token"
 	"github.com/gatewright/gatewright/authz/users"
 )
 
@@ -69,12 +70,22 @@ type KeyStore interface {
 
 // Signing says which keys the server has and what they sign (G12).
 type Signing struct {
-	// Algorithms to have a key for; empty: RS256 and ES256.
+	// Algorithms to have a key for; empty: RS256 and ES256. Those of Keys are added.
 	Algorithms []jose.SignatureAlgorithm
 	// IDToken is the default algorithm of ID tokens; empty: RS256.
 	IDToken jose.SignatureAlgorithm
 	// AccessToken is the default algorithm of access tokens; empty: ES256.
 	AccessToken jose.SignatureAlgorithm
+	// Keys are the operator's own, from ReadSigningKey; algorithms without one have generated keys. The
+	// last one of an algorithm signs, once it has been published for token.PublishAhead; until then
+	// the one before it does, if it is here as well.
+	Keys []*token.FileKey
+	// Rotate is how long a generated key signs, and one encrypts for "server_key", until the next one
+	// does: at least an hour, and a tenth of Overlap; 0: for ever.
+	Rotate time.Duration
+	// Overlap is how long a key stays published, or decrypts, after that; 0: the longest lifetime of a
+	// token and token.PublishAhead, and never less.
+	Overlap time.Duration
 }
 
 // TokenFormat is what access and refresh tokens look like (G16).

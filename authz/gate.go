@@ -335,7 +335,7 @@ func (s *Server) OpenToken(ctx context.Context, raw string, key *token.Decrypter
 	if err != nil {
 		return s.open(ctx, raw)
 	}
-	return s.run.verifier.Verify(signed, token.TypeAccessToken)
+	return s.run.keys().Verifier().Verify(signed, token.TypeAccessToken)
 }
 
 // Revocations is the feed of what was revoked.

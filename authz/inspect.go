@@ -24,7 +24,7 @@ func (s *Server) open(ctx context.Context, raw string) ([]byte, error) {
 		return s.openBinary(ctx, raw)
 	}
 	if token.IsJWE(raw) {
-		signed, err := s.run.keys.Decrypt(raw)
+		signed, err := s.run.keys().Decrypt(raw)
 		if errors.Is(err, token.ErrNotOurs) {
 			signed, err = s.run.owner.OpenJWE(raw)
 		}
@@ -33,7 +33,7 @@ func (s *Server) open(ctx context.Context, raw string) ([]byte, error) {
 		}
 		raw = signed
 	}
-	return s.run.verifier.Verify(raw, token.TypeAccessToken)
+	return s.run.keys().Verifier().Verify(raw, token.TypeAccessToken)
 }
 
 // inspect opens an access token that was sent to one of the server's own endpoints and checks

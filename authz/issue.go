@@ -91,7 +91,7 @@ func (s *Server) mintAccessToken(ctx context.Context, a *Authorization, now time
 	if err != nil {
 		return "", expires, err
 	}
-	signed, err := s.run.keys.Sign(a.resource.Signed, token.TypeAccessToken, payload)
+	signed, err := s.run.keys().Sign(a.resource.Signed, token.TypeAccessToken, payload)
 	if err != nil {
 		return "", expires, err
 	}
@@ -110,7 +110,7 @@ func (s *Server) encrypt(ctx context.Context, r *resource, signed string, now ti
 		}
 		return encrypter.Encrypt(signed, now, s.run.owner)
 	default:
-		return s.run.keys.Encrypt(signed)
+		return s.run.keys().Encrypt(signed)
 	}
 }
 
@@ -151,7 +151,7 @@ func (s *Server) mintIDToken(a *Authorization, now time.Time, parts idTokenParts
 	if err != nil {
 		return "", err
 	}
-	return s.run.keys.Sign(a.client.IDTokenAlg, "JWT", payload)
+	return s.run.keys().Sign(a.client.IDTokenAlg, "JWT", payload)
 }
 
 // halfHash is at_hash, c_hash and s_hash: the left half of the hash that goes with the signature algorithm

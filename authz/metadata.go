@@ -98,10 +98,10 @@ func (s *Server) serveMetadata(w http.ResponseWriter, _ *http.Request) {
 
 // serveJWKS publishes the keys that verify what the server signs (RFC 7517 §5).
 func (s *Server) serveJWKS(w http.ResponseWriter, _ *http.Request) {
-	writePublic(w, s.run.keys.JWKS())
+	writePublic(w, s.run.keys().JWKS())
 }
 
-// writePublic answers with a document that caches may keep for a while.
+// writePublic answers with a document that caches may keep for a while: half of token.PublishAhead.
 func writePublic(w http.ResponseWriter, body []byte) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "public, max-age=300")

@@ -38,6 +38,7 @@ type Server struct {
 	routes          map[string]route
 	pages           *pages
 	metadata        []byte
+	keyPlan         token.Plan
 
 	ready chan struct{} // closed by Start
 	run   *running      // set before ready is closed
@@ -46,8 +47,8 @@ type Server struct {
 // running is what Start adds to a Server: secrets and state.
 type running struct {
 	*State
-	keys         *token.Keys
-	verifier     *token.Verifier
+	keyring      *keyring
+	stop         func() // ends the keyring's maintenance, and waits for that
 	interactions *token.Sealer
 	refresh      *token.Sealer
 	access       *token.Sealer // binary access tokens
@@ -83,6 +84,9 @@ func New(cfg Config) (*Server, error) {
 	}
 	if s.pages, err = newPages(cfg.Brand, issuer.Host); err != nil {
 		return nil, fmt.Errorf("brand: %w", err)
+	}
+	if s.keyPlan, err = s.planKeys(); err != nil {
+		return nil, err
 	}
 	s.grants = s.enabledGrants()
 	s.routes = s.routeTable()
@@ -142,6 +146,11 @@ func (c *Config) fillDefaults() {
 	if len(c.Signing.Algorithms) == 0 {
 		c.Signing.Algorithms = []jose.SignatureAlgorithm{jose.RS256, jose.ES256}
 	}
+	for _, key := range c.Signing.Keys {
+		if !slices.Contains(c.Signing.Algorithms, key.Algorithm()) {
+			c.Signing.Algorithms = append(slices.Clip(c.Signing.Algorithms), key.Algorithm())
+		}
+	}
 	if c.Signing.IDToken == "" {
 		c.Signing.IDToken = preferred(c.Signing.Algorithms, jose.RS256)
 	}
@@ -186,10 +195,8 @@ func (c *Config) check() error {
 	if c.Keys == nil {
 		complain("keys: a place to keep keys is needed")
 	}
-	for _, alg := range []jose.SignatureAlgorithm{c.Signing.IDToken, c.Signing.AccessToken} {
-		if !slices.Contains(c.Signing.Algorithms, alg) {
-			complain("signing: algorithm lists no %s", alg)
-		}
+	if err := c.Signing.check(); err != nil {
+		complain("signing: %w", err)
 	}
 	for _, g := range c.GrantTypes {
 		if !slices.Contains(knownGrantTypes, g) {
@@ -250,16 +257,18 @@ func checkIssuer(raw string) (*url.URL, error) {
 // Issuer is the URL that names the server in its tokens.
 func (s *Server) Issuer() string { return s.cfg.Issuer }
 
-// Start loads or makes the keys and begins to serve over state, which outlives the Server.
+// Start loads or makes the keys and begins to serve over state, which outlives the Server. Until Stop
+// it keeps the keys up to date.
 func (s *Server) Start(ctx context.Context, state *State) error {
-	keys, err := s.loadKeys(ctx)
-	if err != nil {
+	ring := &keyring{store: s.cfg.Keys, plan: s.keyPlan, now: s.now, log: s.cfg.Logger}
+	if err := ring.apply(ctx, ring.plan.Adopt); err != nil {
 		return fmt.Errorf("keys of %s: %w", s.cfg.Issuer, err)
 	}
+	keys := ring.keys()
 	s.run = &running{
 		State:        state,
-		keys:         keys,
-		verifier:     keys.Verifier(),
+		keyring:      ring,
+		stop:         background(ring.maintain),
 		interactions: keys.Sealer("interaction"),
 		refresh:      keys.Sealer("refresh token"),
 		access:       keys.Sealer("binary access token"),
@@ -268,6 +277,30 @@ func (s *Server) Start(ctx context.Context, state *State) error {
 	}
 	close(s.ready)
 	return nil
+}
+
+// background runs a job until stop is called, which waits for it to end.
+func background(job func(ctx context.Context)) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		job(ctx)
+	}()
+	return func() {
+		cancel()
+		<-ended
+	}
+}
+
+// Stop ends what Start began besides serving, and waits for it. Requests are still answered, with the
+// keys of that time. It may be called again, and without a Start.
+func (s *Server) Stop() {
+	select {
+	case <-s.ready:
+		s.run.stop()
+	default:
+	}
 }
 
 // Ready returns once the server serves, or an error when ctx ends or the bounded wait is over first.

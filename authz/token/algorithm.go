@@ -69,6 +69,13 @@ func algorithmOf(name jose.SignatureAlgorithm) (*algorithm, error) {
 	return a, nil
 }
 
+// CheckSignature tells whether alg is one that keys sign with here; ErrAlgorithm
+// if not.
+func CheckSignature(alg jose.SignatureAlgorithm) error {
+	_, err := algorithmOf(alg)
+	return err
+}
+
 // algorithmFor is what a key signs with when nobody says: RS256 is what OpenID
 // Connect expects of an RSA key (OIDC Core §15.1), the others leave no choice.
 func algorithmFor(public crypto.PublicKey) *algorithm {

@@ -11,6 +11,21 @@
 //
 //	IsJWE -> Keys.Decrypt | Sealer.OpenJWE | Decrypter.Decrypt -> Verifier.Verify -> ParseAccessToken
 //
+// Keys are as of a time, and a Plan says what a configuration wants of them. A
+// key is
+//
+//	next        published, and known to all nodes, but not used, for PublishAhead
+//	current     signs, or encrypts for "server_key"
+//	old         verifies, or decrypts, as long as anything lives that it made
+//
+// and then gone. Plan.Adopt, at the start of a server, brings in the keys of
+// files and makes what is missing; Plan.Tend, called again and again, does what
+// the time asks for; Plan.Rotate makes a next key without waiting for its time.
+// Each gives new Keys, and whoever calls it stores those that differ before
+// using them. When next becomes current needs no writing: every node that has
+// the stored keys knows when. The private half of a generated key goes soon
+// after it is old. The master secret stays for ever.
+//
 // What always holds:
 //
 //   - A key has one algorithm and one only; a token's header can't choose

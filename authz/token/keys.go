@@ -2,37 +2,40 @@ package token
 
 import (
 	"crypto"
-	"crypto/rand"
+	"crypto/subtle"
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
 )
 
-// masterSize is the size in bytes of the secret that Sealers derive from.
-const masterSize = 32
-
 // Keys is everything secret that one issuer owns: its signing keys, the keys of
 // encryption "server_key", and a master secret for what only the server reads.
-// The last key of an algorithm signs; those before it are still published, so
-// that tokens they signed verify until they are gone.
+// They are as of one time, which At changes; a Plan makes other ones of them.
 type Keys struct {
+	// signing has all keys that are published; those of one algorithm stand in
+	// the order in which they sign.
 	signing []*signingKey
-	server  []*serverKey
+	server  []*serverKey // in the order in which they encrypt
 	master  []byte
+	// interval between rotations, as the configuration that was last started
+	// wants it; 0 for never.
+	interval time.Duration
 
-	signers  map[jose.SignatureAlgorithm]*signingKey
-	jwks     []byte
-	verifier *Verifier
+	signers    map[jose.SignatureAlgorithm]*signingKey
+	encrypting *serverKey
+	jwks       []byte
+	verifier   *Verifier
 }
 
 type signingKey struct {
 	verifyKey
+	keyTimes
 	private crypto.Signer // nil for a key that is only published any more
-	since   time.Time     // when it began to sign
 	chain   []*x509.Certificate
 	// imported is a key whose private half lives in a file of the operator.
 	imported bool
@@ -41,25 +44,14 @@ type signingKey struct {
 // GenerateKeys makes the keys of a new issuer, one for each algorithm.
 // ErrAlgorithm for one that isn't RS, PS or ES with 256, 384 or 512, or EdDSA.
 func GenerateKeys(algs []jose.SignatureAlgorithm, now time.Time) (*Keys, error) {
-	master := make([]byte, masterSize)
-	if _, err := rand.Read(master); err != nil {
-		return nil, fmt.Errorf("master secret: %w", err)
-	}
-	server, err := generateServerKey("0")
-	if err != nil {
-		return nil, err
-	}
-	k := &Keys{server: []*serverKey{server}, master: master}
-	k, _, err = k.WithAlgorithms(algs, now)
-	return k, err
+	return (&Plan{Algorithms: algs}).Generate(now)
 }
 
 // freeze checks the parts and prepares what is derived from them.
-func (k *Keys) freeze() (*Keys, error) {
+func (k *Keys) freeze(now time.Time) (*Keys, error) {
 	if len(k.master) != masterSize || len(k.server) == 0 {
 		return nil, refuse(ErrKey, "master secret or encryption key is missing")
 	}
-	k.signers = make(map[jose.SignatureAlgorithm]*signingKey)
 	set := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}
 	verify := make([]*verifyKey, 0, len(k.signing))
 	kids := make(map[string]bool)
@@ -68,7 +60,6 @@ func (k *Keys) freeze() (*Keys, error) {
 			return nil, refuse(ErrKey, "one key for two algorithms (RFC 8725 §3.1)")
 		}
 		kids[key.kid] = true
-		k.signers[key.algorithm.name] = key
 		verify = append(verify, &key.verifyKey)
 		set.Keys = append(set.Keys, key.publicJWK())
 	}
@@ -76,8 +67,51 @@ func (k *Keys) freeze() (*Keys, error) {
 	if k.jwks, err = json.Marshal(set); err != nil {
 		return nil, fmt.Errorf("JWKS: %w", err)
 	}
-	k.verifier, err = newVerifier(verify)
-	return k, err
+	if k.verifier, err = newVerifier(verify); err != nil {
+		return nil, err
+	}
+	k.signers, k.encrypting = k.choose(now)
+	return k, nil
+}
+
+// At returns the same keys as of another time: a key that was published ahead
+// signs once its time has come. It is k itself where that makes no difference.
+func (k *Keys) At(now time.Time) *Keys {
+	signers, encrypting := k.choose(now)
+	if encrypting == k.encrypting && maps.Equal(signers, k.signers) {
+		return k
+	}
+	next := *k
+	next.signers, next.encrypting = signers, encrypting
+	return &next
+}
+
+// choose finds what signs and encrypts at a time: the last key that has begun
+// and whose private half is at hand. Before any has, by a clock that is behind
+// those of other nodes, it is the first.
+func (k *Keys) choose(now time.Time) (map[jose.SignatureAlgorithm]*signingKey, *serverKey) {
+	signers := make(map[jose.SignatureAlgorithm]*signingKey)
+	for _, key := range k.signing {
+		if key.private == nil {
+			continue
+		}
+		if signers[key.algorithm.name] == nil || key.begun(now) {
+			signers[key.algorithm.name] = key
+		}
+	}
+	encrypting := k.server[0]
+	for _, key := range k.server {
+		if key.begun(now) {
+			encrypting = key
+		}
+	}
+	return signers, encrypting
+}
+
+// SameIssuer tells whether other has the same master secret, as all keys that
+// one issuer ever has.
+func (k *Keys) SameIssuer(other *Keys) bool {
+	return subtle.ConstantTimeCompare(k.master, other.master) == 1
 }
 
 func (k *signingKey) publicJWK() jose.JSONWebKey {
@@ -87,8 +121,8 @@ func (k *signingKey) publicJWK() jose.JSONWebKey {
 }
 
 // newSigningKey checks that a private key is sound by using it once.
-func newSigningKey(a *algorithm, private crypto.Signer, since time.Time) (*signingKey, error) {
-	key, err := newPublishedKey(a, private.Public(), since)
+func newSigningKey(a *algorithm, private crypto.Signer) (*signingKey, error) {
+	key, err := newPublishedKey(a, private.Public())
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +135,7 @@ func newSigningKey(a *algorithm, private crypto.Signer, since time.Time) (*signi
 	return key, nil
 }
 
-func newPublishedKey(a *algorithm, public crypto.PublicKey, since time.Time) (*signingKey, error) {
+func newPublishedKey(a *algorithm, public crypto.PublicKey) (*signingKey, error) {
 	if err := a.fits(public); err != nil {
 		return nil, err
 	}
@@ -109,31 +143,17 @@ func newPublishedKey(a *algorithm, public crypto.PublicKey, since time.Time) (*s
 	if err != nil {
 		return nil, err
 	}
-	return &signingKey{verifyKey: verifyKey{algorithm: a, kid: kid, public: public}, since: since.UTC().Truncate(time.Second)}, nil
-}
-
-// signer is the key that signs with an algorithm, or nil.
-func (k *Keys) signer(alg jose.SignatureAlgorithm) *signingKey {
-	if key := k.signers[alg]; key != nil && key.private != nil {
-		return key
-	}
-	return nil
+	return &signingKey{verifyKey: verifyKey{algorithm: a, kid: kid, public: public}}, nil
 }
 
 // Algorithms lists what Sign takes, sorted.
 func (k *Keys) Algorithms() []jose.SignatureAlgorithm {
-	var algs []jose.SignatureAlgorithm
-	for alg := range k.signers {
-		if k.signer(alg) != nil {
-			algs = append(algs, alg)
-		}
-	}
-	slices.Sort(algs)
-	return algs
+	return slices.Sorted(maps.Keys(k.signers))
 }
 
 // JWKS is the public JWK Set document (RFC 7517 §5) with every signing key,
-// those that only verify any more included. The caller must not change it.
+// those that sign later or only verify any more included. The caller must not
+// change it.
 func (k *Keys) JWKS() []byte { return k.jwks }
 
 // Verifier verifies what Sign signed. It is the same one at every call.
@@ -143,7 +163,7 @@ func (k *Keys) Verifier() *Verifier { return k.verifier }
 // only; "" leaves typ out. ErrKey when no key signs with alg, ErrType when typ
 // is no media type, ErrMalformed when the result would be over MaxSize.
 func (k *Keys) Sign(alg jose.SignatureAlgorithm, typ string, payload []byte) (string, error) {
-	key := k.signer(alg)
+	key := k.signers[alg]
 	if key == nil {
 		return "", refuse(ErrKey, fmt.Sprintf("no key signs with %q", alg))
 	}

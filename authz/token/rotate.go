@@ -1,8 +1,6 @@
 package token
 
 import (
-	"crypto"
-	"crypto/x509"
 	"fmt"
 	"slices"
 	"time"
@@ -10,121 +8,127 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// WithAlgorithms returns keys that sign with each of the algorithms: those that
-// miss one are given a new one, the rest stay. added says whether there is
-// anything new to be stored; if not, next is k itself.
-func (k *Keys) WithAlgorithms(algs []jose.SignatureAlgorithm, now time.Time) (next *Keys, added bool, err error) {
-	if len(algs) == 0 && len(k.signing) == 0 {
-		return nil, false, refuse(ErrKey, "no signature algorithm")
+// successor decides whether a key is to be given a successor, and from when on.
+type successor func(key keyTimes) (since time.Time, wanted bool)
+
+// successorDue keeps to the interval: the successor is published ahead.
+func (d *draft) successorDue(key keyTimes) (time.Time, bool) {
+	due := key.since.Add(d.interval)
+	earliest := d.now.Add(PublishAhead)
+	if d.interval == 0 || !key.begun(d.now) || due.After(earliest) {
+		return time.Time{}, false
 	}
-	signing := slices.Clone(k.signing)
-	done := make(map[jose.SignatureAlgorithm]bool)
-	for _, alg := range algs {
-		if k.signer(alg) != nil || done[alg] {
+	return earliest, true
+}
+
+// successorNow is for rotation by hand.
+func (d *draft) successorNow(key keyTimes) (time.Time, bool) {
+	return d.now.Add(PublishAhead), key.begun(d.now)
+}
+
+// rotateSigning gives successors to generated keys. One from a file has only
+// the operator to succeed it.
+func (d *draft) rotateSigning(next successor) error {
+	for _, alg := range d.plan.Algorithms {
+		i := d.last(alg, anyKey)
+		if i < 0 || !generated(d.signing[i]) {
 			continue
 		}
-		done[alg] = true
-		key, err := generateSigningKey(alg, now)
-		if err != nil {
-			return nil, false, err
+		if since, wanted := next(d.signing[i].keyTimes); wanted {
+			if err := d.generate(alg, since); err != nil {
+				return err
+			}
 		}
-		signing = append(signing, key)
 	}
-	if len(signing) == len(k.signing) {
-		return k, false, nil
-	}
-	next, err = k.withSigning(signing)
-	return next, err == nil, err
+	return nil
 }
 
-// Rotate makes a new key for an algorithm and signs with it from now on. Its
-// predecessor stays published until Prune. ErrAlgorithm as for GenerateKeys.
-func (k *Keys) Rotate(alg jose.SignatureAlgorithm, now time.Time) (*Keys, error) {
-	key, err := generateSigningKey(alg, now)
+// errBusy is that a kid is still needed. It is an ErrKey.
+var errBusy = refuse(ErrKey, "all encryption keys of the server are still needed, so none can make room for another")
+
+// rotateServer makes the next key for Encrypt, with the next kid of "0" to "10"
+// in turn; errBusy while a key has it that tokens alive may be made with.
+func (d *draft) rotateServer(next successor) error {
+	last := d.server[len(d.server)-1]
+	since, wanted := next(last.keyTimes)
+	if !wanted {
+		return nil
+	}
+	kid := nextServerKid(last.kid)
+	if slices.ContainsFunc(d.server, func(key *serverKey) bool { return key.kid == kid }) {
+		return errBusy
+	}
+	key, err := generateServerKey(kid, since)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return k.withSigning(append(slices.Clone(k.signing), key))
+	d.server, d.stale = append(d.server, key), true
+	return nil
 }
 
-// RotateServerKey makes a new key for Encrypt, with the next kid of "0" to "10"
-// in turn. Tokens of the ten keys before it still open.
-func (k *Keys) RotateServerKey() (*Keys, error) {
-	key, err := generateServerKey(nextServerKid(k.server[len(k.server)-1].kid))
-	if err != nil {
-		return nil, err
-	}
-	next := *k
-	next.server = slices.DeleteFunc(slices.Clone(k.server), func(old *serverKey) bool { return old.kid == key.kid })
-	next.server = append(next.server, key)
-	return next.freeze()
-}
-
-// Prune drops the keys that stopped signing before the given time: pass now
-// less the longest lifetime of what they signed. A key that signs always stays.
-// dropped says whether there is anything to be stored.
-func (k *Keys) Prune(before time.Time) (next *Keys, dropped bool, err error) {
-	signing := make([]*signingKey, 0, len(k.signing))
-	for i, key := range k.signing {
-		successor := slices.IndexFunc(k.signing[i+1:], func(later *signingKey) bool { return later.algorithm == key.algorithm })
-		if successor < 0 || !k.signing[i+1+successor].since.Before(before) {
-			signing = append(signing, key)
+// promise notes the overlap with every key that makes tokens now or later. A
+// shorter one doesn't count: tokens of before it may be alive.
+func (d *draft) promise() {
+	for i, key := range d.signing {
+		if key.private != nil && key.keep < d.overlap && !d.over(i) {
+			d.edit(i).keep, d.stale = d.overlap, true
 		}
 	}
-	if len(signing) == len(k.signing) {
-		return k, false, nil
-	}
-	next, err = k.withSigning(signing)
-	return next, err == nil, err
-}
-
-// Import takes a key from a file of the operator's and signs with it from now
-// on; alg "" stands for what the type of the key implies (RS256 for RSA). The
-// certificate chain, if there is one, is published as x5c (RFC 7517 §4.7), leaf
-// first. Marshal leaves the private half out, so import again after ParseKeys;
-// that the key was there before keeps its place. changed says whether there is
-// anything new to be stored. ErrKey when key, alg and chain don't go together.
-func (k *Keys) Import(alg jose.SignatureAlgorithm, private crypto.Signer, chain []*x509.Certificate, now time.Time) (next *Keys, changed bool, err error) {
-	a := algorithmFor(private.Public())
-	if alg != "" {
-		if a, err = algorithmOf(alg); err != nil {
-			return nil, false, err
+	for i, key := range d.server {
+		if key.keep < d.overlap && (i+1 == len(d.server) || !d.server[i+1].begun(d.now)) {
+			promised := *key
+			promised.keep = d.overlap
+			d.server[i], d.stale = &promised, true
 		}
 	}
-	if a == nil {
-		return nil, false, refuse(ErrKey, fmt.Sprintf("no algorithm for a key of type %T", private.Public()))
-	}
-	key, err := newSigningKey(a, private, now)
-	if err != nil {
-		return nil, false, err
-	}
-	if len(chain) > 0 {
-		if sum, err := thumbprint(chain[0].PublicKey); err != nil || sum != key.kid {
-			return nil, false, refuse(ErrKey, "the certificate is not the key's")
+}
+
+// successorOf is the key that signs after the one at i; nil for none.
+func (d *draft) successorOf(i int) *signingKey {
+	for _, later := range d.signing[i+1:] {
+		if later.algorithm == d.signing[i].algorithm {
+			return later
 		}
 	}
-	key.chain, key.imported = chain, true
-	signing := slices.Clone(k.signing)
-	if old := k.signers[a.name]; old != nil && old.kid == key.kid {
-		key.since = old.since
-		changed = !slices.EqualFunc(old.chain, chain, (*x509.Certificate).Equal)
-		signing[slices.Index(signing, old)] = key
-	} else {
-		// A file that comes back after another one signs anew.
-		same := func(old *signingKey) bool { return old.kid == key.kid && old.algorithm == a }
-		signing = append(slices.DeleteFunc(signing, same), key)
-		changed = true
+	return nil
+}
+
+// over tells whether the key at i has ceased to sign.
+func (d *draft) over(i int) bool {
+	next := d.successorOf(i)
+	return next != nil && next.begun(d.now)
+}
+
+// prune drops the keys that made nothing which is alive. Before that, a
+// generated key loses its private half once all nodes sign with its successor:
+// what isn't there can't be stolen. Keys of files stay as long as they are
+// listed.
+func (d *draft) prune() {
+	kept := make([]*signingKey, 0, len(d.signing))
+	for i, key := range d.signing {
+		var successor time.Time
+		if next := d.successorOf(i); next != nil {
+			successor = next.since
+			if generated(key) && generated(next) && next.since.Add(PublishAhead).Before(d.now) {
+				key = d.edit(i)
+				key.private, d.stale = nil, true
+			}
+		}
+		if listed := key.imported && key.private != nil; listed || !key.gone(successor, d.now) {
+			kept = append(kept, key)
+		}
 	}
-	next, err = k.withSigning(signing)
-	return next, changed && err == nil, err
+	server := make([]*serverKey, 0, len(d.server))
+	for i, key := range d.server {
+		if i+1 == len(d.server) || !key.gone(d.server[i+1].since, d.now) {
+			server = append(server, key)
+		}
+	}
+	d.stale = d.stale || len(kept) < len(d.signing) || len(server) < len(d.server)
+	d.signing, d.server = kept, server
 }
 
-func (k *Keys) withSigning(signing []*signingKey) (*Keys, error) {
-	next := &Keys{signing: signing, server: k.server, master: k.master}
-	return next.freeze()
-}
-
-func generateSigningKey(alg jose.SignatureAlgorithm, now time.Time) (*signingKey, error) {
+func generateSigningKey(alg jose.SignatureAlgorithm) (*signingKey, error) {
 	a, err := algorithmOf(alg)
 	if err != nil {
 		return nil, err
@@ -133,5 +137,5 @@ func generateSigningKey(alg jose.SignatureAlgorithm, now time.Time) (*signingKey
 	if err != nil {
 		return nil, fmt.Errorf("generate key for %s: %w", alg, err)
 	}
-	return newSigningKey(a, private, now)
+	return newSigningKey(a, private)
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/go-jose/go-jose/v4"
 	josecipher "github.com/go-jose/go-jose/v4/cipher"
@@ -23,18 +24,24 @@ const (
 // fresh content key a token and A256GCM for the content (RFC 7518 §4.4, §5.3).
 // Wrapping has no nonce, so the key never wears out.
 type serverKey struct {
+	keyTimes
 	kid       string
 	secret    []byte
 	block     cipher.Block
 	protected string // the encoded header, the same for all tokens
 }
 
-func generateServerKey(kid string) (*serverKey, error) {
+func generateServerKey(kid string, since time.Time) (*serverKey, error) {
 	secret := make([]byte, serverKeySize)
 	if _, err := rand.Read(secret); err != nil {
 		return nil, fmt.Errorf("encryption key: %w", err)
 	}
-	return newServerKey(kid, secret)
+	key, err := newServerKey(kid, secret)
+	if err != nil {
+		return nil, err
+	}
+	key.since = since
+	return key, nil
 }
 
 func newServerKey(kid string, secret []byte) (*serverKey, error) {
@@ -62,7 +69,7 @@ func nextServerKid(kid string) string {
 // Encrypt wraps a compact JWS in a JWE that only this issuer opens (encryption
 // "server_key"). ErrMalformed when jws is none or the result is over MaxSize.
 func (k *Keys) Encrypt(jws string) (string, error) {
-	key := k.server[len(k.server)-1]
+	key := k.encrypting
 	content := contentCiphers[string(jose.A256GCM)]
 	contentKey := make([]byte, content.keySize)
 	if _, err := rand.Read(contentKey); err != nil {
@@ -75,7 +82,7 @@ func (k *Keys) Encrypt(jws string) (string, error) {
 	return sealJWE(content, key.protected, contentKey, wrapped, jws)
 }
 
-// Decrypt opens what Encrypt made, with this key or one before it, and returns
+// Decrypt opens what Encrypt made, with any key that is there, and returns
 // the JWS inside, unverified. ErrNotOurs when kid, alg or enc say that another
 // key is meant, ErrDecrypt when it doesn't open, ErrMalformed when it is no JWE
 // or holds no JWS.

@@ -145,38 +145,6 @@ func TestA13_JWEHeaderIsStrict(t *testing.T) {
 	}
 }
 
-func TestR7_ServerKidsGoRoundAndOldTokensOpen(t *testing.T) {
-	keys := otherKeys()
-	tokens := make([]string, 0, 12)
-	for i := range 12 {
-		jws, err := keys.Sign(jose.ES256, TypeAccessToken, []byte(`{}`))
-		require.NoError(t, err)
-		raw, err := keys.Encrypt(jws)
-		require.NoError(t, err)
-		tokens = append(tokens, raw)
-		head, err := decode(part(raw, 0))
-		require.NoError(t, err)
-		require.Contains(t, string(head), fmt.Sprintf(`"kid":"%d"`, i%11))
-		if i < 11 {
-			keys, err = keys.RotateServerKey()
-			require.NoError(t, err)
-		}
-	}
-	require.Len(t, keys.server, 11)
-	_, err := keys.Decrypt(tokens[0])
-	require.ErrorIs(t, err, ErrDecrypt, "kid 0 has a new key by now")
-	for _, raw := range tokens[1:] {
-		_, err := keys.Decrypt(raw)
-		require.NoError(t, err)
-	}
-	doc, err := keys.Marshal()
-	require.NoError(t, err)
-	again, err := ParseKeys(doc)
-	require.NoError(t, err)
-	_, err = again.Decrypt(tokens[11])
-	require.NoError(t, err)
-}
-
 func TestEncrypt_SizeIsCapped(t *testing.T) {
 	jws, err := testKeys().Sign(jose.ES256, "JWT", make([]byte, 48000))
 	require.NoError(t, err)

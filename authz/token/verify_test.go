@@ -277,7 +277,7 @@ func TestVerify_KidMissing(t *testing.T) {
 	_, err := testKeys().Verifier().Verify(raw, TypeAccessToken)
 	require.NoError(t, err, "one key has this alg")
 
-	rotated, err := testKeys().Rotate(jose.ES256, testNow)
+	rotated, _, err := (&Plan{Algorithms: []jose.SignatureAlgorithm{jose.ES256}}).Rotate(testKeys(), testNow)
 	require.NoError(t, err)
 	_, err = rotated.Verifier().Verify(raw, TypeAccessToken)
 	require.ErrorIs(t, err, ErrUnknownKey, "two keys have this alg")
