@@ -124,7 +124,7 @@ func (cfg *Config) wanted(l *layout) []string {
 	}
 	names = append(names, l.subject)
 	names = append(names, l.filter.attributes()...)
-	names = append(names, standingAttributes...)
+	names = append(names, l.kind.standing()...)
 	if cfg.Roles.Attribute != "" {
 		names = append(names, cfg.Roles.Attribute)
 	}

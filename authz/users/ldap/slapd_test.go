@@ -90,7 +90,7 @@ ppolicy_use_lockout
 {{end}}{{.Settings}}`))
 
 // startSlapd starts a provider with the people of testdata/people.ldif, or, with a Provider, a replica.
-func startSlapd(t *testing.T, s slapd) *slapd {
+func startSlapd(t testing.TB, s slapd) *slapd {
 	t.Helper()
 	program, err := exec.LookPath("slapd")
 	if err != nil {
@@ -121,7 +121,7 @@ func startSlapd(t *testing.T, s slapd) *slapd {
 	return &s
 }
 
-func (s *slapd) load(t *testing.T, program string) {
+func (s *slapd) load(t testing.TB, program string) {
 	t.Helper()
 	people, err := filepath.Abs("testdata/people.ldif")
 	require.NoError(t, err)
@@ -129,7 +129,7 @@ func (s *slapd) load(t *testing.T, program string) {
 	require.NoError(t, err, "%s", out)
 }
 
-func (s *slapd) start(t *testing.T, program string) {
+func (s *slapd) start(t testing.TB, program string) {
 	t.Helper()
 	s.process = exec.Command(program, "-d", "0", "-f", s.configured, "-h", s.URL+"/ "+s.TLS+"/")
 	var said bytes.Buffer
@@ -163,13 +163,13 @@ func (s *slapd) stop()  { s.end(syscall.SIGTERM) }
 func (s *slapd) hang()  { _ = s.process.Process.Signal(syscall.SIGSTOP) }
 func (s *slapd) awake() { _ = s.process.Process.Signal(syscall.SIGCONT) }
 
-func (s *slapd) again(t *testing.T) {
+func (s *slapd) again(t testing.TB) {
 	t.Helper()
 	s.start(t, s.process.Path)
 }
 
 // admin is a connection as the administrator.
-func (s *slapd) admin(t *testing.T) *ldap.Conn {
+func (s *slapd) admin(t testing.TB) *ldap.Conn {
 	t.Helper()
 	c, err := ldap.DialURL(s.URL)
 	require.NoError(t, err)
@@ -179,14 +179,14 @@ func (s *slapd) admin(t *testing.T) *ldap.Conn {
 }
 
 // change replaces the values of an attribute, as the administrator.
-func (s *slapd) change(t *testing.T, dn, attribute string, values ...string) {
+func (s *slapd) change(t testing.TB, dn, attribute string, values ...string) {
 	t.Helper()
 	request := ldap.NewModifyRequest(dn, nil)
 	request.Replace(attribute, values)
 	require.NoError(t, s.admin(t).Modify(request))
 }
 
-func freePort(t *testing.T) string {
+func freePort(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -195,7 +195,7 @@ func freePort(t *testing.T) string {
 }
 
 // certificate makes one that signs itself for 127.0.0.1, valid for so long from now.
-func certificate(t *testing.T, valid time.Duration) (certFile, keyFile string) {
+func certificate(t testing.TB, valid time.Duration) (certFile, keyFile string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
@@ -218,7 +218,7 @@ func certificate(t *testing.T, valid time.Duration) (certFile, keyFile string) {
 }
 
 // config is what most tests take, over TLS.
-func (s *slapd) config(t *testing.T) Config {
+func (s *slapd) config(t testing.TB) Config {
 	t.Helper()
 	ca, err := os.ReadFile(s.Cert)
 	require.NoError(t, err)
@@ -228,7 +228,7 @@ func (s *slapd) config(t *testing.T) Config {
 	}
 }
 
-func open(t *testing.T, cfg Config) *Directory {
+func open(t testing.TB, cfg Config) *Directory {
 	t.Helper()
 	d, err := New(cfg)
 	require.NoError(t, err)
@@ -237,7 +237,7 @@ func open(t *testing.T, cfg Config) *Directory {
 }
 
 // directory is a Directory over a server of its own.
-func directory(t *testing.T, change func(*Config)) (*Directory, *slapd) {
+func directory(t testing.TB, change func(*Config)) (*Directory, *slapd) {
 	t.Helper()
 	s := startSlapd(t, slapd{})
 	cfg := s.config(t)
@@ -247,7 +247,7 @@ func directory(t *testing.T, change func(*Config)) (*Directory, *slapd) {
 	return open(t, cfg), s
 }
 
-func bounded(t *testing.T) context.Context {
+func bounded(t testing.TB) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	t.Cleanup(cancel)
@@ -255,7 +255,7 @@ func bounded(t *testing.T) context.Context {
 }
 
 // entryUUID reads a person's subject past the package under test.
-func (s *slapd) entryUUID(t *testing.T, dn string) string {
+func (s *slapd) entryUUID(t testing.TB, dn string) string {
 	t.Helper()
 	result, err := s.admin(t).Search(ldap.NewSearchRequest(dn, ldap.ScopeBaseObject, ldap.NeverDerefAliases, 1, 0, false,
 		"(objectClass=*)", []string{"entryUUID"}, nil))
@@ -267,7 +267,7 @@ func (s *slapd) entryUUID(t *testing.T, dn string) string {
 }
 
 // binds is how many binds the server was asked for, by a connection that has bound before.
-func (s *slapd) binds(t *testing.T, admin *ldap.Conn) int {
+func (s *slapd) binds(t testing.TB, admin *ldap.Conn) int {
 	t.Helper()
 	result, err := admin.Search(ldap.NewSearchRequest("cn=Bind,cn=Operations,cn=Monitor", ldap.ScopeBaseObject,
 		ldap.NeverDerefAliases, 1, 0, false, "(objectClass=*)", []string{"monitorOpInitiated"}, nil))

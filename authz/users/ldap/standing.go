@@ -1,6 +1,8 @@
 package ldap
 
 import (
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -10,13 +12,26 @@ import (
 	"github.com/gatewright/gatewright/authz/users"
 )
 
-// standingAttributes tell whether a person may sign in, and when the password changed. A directory
-// leaves out those it doesn't know.
-var standingAttributes = []string{
-	"userAccountControl", "msDS-User-Account-Control-Computed", "msDS-UserAccountDisabled", "lockoutTime", "accountExpires", "pwdLastSet", // Active Directory, AD LDS
-	"pwdAccountLockedTime", "pwdEndTime", "pwdChangedTime", // ppolicy
-	"nsAccountLock", "accountUnlockTime", "pwdUpdateTime", "passwordExpirationTime", // 389 Directory Server
-	"loginDisabled", "lockedByIntruder", "loginIntruderResetTime", "loginExpirationTime", // eDirectory
+// standingAttributes tell whether a person may sign in, and when the password changed, by kind of directory.
+var standingAttributes = map[Kind][]string{
+	ActiveDirectory: adStanding,
+	ADLDS:           adStanding,
+	OpenLDAP:        {"pwdAccountLockedTime", "pwdEndTime", "pwdChangedTime"},
+	DS389:           {"nsAccountLock", "accountUnlockTime", "pwdUpdateTime", "passwordExpirationTime"},
+	EDirectory:      {"loginDisabled", "lockedByIntruder", "loginIntruderResetTime", "loginExpirationTime", "pwdChangedTime", "passwordExpirationTime"},
+}
+
+var adStanding = []string{
+	"userAccountControl", "msDS-User-Account-Control-Computed", "msDS-UserAccountDisabled", "lockoutTime", "accountExpires", "pwdLastSet",
+}
+
+// standing are the attributes to ask of a person for it: of a kind that isn't known, everybody's. A directory
+// leaves out those it doesn't have.
+func (k Kind) standing() []string {
+	if names, ok := standingAttributes[k]; ok {
+		return names
+	}
+	return slices.Concat(slices.Collect(maps.Values(standingAttributes))...)
 }
 
 // Bits of userAccountControl and its computed part ([MS-ADTS] §2.2.16).

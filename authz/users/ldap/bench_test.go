@@ -1,0 +1,87 @@
+package ldap
+
+import (
+	"testing"
+	"time"
+
+	"github.com/go-ldap/ldap/v3"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gatewright/gatewright/authz/users"
+)
+
+// What a sign-in costs against what it is made of: a search and a bind, each on a connection of its own that
+// stays open. The ratio of the two rates is what to look at.
+func BenchmarkAuthenticate(b *testing.B) {
+	s := startSlapd(b, slapd{})
+	cfg := s.config(b)
+	cfg.Servers = []string{s.URL}
+	b.Run("bare", func(b *testing.B) { bareSignIn(b, s) })
+	b.Run("directory", func(b *testing.B) {
+		d := open(b, cfg)
+		b.ReportAllocs()
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				if _, err := d.Authenticate(b.Context(), users.Credentials{Username: "alice", Password: "alice-pw"}); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	})
+	b.Run("directory with roles", func(b *testing.B) {
+		withRoles := cfg
+		withRoles.Roles, withRoles.Cache = RolesConfig{GroupBase: "ou=groups," + testBase}, time.Hour
+		d := open(b, withRoles)
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := d.Authenticate(b.Context(), users.Credentials{Username: "alice", Password: "alice-pw"}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("lookup", func(b *testing.B) {
+		d, id := open(b, cfg), s.entryUUID(b, alice)
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := d.Lookup(b.Context(), id); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+func bareSignIn(b *testing.B, s *slapd) {
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		searches, err := ldap.DialURL(s.URL)
+		if err != nil {
+			b.Error(err)
+			return
+		}
+		defer func() { _ = searches.Close() }()
+		binds, err := ldap.DialURL(s.URL)
+		if err != nil {
+			b.Error(err)
+			return
+		}
+		defer func() { _ = binds.Close() }()
+		if err := searches.Bind(testAccount, testPassword); err != nil {
+			b.Error(err)
+			return
+		}
+		for pb.Next() {
+			result, err := searches.Search(ldap.NewSearchRequest("ou=people,"+testBase, ldap.ScopeWholeSubtree, ldap.NeverDerefAliases,
+				2, 5, false, "(&(objectClass=person)(|(uid=alice)(mail=alice)))", []string{"*", "entryUUID"}, nil))
+			if err != nil || len(result.Entries) != 1 {
+				b.Error("no person", err)
+				return
+			}
+			if err := binds.Bind(result.Entries[0].DN, "alice-pw"); err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
+	require.False(b, b.Failed())
+}
