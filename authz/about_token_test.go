@@ -191,7 +191,7 @@ func TestE8_Metadata(t *testing.T) {
 func TestE8_MetadataBelowAPath(t *testing.T) {
 	cfg := authztest.Config()
 	cfg.Issuer = "https://localhost/auth/main"
-	cfg.Users = users(t)
+	cfg.Users = people(t)
 	server, err := authz.New(cfg)
 	require.NoError(t, err)
 	for path, want := range map[string]bool{

@@ -1,7 +1,6 @@
 package authz
 
 import (
-	"context"
 	"errors"
 	"maps"
 	"net/http"
@@ -46,7 +45,7 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 		s.errorPage(w, r, err, errorPageOptions{})
 		return
 	}
-	req, c, err := s.identify(r.Context(), params)
+	req, c, err := s.identify(params)
 	if err != nil {
 		s.errorPage(w, r, err, errorPageOptions{uiLocales: params.Get("ui_locales"), client: c})
 		return
@@ -73,7 +72,7 @@ func authorizeParams(r *http.Request) (oauth.Params, error) {
 
 // identify finds the client and where its answers go. Until both are known, an error must not
 // redirect anywhere (RFC 6749 §4.1.2.1).
-func (s *Server) identify(_ context.Context, p oauth.Params) (*authorizationRequest, *client, error) {
+func (s *Server) identify(p oauth.Params) (*authorizationRequest, *client, error) {
 	if uri := p.Get("request_uri"); strings.HasPrefix(uri, pushedPrefix) {
 		return s.openPushed(p.Get("client_id"), strings.TrimPrefix(uri, pushedPrefix))
 	}
@@ -90,6 +89,9 @@ func (s *Server) identify(_ context.Context, p oauth.Params) (*authorizationRequ
 	uri, err := c.redirectURI(p.Get("redirect_uri"))
 	if err != nil {
 		return nil, c, err
+	}
+	if len(p.Get("state")) > maxEcho || len(p.Get("ui_locales")) > maxHint {
+		return nil, c, oauth.Errorf(oauth.InvalidRequest, "state or ui_locales is too long")
 	}
 	return &authorizationRequest{
 		ClientID:         c.ID,
@@ -127,9 +129,9 @@ func (c *client) redirectURI(requested string) (string, error) {
 // client with a code.
 func (s *Server) proceed(w http.ResponseWriter, r *http.Request, ix *interaction, session *session) {
 	req := &ix.Request
-	c := s.activeClient(req.ClientID)
-	if c == nil { // the configuration changed meanwhile
-		s.errorPage(w, r, oauth.Errorf(oauth.InvalidClient, "no such client").Because(errUnknownClient), errorPageOptions{})
+	c, err := s.stillKnown(req)
+	if err != nil {
+		s.errorPage(w, r, err, errorPageOptions{uiLocales: req.UILocales})
 		return
 	}
 	if !s.satisfies(session, ix) {
@@ -170,6 +172,20 @@ func (s *Server) notAdmitted(w http.ResponseWriter, r *http.Request, req *author
 		client:    s.activeClient(req.ClientID),
 		back:      appendParams(req.RedirectURI, back, req.ResponseMode == "fragment"),
 	})
+}
+
+// stillKnown checks client and redirect URI again: the configuration may have changed since the
+// request began, and a URI that was taken out must get nothing more.
+func (s *Server) stillKnown(req *authorizationRequest) (*client, error) {
+	c := s.activeClient(req.ClientID)
+	if c == nil {
+		return nil, oauth.Errorf(oauth.InvalidClient, "no such client").Because(errUnknownClient)
+	}
+	if req.Gate {
+		return c, nil
+	}
+	_, err := c.redirectURI(req.RedirectURI)
+	return c, err
 }
 
 // satisfies tells whether the session is login enough for the request: prompt=login and max_age ask
@@ -247,5 +263,9 @@ func (s *Server) redirectError(w http.ResponseWriter, r *http.Request, req *auth
 	s.respond(w, r, req, values)
 }
 
-// isWebURI tells an https URI from a custom scheme or a loopback address.
-func isWebURI(uri string) bool { return strings.HasPrefix(uri, "https://") }
+// isRemote tells a web address from what is on the person's own machine: a custom scheme, a loopback
+// address, or a code carried by hand.
+func isRemote(uri string) bool {
+	u, err := url.Parse(uri)
+	return err == nil && u.Scheme == "https" && !oauth.IsLoopback(u.Hostname())
+}

@@ -26,13 +26,10 @@ var authorizeChecks = []struct {
 	{"hints", checkHints},
 }
 
-// checkResponseMode finds out how to answer, with an error too: tokens never go in a query (OAuth 2.0
+// checkResponseMode lets the client choose how to be answered, but for tokens in a query (OAuth 2.0
 // Multiple Response Types §2.1).
 func checkResponseMode(_ *Server, _ *client, p oauth.Params, req *authorizationRequest) error {
 	mode := p.Get("response_mode")
-	if req.inFront() {
-		req.ResponseMode = "fragment"
-	}
 	switch {
 	case mode == "":
 		return nil
@@ -69,6 +66,9 @@ func checkResponseType(s *Server, c *client, p oauth.Params, req *authorizationR
 		return oauth.Errorf(oauth.UnsupportedResponseType, "response_type is unknown")
 	}
 	req.ResponseType = asked
+	if req.inFront() {
+		req.ResponseMode = "fragment" // from here on, errors too (RFC 6749 §4.2.2.1)
+	}
 	switch {
 	case !s.mayRespond(c, asked):
 		return oauth.Errorf(oauth.UnauthorizedClient, "the client may not use this response_type")
@@ -165,9 +165,8 @@ func checkHints(_ *Server, _ *client, p oauth.Params, req *authorizationRequest)
 	if len(req.LoginHint) > maxHint {
 		req.LoginHint = ""
 	}
-	if len(req.State) > maxEcho || len(req.Nonce) > maxEcho {
-		req.State = ""
-		return oauth.Errorf(oauth.InvalidRequest, "state or nonce is too long")
+	if len(req.Nonce) > maxEcho {
+		return oauth.Errorf(oauth.InvalidRequest, "nonce is too long")
 	}
 	return nil
 }

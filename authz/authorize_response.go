@@ -87,7 +87,7 @@ func (s *Server) authorizationResponse(ctx context.Context, req *authorizationRe
 	values := url.Values{}
 	c := s.activeClient(req.ClientID)
 	a := &Authorization{
-		client: c, user: user, scope: scope, grantID: oauth.NewID(), sid: session.SID, nonce: req.Nonce, authTime: session.AuthTime,
+		client: c, user: user, scope: scope, format: c.TokenFormat, grantID: oauth.NewID(), sid: session.SID, nonce: req.Nonce, authTime: session.AuthTime,
 	}
 	if req.responds(responseCode) {
 		code, err := s.issueCode(ctx, req, session, a)
@@ -120,7 +120,7 @@ func (s *Server) addTokens(ctx context.Context, req *authorizationRequest, a *Au
 		values.Set("scope", oauth.FormatScope(a.scope))
 	}
 	if req.responds(responseIDToken) {
-		raw, err := s.mintIDToken(a, now, idTokenParts{
+		raw, err := s.mintIDToken(ctx, a, now, idTokenParts{
 			accessToken: values.Get("access_token"),
 			code:        values.Get("code"),
 			state:       req.State,

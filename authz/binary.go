@@ -28,7 +28,7 @@ func (s *Server) mintBinary(ctx context.Context, a *Authorization, now, expires 
 	if err != nil {
 		return "", err
 	}
-	w := binaryWriter{buf: []byte{binaryVersion}}
+	w := newBinaryWriter()
 	w.id(oauth.NewID())
 	w.id(a.grantID)
 	w.number(number)
@@ -36,7 +36,7 @@ func (s *Server) mintBinary(ctx context.Context, a *Authorization, now, expires 
 	w.time(expires)
 	w.time(a.authTime)
 	w.text(a.subject())
-	return s.run.access.Seal(w.buf, nil), nil
+	return s.run.access.Seal(w.buf, nil), w.err
 }
 
 // openBinary returns the claims that a binary token stands for.
@@ -45,10 +45,7 @@ func (s *Server) openBinary(ctx context.Context, raw string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := binaryReader{buf: plain}
-	if r.byte() != binaryVersion {
-		return nil, errBinary
-	}
+	r := newBinaryReader(plain)
 	claims := token.AccessToken{Issuer: s.cfg.Issuer, ID: r.id(), GrantID: r.id()}
 	number := r.number()
 	claims.IssuedAt, claims.ExpiresAt, claims.AuthTime = r.time(), r.time(), r.time()
@@ -58,7 +55,7 @@ func (s *Server) openBinary(ctx context.Context, raw string) ([]byte, error) {
 	}
 	terms, err := s.run.terms.get(ctx, number)
 	if err != nil {
-		return nil, fmt.Errorf("terms %d: %w", number, err)
+		return nil, err
 	}
 	claims.ClientID, claims.Scope, claims.Audience = terms.ClientID, terms.Scope, []string{terms.Audience}
 	return claims.Marshal()
@@ -68,7 +65,12 @@ func (s *Server) openBinary(ctx context.Context, raw string) ([]byte, error) {
 func isBinary(raw string) bool { return !strings.Contains(raw, ".") }
 
 // binaryWriter writes numbers as varints and identifiers as the bytes they stand for.
-type binaryWriter struct{ buf []byte }
+type binaryWriter struct {
+	buf []byte
+	err error // the first one
+}
+
+func newBinaryWriter() *binaryWriter { return &binaryWriter{buf: []byte{binaryVersion}} }
 
 func (w *binaryWriter) number(n uint64) { w.buf = binary.AppendUvarint(w.buf, n) }
 
@@ -89,8 +91,11 @@ func (w *binaryWriter) text(s string) {
 // id writes what oauth.NewID made as 16 bytes.
 func (w *binaryWriter) id(s string) {
 	raw, err := base64.RawURLEncoding.DecodeString(s)
-	if err != nil || len(raw) != idSize {
-		raw = make([]byte, idSize)
+	if err == nil && len(raw) != idSize {
+		err = errBinary
+	}
+	if err != nil {
+		w.err = fmt.Errorf("id %q: %w", s, err)
 	}
 	w.buf = append(w.buf, raw...)
 }
@@ -103,6 +108,14 @@ type binaryReader struct {
 	err error
 }
 
+func newBinaryReader(plain []byte) *binaryReader {
+	r := &binaryReader{buf: plain}
+	if version := r.bytes(1); r.err == nil && version[0] != binaryVersion {
+		r.err = errBinary
+	}
+	return r
+}
+
 func (r *binaryReader) number() uint64 {
 	n, size := binary.Uvarint(r.buf)
 	if size <= 0 {
@@ -111,14 +124,6 @@ func (r *binaryReader) number() uint64 {
 	}
 	r.buf = r.buf[size:]
 	return n
-}
-
-func (r *binaryReader) byte() byte {
-	b := r.bytes(1)
-	if b == nil {
-		return 0
-	}
-	return b[0]
 }
 
 func (r *binaryReader) bytes(n uint64) []byte {

@@ -104,7 +104,7 @@ func TestS2_AttributeSetsAreChecked(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := withAttributes()
-			cfg.Issuer, cfg.Users = "https://login.example.com", users(t)
+			cfg.Issuer, cfg.Users = "https://login.example.com", people(t)
 			c.edit(&cfg)
 			_, err := authz.New(cfg)
 			assert.ErrorContains(t, err, c.problem)
@@ -150,7 +150,7 @@ func TestE5_TokenInfo(t *testing.T) {
 
 func TestE12_CompatNAM(t *testing.T) {
 	cfg := authztest.Config()
-	cfg.Compat, cfg.Issuer, cfg.Users = authz.CompatNAM, "https://login.example.com/nidp/oauth/nam", users(t)
+	cfg.Compat, cfg.Issuer, cfg.Users = authz.CompatNAM, "https://login.example.com/nidp/oauth/nam", people(t)
 	server, err := authz.New(cfg)
 	require.NoError(t, err)
 	for _, path := range []string{

@@ -40,7 +40,8 @@ var tokensOfGrant = map[string][]TokenType{
 // client is a Client, checked, with its defaults and the server's filled in.
 type client struct {
 	Client
-	resource *resource // its own (C20), nil when it has none
+	resource *resource      // its own (C20), nil when it has none
+	keys     *recipientKeys // that ID tokens are encrypted to (C6), nil when they are not
 }
 
 // compileClient checks a registration and fills in its defaults. Every problem found is named.
@@ -52,7 +53,8 @@ func (s *Server) compileClient(cfg *Config, reg Client) (*client, error) {
 	if !validClientID(c.ID) {
 		complain("an ID has 1 to 256 of the characters A-Z a-z 0-9 . _ @ -")
 	}
-	errs = append(errs, c.checkAuthentication(), c.checkGrants(cfg), c.checkURIs(), checkFormat(c.TokenFormat))
+	errs = append(errs, c.checkAuthentication(), c.checkGrants(cfg), c.checkURIs(), checkFormat(c.TokenFormat),
+		c.Lifetimes.check(), checkOrigins(c.CORS, false), checkTokenTypes(c.TokenTypes))
 	for _, name := range c.Scopes {
 		if s.scopes[name] == nil {
 			complain("scope %q is not defined", name)
@@ -63,9 +65,7 @@ func (s *Server) compileClient(cfg *Config, reg Client) (*client, error) {
 			complain("resource_server %q is not defined", c.ResourceServer)
 		}
 	}
-	if c.IDTokenAlg != "" && !slices.Contains(cfg.Signing.Algorithms, c.IDTokenAlg) {
-		complain("id_token signed %s: signing has no key for it", c.IDTokenAlg)
-	}
+	errs = append(errs, c.prepareIDToken(cfg))
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
@@ -133,6 +133,15 @@ func (c *client) checkAuthentication() error {
 	return nil
 }
 
+func checkTokenTypes(types []TokenType) error {
+	for _, t := range types {
+		if !slices.Contains([]TokenType{CodeType, IDTokenType, AccessTokenType, RefreshTokenType}, t) {
+			return fmt.Errorf("token_type %q is none of code, id_token, access_token, refresh_token", t)
+		}
+	}
+	return nil
+}
+
 func checkFormat(f TokenFormat) error {
 	if f != FormatJWT && f != FormatBinary {
 		return fmt.Errorf("token_format %q is none of jwt, binary", f)
@@ -147,6 +156,8 @@ func (c *client) checkGrants(cfg *Config) error {
 			return fmt.Errorf("grant_type %q is unknown", g)
 		case !slices.Contains(cfg.GrantTypes, g):
 			return fmt.Errorf("grant_type %q is not allowed by this server's grant_type", g)
+		case g == GrantSAML2Bearer:
+			return errors.New("grant_type saml2_bearer: the server trusts no SAML issuer")
 		case g == GrantClientCredentials && c.public():
 			return errors.New("grant_type client_credentials needs a secret")
 		}
@@ -190,6 +201,22 @@ func (s *Server) activeClient(id string) *client {
 	return nil
 }
 
+// prepareIDToken checks how ID tokens are signed and encrypted (C6).
+func (c *client) prepareIDToken(cfg *Config) (err error) {
+	if c.IDTokenAlg != AlgNone && !slices.Contains(cfg.Signing.Algorithms, c.IDTokenAlg) {
+		return fmt.Errorf("id_token signed %s: signing has no key for it", c.IDTokenAlg)
+	}
+	if c.IDTokenAlg == AlgNone && c.allowsGrant(GrantImplicit) {
+		return errors.New("id_token signed none: not for a client with grant_type implicit (OpenID Connect Core §2)")
+	}
+	if c.IDTokenKeyAlgorithm != "" {
+		if c.keys, err = newRecipientKeys(cfg, c.JWKS, c.JWKSURL, c.IDTokenKeyAlgorithm, c.IDTokenContentEncryption); err != nil {
+			return fmt.Errorf("id_token encrypted: %w", err)
+		}
+	}
+	return nil
+}
+
 // public tells a client that can't authenticate (RFC 6749 §2.1).
 func (c *client) public() bool { return c.SecretHash == "" }
 
@@ -207,9 +234,9 @@ func (c *client) tokenTypes() []TokenType {
 	return all
 }
 
-// mayHave tells whether server and client both allow a kind of token (G6).
+// mayHave tells whether server and client both allow a kind of token; codes are up to the client (G6).
 func (s *Server) mayHave(c *client, t TokenType) bool {
-	return slices.Contains(s.cfg.TokenTypes, t) && slices.Contains(c.tokenTypes(), t)
+	return (t == CodeType || slices.Contains(s.cfg.TokenTypes, t)) && slices.Contains(c.tokenTypes(), t)
 }
 
 // mayRefresh tells whether the client gets a refresh token: refresh_token on|off decides where it is
@@ -234,13 +261,14 @@ func (c *client) admits(u *users.User) bool {
 		slices.ContainsFunc(u.Roles, func(role string) bool { return slices.Contains(c.AllowRoles, role) })
 }
 
-// asksAlways tells whether the consent page comes even where no scope asks for it (C18): by
-// configuration, and for a public client at whose redirect any program of the machine may listen.
-func (c *client) asksAlways(redirectURI string) bool {
-	if c.PromptUser != nil {
-		return *c.PromptUser
-	}
-	return c.public() && (redirectURI == oauth.OOB || !isWebURI(redirectURI))
+// asksFirst tells whether the consent page comes at the first access though no scope asks for it (C18).
+func (c *client) asksFirst() bool { return c.PromptUser != nil && *c.PromptUser }
+
+// impersonable tells whether any program of a machine may be listening at the redirect URI of a client
+// that can't prove itself: then the person is asked every time, unless an administrator turns that off
+// (C18, RFC 8252 §8.6).
+func (c *client) impersonable(redirectURI string) bool {
+	return c.public() && !c.asksNever() && !isRemote(redirectURI)
 }
 
 // asksNever tells whether the client's scopes count as agreed (C18).
@@ -268,6 +296,7 @@ func (l *Lifetimes) fill(d Lifetimes) {
 		{&l.RefreshIdle, &d.RefreshIdle},
 		{&l.Session, &d.Session},
 		{&l.SessionIdle, &d.SessionIdle},
+		{&l.RefreshGrace, &d.RefreshGrace},
 	} {
 		if *p.value == 0 {
 			*p.value = *p.fallback

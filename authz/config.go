@@ -114,6 +114,9 @@ type Lifetimes struct {
 	RefreshIdle  time.Duration // 7 days: a refresh token unused that long is dead
 	Session      time.Duration // 12 h, absolute
 	SessionIdle  time.Duration // 1 h
+	// RefreshGrace is how long the generation before the last is taken, so that a lost answer or two
+	// tabs log nobody out (E3); 10 s.
+	RefreshGrace time.Duration
 }
 
 // Lockout limits guesses per account and per address (U9): so many wrong ones within Window end in a
@@ -247,6 +250,10 @@ const (
 	AuthNone  = "none"
 )
 
+// AlgNone leaves ID tokens unsigned (OpenID Connect Core §2); a client gets them from the token
+// endpoint only, whose TLS then stands for the signature.
+const AlgNone jose.SignatureAlgorithm = "none"
+
 // Client is a registered application.
 type Client struct {
 	ID         string // [A-Za-z0-9._@-]{1,256} (C14)
@@ -276,12 +283,18 @@ type Client struct {
 	PromptUser *bool
 	AllowRoles []string // C22; both empty: everybody
 	AllowUsers []string
-	IDTokenAlg jose.SignatureAlgorithm
-	Logo       string
-	Policy     string
-	Terms      string
-	Contacts   []string
-	Disabled   bool
+	IDTokenAlg jose.SignatureAlgorithm // AlgNone only by this explicit choice
+	// IDTokenKeyAlgorithm encrypts ID tokens to the client's keys (C6); empty: they are signed only.
+	IDTokenKeyAlgorithm      string
+	IDTokenContentEncryption string // default: A256GCM
+	// JWKS are the client's public keys, or JWKSURL is where to fetch them.
+	JWKS     []byte
+	JWKSURL  string
+	Logo     string
+	Policy   string
+	Terms    string
+	Contacts []string
+	Disabled bool
 }
 
 // Event is one thing that happened, for audit and statistics. It holds no secret.

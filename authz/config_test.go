@@ -14,7 +14,7 @@ import (
 	"github.com/gatewright/gatewright/authz/users/static"
 )
 
-func users(t testing.TB) *static.Store {
+func people(t testing.TB) *static.Store {
 	t.Helper()
 	s, err := static.New(authztest.Users(t))
 	require.NoError(t, err)
@@ -39,7 +39,7 @@ func TestG1_P2_Issuer(t *testing.T) {
 		"http://localhost.evil.example:80": "must be https",
 	} {
 		cfg := authztest.Config()
-		cfg.Issuer, cfg.Users = issuer, users(t)
+		cfg.Issuer, cfg.Users = issuer, people(t)
 		_, err := authz.New(cfg)
 		if problem == "" {
 			assert.NoError(t, err, issuer)
@@ -98,7 +98,7 @@ func TestC1_ConfigurationIsChecked(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := authztest.Config()
-			cfg.Issuer, cfg.Users = "https://login.example.com", users(t)
+			cfg.Issuer, cfg.Users = "https://login.example.com", people(t)
 			c.edit(&cfg)
 			_, err := authz.New(cfg)
 			assert.ErrorContains(t, err, c.problem)
@@ -108,7 +108,7 @@ func TestC1_ConfigurationIsChecked(t *testing.T) {
 
 func TestO4_RequestsWaitForTheStart(t *testing.T) {
 	cfg := authztest.Config()
-	cfg.Issuer, cfg.Users = "https://login.example.com", users(t)
+	cfg.Issuer, cfg.Users = "https://login.example.com", people(t)
 	server, err := authz.New(cfg)
 	require.NoError(t, err)
 	status := make(chan int)
@@ -125,7 +125,7 @@ func TestG12_KeysAreMadeOnceAndKept(t *testing.T) {
 	keys := new(authztest.Keys)
 	jwks := func() string {
 		cfg := authztest.Config()
-		cfg.Issuer, cfg.Users, cfg.Keys = "https://login.example.com", users(t), keys
+		cfg.Issuer, cfg.Users, cfg.Keys = "https://login.example.com", people(t), keys
 		server, err := authz.New(cfg)
 		require.NoError(t, err)
 		require.NoError(t, server.Start(t.Context(), authztest.NewState(t, time.Now)))

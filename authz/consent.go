@@ -30,22 +30,22 @@ func (s *Server) proceedToConsent(w http.ResponseWriter, r *http.Request, ix *in
 }
 
 // scopesToAsk are the scopes the consent page shows, none when no page is needed: those that need
-// consent and were not agreed to before, all of them on prompt=consent, and every scope where the
-// client always asks and has never been agreed to.
+// consent and were not agreed to before, all of them on prompt=consent, every scope where the client
+// asks at the first access, and every scope every time where it could be impersonated.
 func (s *Server) scopesToAsk(ctx context.Context, req *authorizationRequest, subject string) ([]string, error) {
 	c := s.activeClient(req.ClientID)
 	if c.asksNever() {
 		return nil, nil
 	}
 	candidates := s.consentable(req.Scope)
-	always := c.asksAlways(req.RedirectURI)
-	if always {
+	impersonable := !req.Gate && c.impersonable(req.RedirectURI)
+	if impersonable || c.asksFirst() {
 		candidates = req.Scope
 		if len(candidates) == 0 {
 			candidates = []string{ScopeOpenID} // who it is, at least
 		}
 	}
-	if req.prompts("consent") || len(candidates) == 0 {
+	if impersonable || req.prompts("consent") || len(candidates) == 0 {
 		return candidates, nil
 	}
 	record, err := s.run.grants.Load(ctx, subject)
@@ -116,27 +116,40 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) {
 		s.errorPage(w, r, err, errorPageOptions{})
 		return
 	}
-	c := s.activeClient(ix.Request.ClientID)
-	event := Event{Name: "consent", ClientID: ix.Request.ClientID, Subject: session.Subject}
-	if decision == "deny" || c == nil {
+	c, err := s.stillKnown(&ix.Request)
+	if err != nil {
+		s.errorPage(w, r, err, errorPageOptions{uiLocales: ix.Request.UILocales})
+		return
+	}
+	event := Event{Name: "consent", ClientID: c.ID, Subject: session.Subject}
+	if decision == "deny" {
 		event.Name, event.Code = "consent_denied", oauth.AccessDenied
 		s.observe(r, event)
 		s.redirectError(w, r, &ix.Request, oauth.Errorf(oauth.AccessDenied, "the person declined"))
 		return
 	}
-	agreed, granted := s.agreedScopes(ix, form.Values("scope"))
+	s.agree(w, r, ix, c, session, form.Values("scope"))
+	s.observe(r, event)
+}
+
+// agree writes a consent down and completes the authorization with what was agreed to.
+func (s *Server) agree(w http.ResponseWriter, r *http.Request, ix *interaction, c *client, session *session, checked []string) {
+	user, err := s.sessionUser(r.Context(), session)
+	if err != nil {
+		s.lostUser(w, r, ix, err)
+		return
+	}
+	if !c.admits(user) {
+		s.notAdmitted(w, r, &ix.Request)
+		return
+	}
+	agreed, granted := s.agreedScopes(ix, checked)
 	err = s.run.grants.Update(r.Context(), session.Subject, func(rec *grants.Record) error {
 		rec.Consent(c.ID, agreed, s.now())
 		return nil
 	})
 	if err != nil {
 		s.redirectError(w, r, &ix.Request, oauth.Errorf(oauth.TemporarilyUnavailable, "the consent could not be written").Because(err))
-		return
-	}
-	s.observe(r, event)
-	user, err := s.sessionUser(r.Context(), session)
-	if err != nil {
-		s.lostUser(w, r, ix, err)
 		return
 	}
 	s.complete(w, r, ix, session, user, granted)

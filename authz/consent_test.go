@@ -52,6 +52,7 @@ func TestC18_ClientsAnybodyCanImpersonateAlwaysAsk(t *testing.T) {
 		native("loopback", "http://127.0.0.1/callback", nil),
 		native("trusted", "com.example.app:/callback", &off),
 		native("claimed", "https://app.example.com/callback", nil),
+		authz.Client{ID: "local", RedirectURIs: []string{"https://localhost:8445/callback"}, Scopes: []string{"openid", "orders.read"}},
 	)
 	for id, c := range map[string]struct {
 		redirect string
@@ -61,6 +62,7 @@ func TestC18_ClientsAnybodyCanImpersonateAlwaysAsk(t *testing.T) {
 		"loopback": {"http://127.0.0.1:49152/callback", true}, // RFC 8252 §7.3: any port
 		"trusted":  {"com.example.app:/callback", false},
 		"claimed":  {"https://app.example.com/callback", false},
+		"local":    {"https://localhost:8445/callback", true},
 	} {
 		t.Run(id, func(t *testing.T) {
 			f := authztest.New(t, cfg)
@@ -72,7 +74,10 @@ func TestC18_ClientsAnybodyCanImpersonateAlwaysAsk(t *testing.T) {
 			if c.asks {
 				done := browser.Submit(page, "decision", "allow")
 				require.NotNil(t, done.Location)
-				assert.NotNil(t, browser.Get(request).Location, "remembered per client")
+				assert.Equal(t, "consent", browser.Get(request).ID(), "RFC 8252 §8.6: every time")
+				silent := browser.Get(request + "&prompt=none")
+				require.NotNil(t, silent.Location)
+				assert.Equal(t, "consent_required", silent.Location.Query().Get("error"))
 			}
 		})
 	}

@@ -23,10 +23,10 @@ const (
 const preflightMaxAge = "600"
 
 // checkOrigins refuses what a browser never sends as Origin: it has a scheme and a host, a default
-// port is left out.
-func checkOrigins(origins []string) error {
+// port is left out. "*" is for the whole server.
+func checkOrigins(origins []string, all bool) error {
 	for _, o := range origins {
-		if o == "*" {
+		if o == "*" && all {
 			continue
 		}
 		u, err := url.Parse(o)
@@ -60,15 +60,10 @@ func (s *Server) listed(origin string, c *client) bool {
 }
 
 // preflight answers OPTIONS (Fetch §3.2.2).
-func (s *Server) preflight(w http.ResponseWriter, r *http.Request, rt route) {
+func (s *Server) preflight(w http.ResponseWriter, rt route) {
 	h := w.Header()
-	h.Add("Vary", "Origin")
-	origin := r.Header.Get("Origin")
-	switch {
-	case rt.cors == corsPublic:
+	if rt.cors == corsPublic {
 		h.Set("Access-Control-Allow-Origin", "*")
-	case origin != "" && s.listed(origin, nil):
-		s.setOrigin(w, origin)
 	}
 	if h.Get("Access-Control-Allow-Origin") != "" {
 		h.Set("Access-Control-Allow-Methods", strings.Join(rt.methods, ", "))
@@ -86,14 +81,16 @@ func (s *Server) setOrigin(w http.ResponseWriter, origin string) {
 }
 
 // allowOrigin lets a listed web page read the answer; it returns false for an unlisted one. A request
-// without Origin is no web page's.
+// without Origin is no web page's. Until the client is known (nil), the union of all lists counts, so
+// that a web page can read what went wrong.
 func (s *Server) allowOrigin(w http.ResponseWriter, r *http.Request, c *client) bool {
 	origin := r.Header.Get("Origin")
 	if origin == "" {
 		return true
 	}
-	w.Header().Add("Vary", "Origin")
 	if !s.listed(origin, c) {
+		w.Header().Del("Access-Control-Allow-Origin")
+		w.Header().Del("Access-Control-Allow-Credentials")
 		return false
 	}
 	s.setOrigin(w, origin)

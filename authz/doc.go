@@ -10,6 +10,7 @@
 //	/login /consent                           the pages of an authorization
 //	/token                                    tokens (RFC 6749 §3.2)
 //	/userinfo                                 claims of a person (OpenID Connect Core §5.3)
+//	/tokeninfo                                the same, for the bearer (E5)
 //	/introspect                               what a token is worth (RFC 7662)
 //	/revoke                                   the end of a token (RFC 7009)
 //	/health                                   readiness

@@ -204,6 +204,8 @@ func TestR4_KeysByURL(t *testing.T) {
 	f.Clock.Advance(4 * time.Minute)
 	first.decrypt(t, mint().Get("access_token"))
 	f.Clock.Advance(2 * time.Minute)
+	mint() // nobody waits for the new keys while the old ones serve
+	require.Eventually(t, func() bool { return f.JWEHeader(mint().Get("access_token"))["kid"] == "two" }, 5*time.Second, time.Millisecond)
 	second.decrypt(t, mint().Get("access_token"))
 
 	status.Store(http.StatusInternalServerError)
@@ -221,7 +223,7 @@ func TestR4_KeysByURL(t *testing.T) {
 func TestR7_ServerKidsAreReserved(t *testing.T) {
 	for kid, problem := range map[string]string{"0": "server's own keys", "10": "server's own keys", "11": ""} {
 		cfg := scenario(t, resourceKeyServer("RS1", "Scope1", newResourceKey(kid), t), authz.ResourceServer{Name: "RS2", Scopes: []authz.Scope{{Name: "Scope2"}}})
-		cfg.Issuer, cfg.Users = "https://login.example.com", users(t)
+		cfg.Issuer, cfg.Users = "https://login.example.com", people(t)
 		_, err := authz.New(cfg)
 		if problem == "" {
 			assert.NoError(t, err, kid)
@@ -251,7 +253,7 @@ func TestR4_ConfigurationOfResourceKeys(t *testing.T) {
 			rs := resourceKeyServer("RS1", "Scope1", key, t)
 			c.edit(&rs)
 			cfg := scenario(t, rs, authz.ResourceServer{Name: "RS2", Scopes: []authz.Scope{{Name: "Scope2"}}})
-			cfg.Issuer, cfg.Users = "https://login.example.com", users(t)
+			cfg.Issuer, cfg.Users = "https://login.example.com", people(t)
 			_, err := authz.New(cfg)
 			assert.ErrorContains(t, err, c.problem)
 		})

@@ -19,7 +19,7 @@ import (
 func fuzzServer(f *testing.F) *authz.Server {
 	cfg := authztest.Config()
 	cfg.Issuer = "https://login.example.com"
-	cfg.Users = users(f)
+	cfg.Users = people(f)
 	server, err := authz.New(cfg)
 	require.NoError(f, err)
 	require.NoError(f, server.Start(f.Context(), authztest.NewState(f, time.Now)))

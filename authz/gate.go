@@ -61,7 +61,9 @@ type GateMint struct {
 }
 
 // pushed is an authorization request that a gate pushed. It travels sealed in its own request URI,
-// so that a flood of strangers stores nothing.
+// so that a flood of strangers stores nothing. It can be used more than once until it expires: each
+// use gives another code for the same state and verifier, and the gate takes only one, of the browser
+// that began.
 type pushed struct {
 	Request authorizationRequest `json:"request"`
 	Expires time.Time            `json:"expires"`
@@ -87,21 +89,25 @@ func (s *Server) gateClientFor(id, secret string) (*client, error) {
 	if id == "" || id == GateClientID {
 		return s.gate, nil
 	}
-	method := AuthPost
-	if c := s.clients[id]; c != nil && c.public() {
-		method = AuthNone
+	c := s.activeClient(id)
+	if c == nil {
+		return nil, oauth.Errorf(oauth.InvalidClient, "client authentication failed").Because(errNoClient)
 	}
-	return s.checkClient(clientCredentials{id, secret, method})
+	if !c.public() && !constantEqual(oauth.Fingerprint(secret), c.SecretHash) {
+		return nil, oauth.Errorf(oauth.InvalidClient, "client authentication failed").Because(errWrongSecret)
+	}
+	return c, nil
 }
 
 // CheckGate returns an error that names what a gate's configuration refers to and nobody defines:
-// its client ("": the built-in one), or one of its scopes.
-func (s *Server) CheckGate(clientID string, scopes []string) error {
-	c := s.gate
-	if clientID != "" {
-		if c = s.activeClient(clientID); c == nil {
-			return fmt.Errorf("there is no client %q, or it is disabled", clientID)
-		}
+// its client ("": the built-in one) or its secret, or one of its scopes.
+func (s *Server) CheckGate(clientID, secret string, scopes []string) error {
+	c, err := s.gateClientFor(clientID, secret)
+	if errors.Is(err, errWrongSecret) {
+		return fmt.Errorf("the secret of client %q is wrong", clientID)
+	}
+	if err != nil {
+		return fmt.Errorf("there is no client %q, or it is disabled", clientID)
 	}
 	for _, name := range scopes {
 		if s.scopes[name] == nil {
@@ -230,7 +236,9 @@ func (s *Server) EndSession(ctx context.Context, session *GateSession) error {
 // Mint makes an access token to inject (W4). The person is looked up again each time. Scopes that
 // were never granted are insufficient_scope.
 func (s *Server) Mint(ctx context.Context, m GateMint) (raw string, expires time.Time, err error) {
-	a := &Authorization{scope: m.Scope, resource: s.resourceNamed(m.ResourceServer), named: true}
+	a := &Authorization{ // never binary: it is for a backend to read
+		scope: m.Scope, resource: s.resourceNamed(m.ResourceServer), named: true, format: FormatJWT,
+	}
 	if a.resource == nil {
 		return "", expires, oauth.Errorf(oauth.InvalidTarget, "no such resource server")
 	}
@@ -273,19 +281,16 @@ func (s *Server) mintOnBehalf(ctx context.Context, a *Authorization, caller *tok
 	if s.run.feed.Revoked(revocationSubject(caller)) {
 		return ErrEnded
 	}
-	if a.client = s.clients[caller.ClientID]; a.client == nil {
-		if caller.ClientID != GateClientID {
-			return ErrEnded
-		}
-		a.client = s.gate
+	if a.client = s.activeClient(caller.ClientID); a.client == nil {
+		return fmt.Errorf("%w: %w", ErrEnded, errUnknownClient)
 	}
-	if caller.Subject != caller.ClientID {
-		user, err := s.lookUp(ctx, caller.Subject, "")
-		if err != nil && gone(err) {
+	if !forItself(caller) {
+		user, err := s.grantUser(ctx, a.client, caller.Subject, "")
+		if errors.Is(err, oauth.InvalidGrant) {
 			return fmt.Errorf("%w: %w", ErrEnded, err)
 		}
 		if err != nil {
-			return oauth.Errorf(oauth.TemporarilyUnavailable, "the user store is unavailable").Because(err)
+			return err
 		}
 		a.user = user
 	}

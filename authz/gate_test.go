@@ -153,9 +153,10 @@ func TestW5_LogoutAtAGateEndsBoth(t *testing.T) {
 
 func TestW4_WhatAGateRefersToIsChecked(t *testing.T) {
 	f := authztest.New(t, authztest.Config())
-	require.NoError(t, f.Server.CheckGate("", []string{"openid", "orders.read"}))
-	require.NoError(t, f.Server.CheckGate("shop", []string{"orders.read"}))
-	require.ErrorContains(t, f.Server.CheckGate("", []string{"orders.delete"}), `"orders.delete" is not defined`)
-	require.ErrorContains(t, f.Server.CheckGate("nobody", nil), `no client "nobody"`)
-	require.ErrorContains(t, f.Server.CheckGate("spa", []string{"orders.write"}), `may not have scope`)
+	require.NoError(t, f.Server.CheckGate("", "", []string{"openid", "orders.read"}))
+	require.NoError(t, f.Server.CheckGate("shop", authztest.Secret, []string{"orders.read"}))
+	require.ErrorContains(t, f.Server.CheckGate("", "", []string{"orders.delete"}), `"orders.delete" is not defined`)
+	require.ErrorContains(t, f.Server.CheckGate("shop", "wrong", nil), "secret")
+	require.ErrorContains(t, f.Server.CheckGate("nobody", "", nil), `no client "nobody"`)
+	require.ErrorContains(t, f.Server.CheckGate("spa", "", []string{"orders.write"}), `may not have scope`)
 }

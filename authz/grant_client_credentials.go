@@ -30,7 +30,7 @@ func (g clientCredentialsGrant) Authorize(ctx context.Context, r *TokenRequest) 
 		asked = r.client.Scopes
 	}
 	scope := slices.DeleteFunc(r.client.grantable(asked), g.s.forPeople)
-	target, err := g.s.chooseResource(r.named, r.client, scope)
+	target, named, err := g.s.target(r, "", scope)
 	if err != nil {
 		return nil, err
 	}
@@ -38,7 +38,8 @@ func (g clientCredentialsGrant) Authorize(ctx context.Context, r *TokenRequest) 
 		client:   r.client,
 		scope:    scope,
 		resource: target,
-		named:    r.named != nil,
+		named:    named,
+		format:   r.client.TokenFormat,
 		grantID:  oauth.NewID(),
 	}, nil
 }

@@ -62,31 +62,25 @@ func (s *Server) authorizeCode(ctx context.Context, r *TokenRequest, rec *codeRe
 	if err != nil {
 		return nil, err
 	}
-	named := r.named
-	if named == nil && rec.Resource != "" {
-		if named = s.resourceNamed(rec.Resource); named == nil {
-			return nil, oauth.Errorf(oauth.InvalidTarget, "the resource server is gone")
-		}
-	}
-	target, err := s.chooseResource(named, r.client, rec.Scope)
+	scope := r.client.grantable(rec.Scope)
+	target, named, err := s.target(r, rec.Resource, scope)
 	if err != nil {
 		return nil, err
 	}
 	a := &Authorization{
 		client:   r.client,
 		user:     user,
-		scope:    r.client.grantable(rec.Scope),
+		scope:    scope,
 		resource: target,
-		named:    named != nil,
+		named:    named,
+		format:   r.client.TokenFormat,
 		grantID:  rec.GrantID,
 		sid:      rec.SID,
 		nonce:    rec.Nonce,
 		authTime: rec.AuthTime,
 	}
-	if s.mayRefresh(r.client) {
-		err = s.beginFamily(ctx, a, r.now)
-	}
-	return a, err
+	s.beginFamily(a, r.now)
+	return a, nil
 }
 
 // takeCode makes a code good for exactly one redemption. It is gone whatever the request gets wrong

@@ -28,7 +28,7 @@ func (g passwordGrant) Authorize(ctx context.Context, r *TokenRequest) (*Authori
 		return nil, oauth.Errorf(oauth.InvalidGrant, "this person may not use the client")
 	}
 	scope := r.client.grantable(r.scope)
-	target, err := g.s.chooseResource(r.named, r.client, scope)
+	target, named, err := g.s.target(r, "", scope)
 	if err != nil {
 		return nil, err
 	}
@@ -37,12 +37,11 @@ func (g passwordGrant) Authorize(ctx context.Context, r *TokenRequest) (*Authori
 		user:     user,
 		scope:    scope,
 		resource: target,
-		named:    r.named != nil,
+		named:    named,
+		format:   r.client.TokenFormat,
 		grantID:  oauth.NewID(),
 		authTime: r.now,
 	}
-	if g.s.mayRefresh(r.client) {
-		err = g.s.beginFamily(ctx, a, r.now)
-	}
-	return a, err
+	g.s.beginFamily(a, r.now)
+	return a, nil
 }

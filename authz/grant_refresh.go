@@ -13,10 +13,6 @@ import (
 	"github.com/gatewright/gatewright/authz/users"
 )
 
-// refreshGrace is how long the generation before the last is taken, so that a lost answer or two tabs
-// log nobody out (E3).
-const refreshGrace = 10 * time.Second
-
 // familyState is what changes with every refresh (U4); a family that was never refreshed has none.
 type familyState struct {
 	Generation int       `json:"generation"`
@@ -24,10 +20,13 @@ type familyState struct {
 	Used       time.Time `json:"used"`
 }
 
-// beginFamily records a new family of refresh tokens with the user's grants.
-func (s *Server) beginFamily(ctx context.Context, a *Authorization, now time.Time) error {
-	l := a.client.Lifetimes
-	a.refresh = &refreshToken{
+// beginFamily begins a family of refresh tokens, where the client gets them, and binds the other
+// tokens to its lifetime.
+func (s *Server) beginFamily(a *Authorization, now time.Time) {
+	if !s.mayRefresh(a.client) {
+		return
+	}
+	first := &refreshToken{
 		GrantID:  a.grantID,
 		ClientID: a.client.ID,
 		Subject:  a.user.Subject,
@@ -36,19 +35,25 @@ func (s *Server) beginFamily(ctx context.Context, a *Authorization, now time.Tim
 		Scope:    a.scope,
 		AuthTime: a.authTime,
 		Issued:   now,
-		Expires:  now.Add(l.RefreshToken),
+		Expires:  now.Add(a.client.Lifetimes.RefreshToken),
 	}
 	if a.named {
-		a.refresh.Resource = a.resource.Name
+		first.Resource = a.resource.Name
 	}
+	a.until = first.Expires
+	a.commit = func(ctx context.Context) (*refreshToken, error) { return first, s.recordFamily(ctx, first) }
+}
+
+// recordFamily writes a new family down with the person's grants.
+func (s *Server) recordFamily(ctx context.Context, first *refreshToken) error {
 	var dropped []grants.Family
-	err := s.run.grants.Update(ctx, a.user.Subject, func(rec *grants.Record) error {
-		dropped = rec.AddFamily(a.client.ID, grants.Family{
-			ID:             a.grantID,
-			Issued:         now,
-			Expires:        a.refresh.Expires,
-			Scope:          a.scope,
-			ResourceServer: a.refresh.Resource,
+	err := s.run.grants.Update(ctx, first.Subject, func(rec *grants.Record) error {
+		dropped = rec.AddFamily(first.ClientID, grants.Family{
+			ID:             first.GrantID,
+			Issued:         first.Issued,
+			Expires:        first.Expires,
+			Scope:          first.Scope,
+			ResourceServer: first.Resource,
 		})
 		return nil
 	})
@@ -56,7 +61,7 @@ func (s *Server) beginFamily(ctx context.Context, a *Authorization, now time.Tim
 		return fmt.Errorf("grants: %w", err)
 	}
 	for _, f := range dropped { // more than ten live families: the oldest ends (U3)
-		if err := s.run.feed.Revoke(ctx, revocation.Family, f.ID, f.Expires); err != nil {
+		if err := s.run.feed.Revoke(ctx, revocation.Family, f.ID, f.Expires.Add(leeway)); err != nil {
 			return fmt.Errorf("dropped family: %w", err)
 		}
 	}
@@ -79,14 +84,25 @@ func (s *Server) endFamily(ctx context.Context, subject, grantID string) error {
 	return nil
 }
 
-// longestLifetime is how long a revocation has to be remembered: until the last token it concerns
-// has expired.
-func (s *Server) longestLifetime() time.Duration {
-	longest := max(s.cfg.Lifetimes.AccessToken, s.cfg.Lifetimes.RefreshToken, s.cfg.Lifetimes.Session)
-	for _, c := range s.clients {
-		longest = max(longest, c.Lifetimes.AccessToken, c.Lifetimes.RefreshToken)
+// longestLifetime is how long a revocation has to be remembered: until the last token it may concern
+// has expired at the last gate, also one that was issued under an earlier configuration.
+func (s *Server) longestLifetime() time.Duration { return s.run.longest + leeway }
+
+// configuredLifetime is the longest lifetime of anything this configuration issues.
+func (s *Server) configuredLifetime() time.Duration {
+	var longest time.Duration
+	for _, l := range append([]Lifetimes{s.cfg.Lifetimes}, s.clientLifetimes()...) {
+		longest = max(longest, l.Code, l.AccessToken, l.IDToken, l.RefreshToken, l.Session)
 	}
 	return longest
+}
+
+func (s *Server) clientLifetimes() []Lifetimes {
+	all := make([]Lifetimes, 0, len(s.clients))
+	for _, c := range s.clients {
+		all = append(all, c.Lifetimes)
+	}
+	return all
 }
 
 // refreshGrant is the refresh token grant (RFC 6749 §6, RFC 9700 §4.14).
@@ -99,10 +115,10 @@ func (g refreshGrant) Authorize(ctx context.Context, r *TokenRequest) (*Authoriz
 		return nil, oauth.Errorf(oauth.InvalidRequest, "refresh_token is missing")
 	}
 	t, err := g.s.openRefresh(ctx, r.Params.Get("refresh_token"))
-	if err != nil {
-		return nil, errRefresh.Because(err)
-	}
-	if t.ClientID != r.client.ID {
+	switch {
+	case err != nil:
+		return nil, err
+	case t.ClientID != r.client.ID:
 		return nil, errRefresh.Because(errOtherClient)
 	}
 	scope, err := narrowed(t.Scope, r.scope)
@@ -113,22 +129,11 @@ func (g refreshGrant) Authorize(ctx context.Context, r *TokenRequest) (*Authoriz
 	if err != nil {
 		return nil, err
 	}
-	next, err := g.s.useRefresh(ctx, r.client, t, r.now)
-	if err != nil {
+	if err := g.s.checkFamily(ctx, t, r.now); err != nil {
 		return nil, err
 	}
-	return g.authorization(r, t, next, user, scope)
-}
-
-func (g refreshGrant) authorization(r *TokenRequest, t, next *refreshToken, user *users.User, scope []string) (*Authorization, error) {
-	named := r.named
-	if named == nil && t.Resource != "" {
-		if named = g.s.resourceNamed(t.Resource); named == nil {
-			return nil, oauth.Errorf(oauth.InvalidTarget, "the resource server is gone")
-		}
-	}
 	scope = r.client.grantable(scope) // the client may have lost some since
-	target, err := g.s.chooseResource(named, r.client, scope)
+	target, named, err := g.s.target(r, t.Resource, scope)
 	if err != nil {
 		return nil, err
 	}
@@ -137,12 +142,13 @@ func (g refreshGrant) authorization(r *TokenRequest, t, next *refreshToken, user
 		user:     user,
 		scope:    scope,
 		resource: target,
-		named:    named != nil,
+		named:    named,
+		format:   r.client.TokenFormat,
 		grantID:  t.GrantID,
 		sid:      t.SID,
 		authTime: t.AuthTime,
-		refresh:  next,
 		until:    t.Expires,
+		commit:   func(ctx context.Context) (*refreshToken, error) { return g.s.rotate(ctx, r.client, t, r.now) },
 	}, nil
 }
 
@@ -153,67 +159,75 @@ var (
 	errIdle        = errors.New("unused for too long")
 )
 
-// useRefresh checks that the family lives and counts its generations (E3). It returns the token to
-// hand out, nil when the client goes on with the one it has.
-func (s *Server) useRefresh(ctx context.Context, c *client, t *refreshToken, now time.Time) (*refreshToken, error) {
+// checkFamily tells whether the family of a refresh token lives.
+func (s *Server) checkFamily(ctx context.Context, t *refreshToken, now time.Time) error {
 	if !now.Before(t.Expires) {
-		return nil, errRefresh
+		return errRefresh
 	}
 	if s.run.feed.Revoked(revocation.Subject{Family: t.GrantID, User: t.Subject, Client: t.ClientID, IssuedAt: t.Issued}) {
-		return nil, errRefresh.Because(errRevoked)
+		return errRefresh.Because(errRevoked)
 	}
 	record, err := s.run.grants.Load(ctx, t.Subject)
 	if err != nil {
-		return nil, fmt.Errorf("grants: %w", err)
+		return oauth.Errorf(oauth.TemporarilyUnavailable, "grants could not be read").Because(err)
 	}
 	if record.Family(t.ClientID, t.GrantID) == nil {
-		return nil, errRefresh.Because(errFamilyGone)
+		return errRefresh.Because(errFamilyGone)
 	}
-	generation, err := s.countUse(ctx, c, t, now)
+	return nil
+}
+
+// rotate writes down the use of a refresh token: atomic, so that of two refreshes at once one makes
+// the next generation and the other gets the same (A38). It returns the token to hand out, nil when
+// the client goes on with the one it has. A replay ends the family (A37).
+func (s *Server) rotate(ctx context.Context, c *client, t *refreshToken, now time.Time) (*refreshToken, error) {
+	var next familyState
+	err := s.run.families.Update(ctx, t.GrantID, func(old *familyState) (_ *familyState, _ time.Time, err error) {
+		if next, err = s.nextState(c, t, old, now); err != nil {
+			return nil, time.Time{}, err
+		}
+		state := next
+		return &state, t.Expires, nil
+	})
 	if errors.Is(err, errReplay) {
 		if err := s.endFamily(ctx, t.Subject, t.GrantID); err != nil {
 			return nil, fmt.Errorf("refresh replay: %w", err)
 		}
-		return nil, errRefresh.Because(errReplay)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if generation == t.Generation {
+	if next.Generation == t.Generation {
 		return nil, nil
 	}
-	next := *t
-	next.Generation = generation
-	return &next, nil
+	successor := *t
+	successor.Generation = next.Generation
+	return &successor, nil
 }
 
-// countUse writes down the use of a generation and returns the one to go on with: atomic, so that of
-// two refreshes at once one makes the next generation and the other gets the same (A38).
-func (s *Server) countUse(ctx context.Context, c *client, t *refreshToken, now time.Time) (generation int, err error) {
-	err = s.run.families.Update(ctx, t.GrantID, func(old *familyState) (*familyState, time.Time, error) {
-		state := familyState{Used: t.Issued}
-		if old != nil {
-			state = *old
+// nextState is E3: what becomes of a family when one of its tokens is used. It changes nothing, so
+// that introspection can ask it too.
+func (s *Server) nextState(c *client, t *refreshToken, old *familyState, now time.Time) (familyState, error) {
+	state := familyState{Used: t.Issued}
+	if old != nil {
+		state = *old
+	}
+	if now.Sub(state.Used) > c.Lifetimes.RefreshIdle {
+		return state, errRefresh.Because(errIdle)
+	}
+	switch {
+	case t.Generation == state.Generation:
+		if c.RotateRefreshToken {
+			state.Generation++
+			state.Rotated = now
 		}
-		if now.Sub(state.Used) > c.Lifetimes.RefreshIdle {
-			return nil, time.Time{}, errRefresh.Because(errIdle)
-		}
-		switch {
-		case t.Generation == state.Generation:
-			if c.RotateRefreshToken {
-				state.Generation++
-				state.Rotated = now
-			}
-		case t.Generation == state.Generation-1 && now.Sub(state.Rotated) <= refreshGrace:
-			// The successor exists and is unused, else the generation would be higher: the same again.
-		default:
-			return nil, time.Time{}, errReplay
-		}
-		generation = state.Generation
-		state.Used = now
-		return &state, t.Expires, nil
-	})
-	return generation, err
+	case t.Generation == state.Generation-1 && now.Sub(state.Rotated) <= s.cfg.Lifetimes.RefreshGrace:
+		// The successor exists and is unused, else the generation would be higher: the same again.
+	default:
+		return state, errRefresh.Because(errReplay)
+	}
+	state.Used = now
+	return state, nil
 }
 
 // narrowed applies RFC 6749 §6: a refresh may ask for less, never for more.

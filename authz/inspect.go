@@ -36,26 +36,46 @@ func (s *Server) open(ctx context.Context, raw string) ([]byte, error) {
 	return s.run.keys().Verifier().Verify(raw, token.TypeAccessToken)
 }
 
-// inspect opens an access token that was sent to one of the server's own endpoints and checks
-// everything that can be wrong with it. Every failure is invalid_token.
-func (s *Server) inspect(ctx context.Context, raw string) (*token.AccessToken, error) {
+// decode reads an access token of ours that has not expired. What is wrong with it is invalid_token;
+// a fault of the server is not, since it says nothing of the token.
+func (s *Server) decode(ctx context.Context, raw string) (*token.AccessToken, error) {
 	payload, err := s.open(ctx, raw)
 	if err != nil {
-		return nil, errInvalidToken.Because(err)
+		return nil, refusal(err)
 	}
 	t, err := token.ParseAccessToken(payload, s.now(), leeway)
 	switch {
 	case err != nil:
-		return nil, errInvalidToken.Because(err)
+		return nil, refusal(err)
 	case t.Issuer != s.cfg.Issuer:
-		return nil, errInvalidToken.Because(errForeign)
-	case s.run.feed.Revoked(revocationSubject(t)):
-		return nil, errInvalidToken.Because(errRevoked)
-	}
-	if err := s.checkPrivate(t); err != nil {
-		return nil, errInvalidToken.Because(err)
+		return nil, refusal(errForeign)
+	case !s.now().Before(t.ExpiresAt): // the leeway is for clocks of other nodes, not for more life
+		return nil, refusal(token.ErrExpired)
 	}
 	return t, nil
+}
+
+// inspect is decode, and everything else that ends a token: revocation, and R8.
+func (s *Server) inspect(ctx context.Context, raw string) (*token.AccessToken, error) {
+	t, err := s.decode(ctx, raw)
+	if err != nil {
+		return nil, err
+	}
+	if s.run.feed.Revoked(revocationSubject(t)) {
+		return nil, refusal(errRevoked)
+	}
+	if err := s.checkPrivate(t); err != nil {
+		return nil, refusal(err)
+	}
+	return t, nil
+}
+
+// refusal is invalid_token, unless the cause is a fault.
+func refusal(cause error) error {
+	if errors.Is(cause, oauth.TemporarilyUnavailable) {
+		return cause
+	}
+	return errInvalidToken.Because(cause)
 }
 
 var errInvalidToken = oauth.Errorf(oauth.InvalidToken, "the token is invalid, expired or revoked")
@@ -71,3 +91,6 @@ func revocationSubject(t *token.AccessToken) revocation.Subject {
 		IssuedAt: t.IssuedAt,
 	}
 }
+
+// forItself tells a token that a client got for itself from a person's: those have an auth_time.
+func forItself(t *token.AccessToken) bool { return t.Subject == t.ClientID && t.AuthTime.IsZero() }

@@ -7,7 +7,7 @@ import (
 	"net/http"
 
 	"github.com/gatewright/gatewright/authz/oauth"
-	"github.com/gatewright/gatewright/authz/revocation"
+	"github.com/gatewright/gatewright/authz/store"
 	"github.com/gatewright/gatewright/authz/token"
 )
 
@@ -28,7 +28,13 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	body, err := s.introspection(w, r, params.Get("token"))
-	writeDocument(w, http.StatusOK, body, err)
+	if err != nil {
+		e := oauth.From(err)
+		s.log(r, "introspection failed", e)
+		writeError(w, e)
+		return
+	}
+	writeDocument(w, http.StatusOK, body, nil)
 }
 
 // authenticateIntrospector takes Basic, else a bearer that a client got for itself, else the form; a
@@ -63,7 +69,7 @@ func (s *Server) checkIntrospectionBearer(r *http.Request, raw string) error {
 	if err != nil {
 		return oauth.Errorf(oauth.InvalidClient, "client authentication failed").Because(err)
 	}
-	if c := s.clients[t.ClientID]; c == nil || c.Disabled || t.Subject != t.ClientID {
+	if c := s.clients[t.ClientID]; c == nil || c.Disabled || !forItself(t) {
 		return oauth.Errorf(oauth.InvalidClient, "client authentication failed").Because(errNotForItself)
 	}
 	return nil
@@ -88,6 +94,9 @@ type introspected struct {
 	GrantID   string   `json:"grant_id"`
 	SessionID string   `json:"sid,omitempty"`
 	AuthTime  int64    `json:"auth_time,omitempty"`
+	NotBefore int64    `json:"nbf,omitempty"`
+	ACR       string   `json:"acr,omitempty"`
+	Actor     *actor   `json:"act,omitempty"`
 	Roles     []string `json:"roles,omitempty"`
 	Username  string   `json:"username,omitempty"`
 }
@@ -95,12 +104,11 @@ type introspected struct {
 // introspection is the answer's document.
 func (s *Server) introspection(w http.ResponseWriter, r *http.Request, raw string) ([]byte, error) {
 	t, err := s.inspect(r.Context(), raw)
+	if errors.Is(err, oauth.InvalidToken) {
+		return s.introspectRefresh(w, r, raw, err)
+	}
 	if err != nil {
-		if refresh := s.introspectRefresh(r, raw); refresh != nil {
-			return json.Marshal(refresh)
-		}
-		s.log(r, "token is not active", oauth.From(err))
-		return inactive, nil
+		return nil, err
 	}
 	if !s.allowTokenOrigin(w, r, t) {
 		return inactive, nil
@@ -123,14 +131,41 @@ func (s *Server) describe(r *http.Request, t *token.AccessToken) ([]byte, error)
 		GrantID:   t.GrantID,
 		SessionID: t.SessionID,
 		Roles:     t.Roles,
+		ACR:       t.ACR,
+		Actor:     actorOf(t.Actors),
 	}
 	if !t.AuthTime.IsZero() {
 		about.AuthTime = t.AuthTime.Unix()
 	}
-	if user, err := s.cfg.Users.Lookup(r.Context(), t.Subject); err == nil {
+	if !t.NotBefore.IsZero() {
+		about.NotBefore = t.NotBefore.Unix()
+	}
+	if forItself(t) {
+		return about.with(t.Extra)
+	}
+	user, err := s.cfg.Users.Lookup(r.Context(), t.Subject)
+	switch {
+	case err == nil:
 		about.Username = user.Username
+	case gone(err):
+		return inactive, nil
+	default:
+		return nil, oauth.Errorf(oauth.TemporarilyUnavailable, "the user store is unavailable").Because(err)
 	}
 	return about.with(t.Extra)
+}
+
+// actor is who acts for the subject, and who did before (RFC 8693 §4.1).
+type actor struct {
+	Subject string `json:"sub"`
+	Before  *actor `json:"act,omitempty"`
+}
+
+func actorOf(names []string) *actor {
+	if len(names) == 0 {
+		return nil
+	}
+	return &actor{Subject: names[0], Before: actorOf(names[1:])}
 }
 
 // with encodes the answer and the claims of the token that have no field in it. It is one document
@@ -153,18 +188,22 @@ func (i introspected) with(extra map[string]any) ([]byte, error) {
 	return append(append(body[:len(body)-1], ','), claims[1:]...), nil
 }
 
-// introspectRefresh describes a live refresh token, nil when it is none.
-func (s *Server) introspectRefresh(r *http.Request, raw string) *introspected {
+// introspectRefresh describes a refresh token that the token endpoint would take now.
+func (s *Server) introspectRefresh(w http.ResponseWriter, r *http.Request, raw string, notAccess error) ([]byte, error) {
 	t, err := s.openRefresh(r.Context(), raw)
-	if err != nil || !s.now().Before(t.Expires) ||
-		s.run.feed.Revoked(revocation.Subject{Family: t.GrantID, User: t.Subject, Client: t.ClientID, IssuedAt: t.Issued}) {
-		return nil
+	if err == nil {
+		err = s.checkRefresh(r, t)
 	}
-	record, err := s.run.grants.Load(r.Context(), t.Subject)
-	if err != nil || record.Family(t.ClientID, t.GrantID) == nil {
-		return nil
+	switch {
+	case errors.Is(err, oauth.InvalidGrant):
+		s.log(r, "token is not active", oauth.From(errors.Join(notAccess, err)))
+		return inactive, nil
+	case err != nil:
+		return nil, err
+	case !s.allowOrigin(w, r, s.clients[t.ClientID]):
+		return inactive, nil
 	}
-	return &introspected{
+	return json.Marshal(&introspected{
 		Active:    true,
 		Issuer:    s.cfg.Issuer,
 		Subject:   t.Subject,
@@ -173,5 +212,22 @@ func (s *Server) introspectRefresh(r *http.Request, raw string) *introspected {
 		ExpiresAt: t.Expires.Unix(),
 		Scope:     oauth.FormatScope(t.Scope),
 		GrantID:   t.GrantID,
+	})
+}
+
+// checkRefresh asks of a refresh token all that its use would, and changes nothing.
+func (s *Server) checkRefresh(r *http.Request, t *refreshToken) error {
+	c := s.activeClient(t.ClientID)
+	if c == nil {
+		return errRefresh.Because(errClientOff)
 	}
+	if err := s.checkFamily(r.Context(), t, s.now()); err != nil {
+		return err
+	}
+	state, err := s.run.families.Get(r.Context(), t.GrantID)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return oauth.Errorf(oauth.TemporarilyUnavailable, "the family could not be read").Because(err)
+	}
+	_, err = s.nextState(c, t, state, s.now())
+	return err
 }

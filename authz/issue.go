@@ -41,26 +41,27 @@ func (s *Server) issue(ctx context.Context, a *Authorization) (*tokenResponse, e
 		response.ExpiresIn = int64(expires.Sub(now).Seconds())
 	}
 	if a.user != nil && slices.Contains(a.scope, ScopeOpenID) && s.mayHave(a.client, IDTokenType) {
-		id, err := s.mintIDToken(a, now, idTokenParts{accessToken: response.AccessToken})
+		id, err := s.mintIDToken(ctx, a, now, idTokenParts{accessToken: response.AccessToken})
 		if err != nil {
 			return nil, fmt.Errorf("ID token: %w", err)
 		}
 		response.IDToken = id
 	}
-	if a.refresh != nil {
-		refresh, err := s.sealRefresh(ctx, a.client, a.refresh)
-		if err != nil {
-			return nil, err
-		}
-		response.RefreshToken = refresh
+	if a.commit == nil {
+		return response, nil
 	}
-	return response, nil
+	refresh, err := a.commit(ctx)
+	if err != nil || refresh == nil {
+		return response, err
+	}
+	response.RefreshToken, err = s.sealRefresh(ctx, a.client, refresh)
+	return response, err
 }
 
 // mintAccessToken signs (RFC 9068), then encrypts as the resource server wants it (R3).
 func (s *Server) mintAccessToken(ctx context.Context, a *Authorization, now time.Time) (raw string, expires time.Time, err error) {
 	expires = bounded(now.Add(a.client.Lifetimes.AccessToken), a.until)
-	if a.client.TokenFormat == FormatBinary && !a.bound { // an injected one is for a backend to read
+	if a.format == FormatBinary {
 		raw, err = s.mintBinary(ctx, a, now, expires)
 		return raw, expires, err
 	}
@@ -122,7 +123,7 @@ type idTokenParts struct {
 }
 
 // mintIDToken makes an ID token (OpenID Connect Core §2, §3.1.3.6).
-func (s *Server) mintIDToken(a *Authorization, now time.Time, parts idTokenParts) (string, error) {
+func (s *Server) mintIDToken(ctx context.Context, a *Authorization, now time.Time, parts idTokenParts) (string, error) {
 	placed := inIDToken
 	if parts.allClaims {
 		placed = everywhere
@@ -151,7 +152,23 @@ func (s *Server) mintIDToken(a *Authorization, now time.Time, parts idTokenParts
 	if err != nil {
 		return "", err
 	}
-	return s.run.keys().Sign(a.client.IDTokenAlg, "JWT", payload)
+	signed, err := s.signIDToken(a.client, payload)
+	if err != nil || a.client.keys == nil {
+		return signed, err
+	}
+	encrypter, err := a.client.keys.encrypter(ctx)
+	if err != nil {
+		return "", err
+	}
+	return encrypter.Encrypt(signed, now, nil)
+}
+
+func (s *Server) signIDToken(c *client, payload []byte) (string, error) {
+	if c.IDTokenAlg != AlgNone {
+		return s.run.keys().Sign(c.IDTokenAlg, "JWT", payload)
+	}
+	encode := base64.RawURLEncoding.EncodeToString
+	return encode([]byte(`{"alg":"none"}`)) + "." + encode(payload) + ".", nil // RFC 7519 §6
 }
 
 // halfHash is at_hash, c_hash and s_hash: the left half of the hash that goes with the signature algorithm

@@ -82,12 +82,27 @@ func (g *guessLimiter) succeed(l Lockout, account, address string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	delete(g.by, account)
-	if e := g.by[address]; e != nil {
-		e.wrong--
-		if e.paused && e.wrong < l.Guesses {
-			e.paused = false
-			e.forget = e.first.Add(l.Window)
-		}
+	g.uncount(l, address)
+}
+
+// takeBack undoes one attempt.
+func (g *guessLimiter) takeBack(l Lockout, keys ...string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, key := range keys {
+		g.uncount(l, key)
+	}
+}
+
+func (g *guessLimiter) uncount(l Lockout, key string) {
+	e := g.by[key]
+	if e == nil {
+		return
+	}
+	e.wrong--
+	if e.paused && e.wrong < l.Guesses {
+		e.paused = false
+		e.forget = e.first.Add(l.Window)
 	}
 }
 
@@ -97,14 +112,19 @@ func (g *guessLimiter) purge() {
 	g.dropExpired(g.now())
 }
 
-// evict makes room: what has expired goes, and if nothing has, whatever the map yields first.
+// evict makes room: what has expired goes, then what is not paused; a flood of names must not set the
+// paused ones free.
 func (g *guessLimiter) evict(now time.Time) {
 	g.dropExpired(now)
-	for key := range g.by {
-		if len(g.by) < maxGuessers {
-			return
+	for _, evenPaused := range []bool{false, true} {
+		for key, e := range g.by {
+			if len(g.by) < maxGuessers {
+				return
+			}
+			if evenPaused || !e.paused {
+				delete(g.by, key)
+			}
 		}
-		delete(g.by, key)
 	}
 }
 

@@ -72,13 +72,18 @@ func (s *Server) authenticate(ctx context.Context, ip string, c users.Credential
 		return nil, 0, users.ErrCredentials
 	}
 	account := "account " + s.cfg.Users.Canonical(c.Username)
-	address := "address " + ip
+	address := "address " + oauth.Network(ip)
 	if wait := s.run.guesses.attempt(s.cfg.Lockout, account, address); wait > 0 {
 		return nil, wait, errLocked
 	}
 	u, err = s.cfg.Users.Authenticate(ctx, c)
-	if err == nil || !errors.Is(err, users.ErrCredentials) {
+	switch {
+	case err == nil:
 		s.run.guesses.succeed(s.cfg.Lockout, account, address)
+	case !errors.Is(err, users.ErrCredentials) && ctx.Err() == nil:
+		// A fault of the store is nobody's guess. A request that was cancelled is not believed: it would
+		// be a way to guess without being counted.
+		s.run.guesses.takeBack(s.cfg.Lockout, account, address)
 	}
 	return u, 0, err
 }

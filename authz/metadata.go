@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/gatewright/gatewright/authz/oauth"
+	"github.com/gatewright/gatewright/authz/token"
 )
 
 // buildMetadata describes the server (OpenID Connect Discovery §3, RFC 8414 §2). Everything in it
@@ -34,6 +35,8 @@ func (s *Server) buildMetadata() ([]byte, error) {
 		"grant_types_supported":                          grantTypes,
 		"subject_types_supported":                        []string{"public"},
 		"id_token_signing_alg_values_supported":          s.cfg.Signing.Algorithms,
+		"id_token_encryption_alg_values_supported":       token.KeyAlgorithms(),
+		"id_token_encryption_enc_values_supported":       token.ContentEncryptions(),
 		"scopes_supported":                               s.publicScopes(),
 		"claims_supported":                               s.publicClaims(),
 		"code_challenge_methods_supported":               s.challengeMethods(),

@@ -15,7 +15,8 @@ const claimPrivate = "prv"
 var errFormerDefault = errors.New("minted for a former default resource server")
 
 // mark gives a resource_key token that went to the default, not to a server the request named, its
-// private part (R8). Other tokens need none.
+// private part (R8). Of other tokens there is nothing to keep from their readers: the family and all that
+// the endpoints need is in claims.
 func (s *Server) mark(a *Authorization, id string, extra map[string]any) {
 	if a.resource.Encryption == EncryptionResourceKey && !a.named && a.client.resource == nil && a.resource == s.defaultResource {
 		extra[claimPrivate] = s.run.private.Seal([]byte("default "+a.resource.Name), []byte(id))

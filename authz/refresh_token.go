@@ -40,6 +40,8 @@ func (s *Server) sealRefresh(ctx context.Context, c *client, t *refreshToken) (s
 	return s.run.refresh.Seal(plain, refreshJSON), nil
 }
 
+// openRefresh reads a refresh token: invalid_grant for what is none of ours, temporarily_unavailable
+// where that can't be told.
 func (s *Server) openRefresh(ctx context.Context, raw string) (*refreshToken, error) {
 	plain, err := s.run.refresh.Open(raw, refreshJSON)
 	if err != nil {
@@ -47,7 +49,7 @@ func (s *Server) openRefresh(ctx context.Context, raw string) (*refreshToken, er
 	}
 	t := new(refreshToken)
 	if err := json.Unmarshal(plain, t); err != nil {
-		return nil, fmt.Errorf("refresh token: %w", err)
+		return nil, errRefresh.Because(err)
 	}
 	return t, nil
 }
@@ -57,7 +59,7 @@ func (s *Server) sealBinaryRefresh(ctx context.Context, t *refreshToken) (string
 	if err != nil {
 		return "", err
 	}
-	w := binaryWriter{buf: []byte{binaryVersion}}
+	w := newBinaryWriter()
 	w.id(t.GrantID)
 	w.number(uint64(max(0, t.Generation))) // #nosec G115 -- not negative
 	w.number(number)
@@ -66,28 +68,26 @@ func (s *Server) sealBinaryRefresh(ctx context.Context, t *refreshToken) (string
 	w.time(t.Expires)
 	w.text(t.Subject)
 	w.text(t.Stamp)
-	return s.run.refresh.Seal(w.buf, refreshBinary), nil
+	w.text(t.SID)
+	return s.run.refresh.Seal(w.buf, refreshBinary), w.err
 }
 
 func (s *Server) openBinaryRefresh(ctx context.Context, raw string) (*refreshToken, error) {
 	plain, err := s.run.refresh.Open(raw, refreshBinary)
 	if err != nil {
-		return nil, err
+		return nil, errRefresh.Because(err)
 	}
-	r := binaryReader{buf: plain}
-	if r.byte() != binaryVersion {
-		return nil, errBinary
-	}
+	r := newBinaryReader(plain)
 	t := &refreshToken{GrantID: r.id(), Generation: int(r.number() & maxGeneration)} // #nosec G115 -- bounded
 	number := r.number()
 	t.AuthTime, t.Issued, t.Expires = r.time(), r.time(), r.time()
-	t.Subject, t.Stamp = r.text(), r.text()
+	t.Subject, t.Stamp, t.SID = r.text(), r.text(), r.text()
 	if r.err != nil {
-		return nil, r.err
+		return nil, errRefresh.Because(r.err)
 	}
 	terms, err := s.run.terms.get(ctx, number)
 	if err != nil {
-		return nil, fmt.Errorf("terms %d: %w", number, err)
+		return nil, err
 	}
 	t.ClientID, t.Resource, t.Scope = terms.ClientID, terms.Resource, terms.Scope
 	return t, nil

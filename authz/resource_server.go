@@ -6,8 +6,6 @@ import (
 	"net/url"
 	"slices"
 
-	"github.com/go-jose/go-jose/v4"
-
 	"github.com/gatewright/gatewright/authz/oauth"
 )
 
@@ -15,7 +13,7 @@ import (
 type resource struct {
 	ResourceServer
 	audience string
-	keys     *resourceKeys // of EncryptionResourceKey
+	keys     *recipientKeys // of EncryptionResourceKey
 }
 
 // compileResources checks the resource servers and adds the built-in one, the issuer itself (R2),
@@ -92,13 +90,7 @@ func (r *resource) prepareEncryption(cfg *Config) (err error) {
 			return errors.New("jwks, alg and enc belong to encryption resource_key")
 		}
 	case EncryptionResourceKey:
-		if (len(r.JWKS) > 0) == (r.JWKSURL != "") || r.KeyAlgorithm == "" {
-			return errors.New("encryption resource_key needs jwks (one of inline, file, URL) and alg")
-		}
-		if r.ContentEncryption == "" {
-			r.ContentEncryption = string(jose.A256GCM)
-		}
-		r.keys, err = newResourceKeys(cfg, &r.ResourceServer)
+		r.keys, err = newRecipientKeys(cfg, r.JWKS, r.JWKSURL, r.KeyAlgorithm, r.ContentEncryption)
 	default:
 		return fmt.Errorf("encryption %q is none of none, server_key, resource_key", r.Encryption)
 	}

@@ -75,17 +75,20 @@ func (s *Server) errorPage(w http.ResponseWriter, r *http.Request, err error, op
 
 // messageOf picks the words for an error page, "" where the code says it all.
 func messageOf(err error) messageKey {
-	for cause, key := range map[error]messageKey{
-		errInteraction:      msgNothingHere,
-		errExpired:          msgExpired,
-		errBrowser:          msgCookiesMissing,
-		errDecided:          msgAlreadyUsed,
-		errUnknownClient:    msgUnknownClient,
-		errRedirectMismatch: msgRedirectMismatch,
-		errNotAdmitted:      msgNotAllowed,
+	for _, m := range []struct {
+		cause error
+		key   messageKey
+	}{
+		{errInteraction, msgNothingHere},
+		{errExpired, msgExpired},
+		{errBrowser, msgCookiesMissing},
+		{errDecided, msgAlreadyUsed},
+		{errUnknownClient, msgUnknownClient},
+		{errNotAdmitted, msgNotAllowed},
+		{errRedirectMismatch, msgRedirectMismatch},
 	} {
-		if errors.Is(err, cause) {
-			return key
+		if errors.Is(err, m.cause) {
+			return m.key
 		}
 	}
 	return ""

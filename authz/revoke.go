@@ -40,31 +40,41 @@ func (s *Server) revokeToken(ctx context.Context, w http.ResponseWriter, r *http
 	if raw == "" {
 		return oauth.Errorf(oauth.InvalidRequest, "token is missing")
 	}
-	if t, err := s.openRefresh(ctx, raw); err == nil {
-		if t.ClientID != c.ID {
-			return errNotYours
-		}
-		s.allowOrigin(w, r, c)
-		return s.endFamily(ctx, t.Subject, t.GrantID)
+	t, err := s.openRefresh(ctx, raw)
+	if err == nil {
+		return s.revokeRefresh(w, r, c, t)
 	}
-	t, err := s.inspect(ctx, raw)
-	if err != nil {
-		if oauth.From(err).Code == oauth.InvalidToken {
-			return nil
-		}
+	if !errors.Is(err, oauth.InvalidGrant) {
 		return err
 	}
+	access, err := s.decode(ctx, raw)
+	switch {
+	case errors.Is(err, oauth.InvalidToken):
+		return nil // it is worth nothing already
+	case err != nil:
+		return err
+	case access.ClientID != c.ID:
+		return errNotYours
+	case !s.allowOrigin(w, r, c):
+		return errUnlisted
+	}
+	return s.run.feed.Revoke(ctx, revocation.Token, access.ID, access.ExpiresAt.Add(leeway))
+}
+
+func (s *Server) revokeRefresh(w http.ResponseWriter, r *http.Request, c *client, t *refreshToken) error {
 	if t.ClientID != c.ID {
 		return errNotYours
 	}
-	if !s.allowTokenOrigin(w, r, t) {
-		return &oauth.Error{Code: oauth.InvalidRequest, Cause: errOrigin}
+	if !s.allowOrigin(w, r, c) {
+		return errUnlisted
 	}
-	return s.run.feed.Revoke(ctx, revocation.Token, t.ID, t.ExpiresAt)
+	return s.endFamily(r.Context(), t.Subject, t.GrantID)
 }
 
 // errNotYours refuses to revoke another client's token (RFC 7009 §2.1).
 var errNotYours = oauth.Errorf(oauth.InvalidGrant, "the token was issued to another client")
+
+var errUnlisted = &oauth.Error{Code: oauth.InvalidRequest, Cause: errOrigin}
 
 // errOrigin: sent by a web page of an origin that is not listed (G3).
 var errOrigin = errors.New("the request comes from an origin that is not listed")

@@ -65,8 +65,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.unavailable(w, r, err)
 		return
 	}
+	if rt.cors == corsListed {
+		w.Header().Add("Vary", "Origin")
+		s.allowOrigin(w, r, nil)
+	}
 	if r.Method == http.MethodOptions && rt.cors != corsNone {
-		s.preflight(w, r, rt)
+		s.preflight(w, rt)
 		return
 	}
 	if !slices.Contains(rt.methods, r.Method) {

@@ -47,6 +47,7 @@ type Server struct {
 // running is what Start adds to a Server: secrets and state.
 type running struct {
 	*State
+	longest      time.Duration // lifetime of anything issued under this or an earlier configuration
 	keyring      *keyring
 	stop         func() // ends the keyring's maintenance, and waits for that
 	interactions *token.Sealer
@@ -174,6 +175,7 @@ func (c *Config) fillDefaults() {
 		RefreshIdle:  7 * 24 * time.Hour,
 		Session:      12 * time.Hour,
 		SessionIdle:  time.Hour,
+		RefreshGrace: 10 * time.Second,
 	})
 	c.Lockout.fill()
 }
@@ -209,7 +211,10 @@ func (c *Config) check() error {
 	if err := c.Lifetimes.check(); err != nil {
 		complain("lifetime: %w", err)
 	}
-	if err := checkOrigins(c.CORS); err != nil {
+	if err := checkTokenTypes(c.TokenTypes); err != nil {
+		errs = append(errs, err)
+	}
+	if err := checkOrigins(c.CORS, true); err != nil {
 		complain("cors: %w", err)
 	}
 	if c.CORSCredentials && slices.Contains(c.CORS, "*") {
@@ -248,8 +253,9 @@ func checkIssuer(raw string) (*url.URL, error) {
 		return nil, errors.New("must have no query, fragment or user name")
 	case strings.HasSuffix(u.Path, "/"):
 		return nil, errors.New("must not end in a slash")
-	case u.EscapedPath() != u.Path || u.String() != raw:
-		return nil, errors.New("must be written in its plain form")
+	case u.EscapedPath() != u.Path || u.String() != raw || u.Host != strings.ToLower(u.Host) || u.JoinPath().Path != u.Path && u.Path != "",
+		u.Scheme == "https" && u.Port() == "443", u.Scheme == "http" && u.Port() == "80":
+		return nil, errors.New("must be written in its plain form: lower case, no default port, no escapes or dots in the path")
 	}
 	return u, nil
 }
@@ -264,9 +270,14 @@ func (s *Server) Start(ctx context.Context, state *State) error {
 	if err := ring.apply(ctx, ring.plan.Adopt); err != nil {
 		return fmt.Errorf("keys of %s: %w", s.cfg.Issuer, err)
 	}
+	longest, err := state.keepLongest(ctx, s.configuredLifetime())
+	if err != nil {
+		return err
+	}
 	keys := ring.keys()
 	s.run = &running{
 		State:        state,
+		longest:      longest,
 		keyring:      ring,
 		stop:         background(ring.maintain),
 		interactions: keys.Sealer("interaction"),

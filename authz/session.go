@@ -57,12 +57,25 @@ func (s *Server) currentSession(r *http.Request) *session {
 	}
 	session := &session{sessionRecord: *rec, secret: secret}
 	if now.Sub(rec.Used) > min(touchInterval, s.cfg.Lifetimes.SessionIdle/4) {
-		session.Used = now
-		if err := s.saveSession(r.Context(), session); err != nil {
+		if err := s.touchSession(r.Context(), session, now); err != nil {
 			s.log(r, "session could not be written", oauth.From(err))
+			return nil
 		}
 	}
 	return session
+}
+
+// touchSession writes a use down. A session that was replaced meanwhile is not brought back.
+func (s *Server) touchSession(ctx context.Context, session *session, now time.Time) error {
+	session.Used = now
+	return s.run.sessions.Update(ctx, session.secret, func(old *sessionRecord) (*sessionRecord, time.Time, error) {
+		if old == nil {
+			return nil, time.Time{}, store.ErrNotFound
+		}
+		next := *old
+		next.Used = now
+		return &next, next.Created.Add(s.cfg.Lifetimes.Session), nil
+	})
 }
 
 func (s *Server) saveSession(ctx context.Context, session *session) error {
@@ -106,7 +119,7 @@ func (s *Server) beginSession(w http.ResponseWriter, r *http.Request, u *users.U
 
 // endSession ends a session everywhere: here, at every gate, and every token that names it.
 func (s *Server) endSession(ctx context.Context, sid string) error {
-	if err := s.run.feed.Revoke(ctx, revocation.Session, sid, s.now().Add(s.cfg.Lifetimes.Session)); err != nil {
+	if err := s.run.feed.Revoke(ctx, revocation.Session, sid, s.now().Add(s.longestLifetime())); err != nil {
 		return fmt.Errorf("end session: %w", err)
 	}
 	return nil

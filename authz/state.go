@@ -21,7 +21,8 @@ type State struct {
 	sessions store.Records[sessionRecord]
 	families store.Records[familyState]
 	terms    *catalogueOfTerms
-	decided  store.Records[struct{}] // consent forms that were answered
+	longest  store.Records[time.Duration] // one: the longest lifetime ever configured
+	decided  store.Records[struct{}]      // consent forms that were answered
 }
 
 // NewState reads what was revoked and is not yet expired. The store is the issuer's own namespace;
@@ -40,8 +41,26 @@ func NewState(ctx context.Context, s store.Store, now func() time.Time) (*State,
 		sessions: store.NewRecords[sessionRecord](s, "session"),
 		families: store.NewRecords[familyState](s, "family"),
 		terms:    newCatalogueOfTerms(s),
+		longest:  store.NewRecords[time.Duration](s, "longest-lifetime"),
 		decided:  store.NewRecords[struct{}](s, "decided"),
 	}, nil
+}
+
+// keepLongest remembers the longest lifetime of all configurations: a shorter one must not forget
+// revocations of what was issued before.
+func (st *State) keepLongest(ctx context.Context, configured time.Duration) (longest time.Duration, err error) {
+	err = st.longest.Update(ctx, "", func(old *time.Duration) (*time.Duration, time.Time, error) {
+		longest = configured
+		if old != nil {
+			longest = max(longest, *old)
+		}
+		keep := longest
+		return &keep, time.Time{}, nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("longest lifetime: %w", err)
+	}
+	return longest, nil
 }
 
 // Purge drops what has expired from memory. The store's owner purges the store.

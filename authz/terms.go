@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -22,7 +23,7 @@ type terms struct {
 }
 
 func (a *Authorization) terms() terms {
-	return terms{ClientID: a.client.ID, Resource: a.resource.Name, Audience: a.resource.audience, Scope: a.scope}
+	return terms{ClientID: a.client.ID, Resource: a.resource.Name, Audience: a.resource.audience, Scope: slices.Sorted(slices.Values(a.scope))}
 }
 
 // fingerprint is the same for the same terms.
@@ -115,8 +116,8 @@ func (c *catalogueOfTerms) get(ctx context.Context, number uint64) (*terms, erro
 		return t, nil
 	}
 	t, err := c.terms.Get(ctx, strconv.FormatUint(number, 10))
-	if err != nil {
-		return nil, err
+	if err != nil { // a number that we sealed has terms: this is a fault, and says nothing of the token
+		return nil, oauth.Errorf(oauth.TemporarilyUnavailable, "the token could not be read").Because(err)
 	}
 	c.remember(t.fingerprint(), number, t)
 	return t, nil

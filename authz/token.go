@@ -38,6 +38,7 @@ type Authorization struct {
 	// named tells that a request named the resource server, so that a refresh keeps to it (R8).
 	named   bool
 	grantID string
+	format  TokenFormat
 	sid     string // of the ID token
 	// bound ties the access token to the session too: it ends with it. Tokens of applications outlive a
 	// logout, unless that is configured to revoke them (G10).
@@ -45,10 +46,11 @@ type Authorization struct {
 	nonce    string
 	authTime time.Time
 	actors   []string
-	// refresh is the refresh token to hand out, nil for none.
-	refresh *refreshToken
 	// until bounds the tokens: nothing outlives its parent; zero: no bound.
 	until time.Time
+	// commit writes down what the grant changes and returns the refresh token to hand out, nil for none.
+	// It comes last: a grant whose tokens can't be made changes nothing.
+	commit func(ctx context.Context) (*refreshToken, error)
 }
 
 // enabledGrants is the list of grants this server serves; metadata and client checks follow it.
@@ -120,6 +122,24 @@ func (s *Server) redeem(r *http.Request, c *client, params oauth.Params) (*Autho
 	return s.grants[i].Authorize(r.Context(), &TokenRequest{
 		Params: params, client: c, scope: scope, named: named, address: s.clientIP(r), now: s.now(),
 	})
+}
+
+// target is the resource server of a token (R13). What the grant named stays (A33); where it named
+// none, the request may (R5).
+func (s *Server) target(r *TokenRequest, granted string, scope []string) (rs *resource, named bool, err error) {
+	wanted := r.named
+	if granted != "" {
+		own := s.resourceNamed(granted)
+		switch {
+		case own == nil:
+			return nil, false, oauth.Errorf(oauth.InvalidTarget, "the resource server is gone")
+		case wanted != nil && wanted != own:
+			return nil, false, oauth.Errorf(oauth.InvalidTarget, "the grant is for another resource server")
+		}
+		wanted = own
+	}
+	rs, err = s.chooseResource(wanted, r.client, scope)
+	return rs, wanted != nil, err
 }
 
 func (s *Server) tokenError(w http.ResponseWriter, r *http.Request, event Event, err error) {

@@ -8,18 +8,7 @@ import (
 
 // tokenInfo tells the bearer of a token what it is worth, as introspection's predecessor did (E5).
 func (s *Server) tokenInfo(w http.ResponseWriter, r *http.Request) {
-	raw, err := tokenOf(r)
-	if err == nil && raw == "" {
-		err = errNoToken
-	}
-	if err != nil {
-		s.bearerError(w, r, oauth.From(err))
-		return
-	}
-	t, err := s.inspect(r.Context(), raw)
-	if err == nil && !s.allowTokenOrigin(w, r, t) {
-		err = errInvalidToken.Because(errOrigin)
-	}
+	t, err := s.presented(w, r)
 	if err != nil {
 		s.bearerError(w, r, oauth.From(err))
 		return
@@ -27,7 +16,7 @@ func (s *Server) tokenInfo(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]any{
 		"expires_in": int64(t.ExpiresAt.Sub(s.now()).Seconds()),
 		"user_id":    t.Subject,
-		"scope":      t.Scope,
+		"scope":      append([]string{}, t.Scope...), // an array, even of nothing
 		"audience":   t.Audience[0],
 		"issuer":     t.Issuer,
 		"client_id":  t.ClientID,

@@ -2,6 +2,7 @@ package authz
 
 import (
 	"errors"
+	"mime"
 	"net/http"
 	"slices"
 
@@ -21,6 +22,18 @@ func (s *Server) userInfo(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) userClaims(w http.ResponseWriter, r *http.Request) (map[string]any, error) {
+	t, err := s.presented(w, r)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Contains(t.Scope, ScopeOpenID) {
+		return nil, oauth.Errorf(oauth.InsufficientScope, "the token lacks the scope openid")
+	}
+	return s.claimsOfToken(r, t)
+}
+
+// presented is the token that a request is about, sent by its bearer.
+func (s *Server) presented(w http.ResponseWriter, r *http.Request) (*token.AccessToken, error) {
 	raw, err := tokenOf(r)
 	if err != nil {
 		return nil, err
@@ -29,16 +42,10 @@ func (s *Server) userClaims(w http.ResponseWriter, r *http.Request) (map[string]
 		return nil, errNoToken
 	}
 	t, err := s.inspect(r.Context(), raw)
-	if err != nil {
-		return nil, err
+	if err == nil && !s.allowTokenOrigin(w, r, t) {
+		err = errInvalidToken.Because(errOrigin)
 	}
-	if !s.allowTokenOrigin(w, r, t) {
-		return nil, errInvalidToken.Because(errOrigin)
-	}
-	if !slices.Contains(t.Scope, ScopeOpenID) {
-		return nil, oauth.Errorf(oauth.InsufficientScope, "the token lacks the scope openid")
-	}
-	return s.claimsOfToken(r, t)
+	return t, err
 }
 
 func (s *Server) claimsOfToken(r *http.Request, t *token.AccessToken) (map[string]any, error) {
@@ -61,7 +68,7 @@ var errNoToken = errors.New("no token")
 // not both. In a URL it is not looked for (RFC 9700 §4.3.2).
 func tokenOf(r *http.Request) (string, error) {
 	raw, err := bearerToken(r)
-	if err != nil || r.Method != http.MethodPost || r.Header.Get("Content-Type") == "" {
+	if err != nil || r.Method != http.MethodPost || !isForm(r) {
 		return raw, err
 	}
 	params, err := oauth.ParseForm(r)
@@ -73,6 +80,11 @@ func tokenOf(r *http.Request) (string, error) {
 		return "", oauth.Errorf(oauth.InvalidRequest, "the token is sent twice")
 	}
 	return raw + inForm, nil
+}
+
+func isForm(r *http.Request) bool {
+	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	return err == nil && media == "application/x-www-form-urlencoded"
 }
 
 // bearerError answers as RFC 6750 §3 wants it.

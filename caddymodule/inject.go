@@ -116,18 +116,18 @@ func (h *TokenInject) checkResources(cfg tokeninject.Config) error {
 // checkNames refuses scopes and a client that nobody defines: no token would ever fit.
 func (h *TokenInject) checkNames(cfg tokeninject.Config) error {
 	server := h.issuer.server
-	if err := server.CheckGate("", h.requiredScopes()); err != nil {
+	if err := server.CheckGate("", "", h.requiredScopes()); err != nil {
 		return fmt.Errorf("require: %w", err)
 	}
-	var client string
+	var client, secret string
 	var scopes []string
 	if cfg.Session != nil {
-		client, scopes = cfg.Session.ClientID, cfg.Session.Scope
+		client, secret, scopes = cfg.Session.ClientID, cfg.Session.ClientSecret, cfg.Session.Scope
 	}
 	if cfg.Token != nil {
 		scopes = slices.Concat(scopes, cfg.Token.Scope)
 	}
-	if err := server.CheckGate(client, scopes); err != nil {
+	if err := server.CheckGate(client, secret, scopes); err != nil {
 		return fmt.Errorf("session or inject token: %w", err)
 	}
 	return nil

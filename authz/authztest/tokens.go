@@ -91,11 +91,23 @@ func (f *Fixture) Header(raw string) map[string]any {
 	return f.part(raw, 0)
 }
 
+// JWEHeader reads the protected header of an encrypted token.
+func (f *Fixture) JWEHeader(raw string) map[string]any {
+	f.t.Helper()
+	header, _, _ := strings.Cut(raw, ".")
+	return f.members(header)
+}
+
 func (f *Fixture) part(raw string, i int) map[string]any {
 	f.t.Helper()
 	parts := strings.Split(raw, ".")
 	require.Len(f.t, parts, 3, "not a signed token")
-	text, err := base64.RawURLEncoding.DecodeString(parts[i])
+	return f.members(parts[i])
+}
+
+func (f *Fixture) members(part string) map[string]any {
+	f.t.Helper()
+	text, err := base64.RawURLEncoding.DecodeString(part)
 	require.NoError(f.t, err)
 	members := map[string]any{}
 	require.NoError(f.t, json.Unmarshal(text, &members))

@@ -69,3 +69,9 @@ func checkRSASize(public *rsa.PublicKey) error {
 	}
 	return nil
 }
+
+// KeyAlgorithms are the key management algorithms that encrypt, in order.
+func KeyAlgorithms() []string { return slices.Sorted(maps.Keys(keyManagements)) }
+
+// ContentEncryptions are the content encryption algorithms, in order.
+func ContentEncryptions() []string { return slices.Sorted(maps.Keys(contentCiphers)) }

@@ -1,0 +1,155 @@
+package authz
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/gatewright/gatewright/authz/oauth"
+	"github.com/gatewright/gatewright/authz/token"
+)
+
+// How key sets of resource servers and clients are fetched (R4, C6).
+const (
+	keysFresh   = 5 * time.Minute // then a new fetch looks for rotated keys
+	keysStale   = time.Hour       // so long the last set serves a recipient that is away
+	keysRetry   = 10 * time.Second
+	keysTimeout = 5 * time.Second
+	keysMax     = 64 << 10 // bytes
+)
+
+// recipientKeys are the public keys of one resource server or client: given, or fetched from its URL when a
+// token first needs them and again as they age. It is safe for concurrent use.
+type recipientKeys struct {
+	url      string // "": given
+	alg, enc string
+	http     *http.Client
+	now      func() time.Time
+
+	flight chan struct{} // one place: who fetches
+
+	mu      sync.Mutex
+	current *token.Encrypter
+	fetched time.Time // of current
+	tried   time.Time
+	failure error // of the last try
+}
+
+// newRecipientKeys checks what can be checked without a network. enc may be left out: A256GCM.
+func newRecipientKeys(cfg *Config, jwks []byte, jwksURL, alg, enc string) (*recipientKeys, error) {
+	if (len(jwks) > 0) == (jwksURL != "") || alg == "" {
+		return nil, errors.New("encryption needs jwks (one of inline, file, URL) and alg")
+	}
+	if enc == "" {
+		enc = string(jose.A256GCM)
+	}
+	k := &recipientKeys{url: jwksURL, alg: alg, enc: enc, http: cfg.HTTP, now: cfg.Now, flight: make(chan struct{}, 1)}
+	if k.url == "" {
+		var err error
+		k.current, err = token.NewEncrypter(jwks, k.alg, k.enc)
+		return k, err
+	}
+	u, err := url.Parse(k.url)
+	if err != nil || u.Scheme != "https" && (u.Scheme != "http" || !oauth.IsLoopback(u.Hostname())) {
+		return nil, fmt.Errorf("jwks %q must be an https URL", k.url)
+	}
+	return k, token.CheckEncryption(k.alg, k.enc)
+}
+
+// encrypter returns what encrypts to the recipient's present key, or why there is none: then no
+// token is issued (A16).
+func (k *recipientKeys) encrypter(ctx context.Context) (*token.Encrypter, error) {
+	if k.url == "" {
+		return k.current, nil
+	}
+	current, age, due := k.held()
+	switch {
+	case current != nil && !due:
+		return current, nil
+	case current != nil && age < keysStale: // good for now; whoever is first looks for newer ones
+		go k.refresh(context.WithoutCancel(ctx), false)
+		return current, nil
+	}
+	k.refresh(ctx, true)
+	if current, age, _ = k.held(); current != nil && age < keysStale {
+		return current, nil
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return nil, fmt.Errorf("keys of the recipient: %w", errors.Join(k.failure, ctx.Err()))
+}
+
+// held is the set in memory, its age, and whether it is time to look for a newer one.
+func (k *recipientKeys) held() (current *token.Encrypter, age time.Duration, due bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	now := k.now()
+	age = now.Sub(k.fetched)
+	due = (k.current == nil || age >= keysFresh) && (k.tried.IsZero() || now.Sub(k.tried) >= keysRetry)
+	return k.current, age, due
+}
+
+// refresh fetches the set in one flight, and waits for a flight under way if told to.
+func (k *recipientKeys) refresh(ctx context.Context, wait bool) {
+	select {
+	case k.flight <- struct{}{}:
+		defer func() { <-k.flight }()
+	default:
+		if !wait {
+			return
+		}
+		select {
+		case k.flight <- struct{}{}:
+			defer func() { <-k.flight }()
+		case <-ctx.Done():
+			return
+		}
+	}
+	if _, _, due := k.held(); !due {
+		return // somebody else's flight has just landed
+	}
+	next, err := k.fetch(ctx)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.tried, k.failure = k.now(), err
+	if err == nil {
+		k.current, k.fetched = next, k.tried
+	}
+}
+
+func (k *recipientKeys) fetch(ctx context.Context) (*token.Encrypter, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keysTimeout) // the answer is for everybody
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, k.url, nil) // #nosec G704 -- the operator wrote the address
+	if err != nil {
+		return nil, err
+	}
+	resp, err := k.http.Do(req) // #nosec G704 -- the operator wrote the address
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("status %d", resp.StatusCode)
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, keysMax+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(body) > keysMax {
+		return nil, errors.New("the key set is too large")
+	}
+	return token.NewEncrypter(body, k.alg, k.enc)
+}
+
+// plainClient follows no redirect: a key set is where the operator says, or nowhere.
+func plainClient() *http.Client {
+	return &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+}
