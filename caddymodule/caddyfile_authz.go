@@ -38,7 +38,7 @@ import (
 //			access_token <alg>
 //		}
 //		lifetime {
-//			code|access_token|id_token|refresh_token|refresh_idle|session|session_idle <duration>
+//			code|access_token|id_token|refresh_token|refresh_idle|session|session_idle|refresh_grace <duration>
 //		}
 //		token_format jwt|binary
 //		grant_type <type...>
@@ -315,6 +315,7 @@ func lifetime(dst **Lifetime) parser {
 			"refresh_idle":  span(&l.RefreshIdle),
 			"session":       span(&l.Session),
 			"session_idle":  span(&l.SessionIdle),
+			"refresh_grace": span(&l.RefreshGrace),
 		}.only(d)
 	}
 }

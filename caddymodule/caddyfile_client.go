@@ -22,8 +22,10 @@ import (
 //		scope <scope...>
 //		cors <origin...>
 //		id_token {
-//			signed <alg>
+//			signed <alg>|none
+//			encrypted <alg> [<enc>]
 //		}
+//		jwks <url> | file <path> | inline <json>
 //		lifetime { ... }
 //		token_format default|jwt|binary
 //		refresh_token on|off
@@ -61,6 +63,7 @@ func (p *authzParser) parseClient(d *caddyfile.Dispenser) error {
 		"scope":                    list(&c.Scopes),
 		"cors":                     list(&c.CORS),
 		"id_token":                 idToken(&c.IDToken),
+		"jwks":                     jwks(&c.JWKS),
 		"lifetime":                 lifetime(&c.Lifetime),
 		"token_format":             text(&c.TokenFormat),
 		"refresh_token":            onOff(&c.RefreshToken),
@@ -103,7 +106,23 @@ func secret(dst *string, c *Client) parser {
 
 func idToken(dst **IDToken) parser {
 	return func(d *caddyfile.Dispenser) error {
-		return words{"signed": text(&made(dst).Signed)}.only(d)
+		id := made(dst)
+		return words{"signed": text(&id.Signed), "encrypted": encrypted(id)}.only(d)
+	}
+}
+
+// encrypted takes a key management algorithm, and a content encryption if need be.
+func encrypted(id *IDToken) parser {
+	return func(d *caddyfile.Dispenser) error {
+		args := d.RemainingArgs()
+		if id.Alg != "" || len(args) < 1 || len(args) > 2 {
+			return d.Err("encrypted needs, once: <alg> [<enc>]")
+		}
+		id.Alg = args[0]
+		if len(args) == 2 {
+			id.Enc = args[1]
+		}
+		return nil
 	}
 }
 

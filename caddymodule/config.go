@@ -106,6 +106,8 @@ type Lifetime struct {
 	Session caddy.Duration `json:"session,omitempty"`
 	// Default: 1h.
 	SessionIdle caddy.Duration `json:"session_idle,omitempty"`
+	// How long the refresh token before the last is taken, for answers that were lost; default: 10s.
+	RefreshGrace caddy.Duration `json:"refresh_grace,omitempty"`
 }
 
 // Lockout limits guesses per account and per address.
@@ -194,6 +196,7 @@ func (l *Lifetime) domain() authz.Lifetimes {
 		RefreshIdle:  duration(l.RefreshIdle),
 		Session:      duration(l.Session),
 		SessionIdle:  duration(l.SessionIdle),
+		RefreshGrace: duration(l.RefreshGrace),
 	}
 }
 

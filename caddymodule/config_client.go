@@ -49,6 +49,8 @@ type Client struct {
 	CORS []string `json:"cors,omitempty"`
 	// Its ID tokens.
 	IDToken *IDToken `json:"id_token,omitempty"`
+	// Its public keys, for ID tokens that are encrypted.
+	JWKS *JWKS `json:"jwks,omitempty"`
 	// What differs from the server's lifetimes.
 	Lifetime *Lifetime `json:"lifetime,omitempty"`
 	// What its tokens look like: default (the server's), jwt or binary.
@@ -79,8 +81,12 @@ type Client struct {
 
 // IDToken says how a client wants its ID tokens.
 type IDToken struct {
-	// The signature algorithm; default: signing's id_token.
+	// The signature algorithm, or none; default: signing's id_token.
 	Signed string `json:"signed,omitempty"`
+	// The key management algorithm (RFC 7518 §4) of tokens that are encrypted to the client's keys.
+	Alg string `json:"alg,omitempty"`
+	// The content encryption (RFC 7518 §5) of those; default: A256GCM.
+	Enc string `json:"enc,omitempty"`
 }
 
 // Allow says who may sign in to a client.
@@ -129,6 +135,13 @@ func (c *Client) domain() (authz.Client, error) {
 	}
 	if c.IDToken != nil {
 		converted.IDTokenAlg = jose.SignatureAlgorithm(c.IDToken.Signed)
+		converted.IDTokenKeyAlgorithm, converted.IDTokenContentEncryption = c.IDToken.Alg, c.IDToken.Enc
+	}
+	if converted.JWKS, err = c.JWKS.read(); err != nil {
+		return authz.Client{}, err
+	}
+	if c.JWKS != nil {
+		converted.JWKSURL = c.JWKS.URL
 	}
 	if c.Allow != nil {
 		converted.AllowRoles, converted.AllowUsers = c.Allow.Roles, c.Allow.Users
