@@ -163,10 +163,7 @@ func (s *Server) notAdmitted(w http.ResponseWriter, r *http.Request, req *author
 		s.redirectError(w, r, req, denied)
 		return
 	}
-	back := url.Values{"error": {string(denied.Code)}, "error_description": {denied.Description}, "iss": {s.cfg.Issuer}}
-	if req.State != "" {
-		back.Set("state", req.State)
-	}
+	back := s.answer(req, errorValues(denied))
 	s.errorPage(w, r, denied.Because(errNotAdmitted), errorPageOptions{
 		uiLocales: req.UILocales,
 		client:    s.activeClient(req.ClientID),
@@ -211,10 +208,7 @@ func (req *authorizationRequest) prompts(value string) bool {
 // respond sends an authorization response to the client in the mode it asked for (OAuth 2.0 Multiple
 // Response Types §2.1, OAuth 2.0 Form Post Response Mode).
 func (s *Server) respond(w http.ResponseWriter, r *http.Request, req *authorizationRequest, values url.Values) {
-	values.Set("iss", s.cfg.Issuer) // RFC 9207
-	if req.State != "" {
-		values.Set("state", req.State)
-	}
+	values = s.answer(req, values)
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Referrer-Policy", "no-referrer")
 	switch {
@@ -229,6 +223,24 @@ func (s *Server) respond(w http.ResponseWriter, r *http.Request, req *authorizat
 	default:
 		http.Redirect(w, r, appendParams(req.RedirectURI, values, req.ResponseMode == "fragment"), http.StatusSeeOther) // #nosec G710 -- registered for the client
 	}
+}
+
+// answer adds what every authorization response has: state, and who answers (RFC 9207).
+func (s *Server) answer(req *authorizationRequest, values url.Values) url.Values {
+	values.Set("iss", s.cfg.Issuer)
+	if req.State != "" {
+		values.Set("state", req.State)
+	}
+	return values
+}
+
+// errorValues is an error as RFC 6749 §4.1.2.1 spells it.
+func errorValues(e *oauth.Error) url.Values {
+	values := url.Values{"error": {string(e.Code)}}
+	if e.Description != "" {
+		values.Set("error_description", e.Description)
+	}
+	return values
 }
 
 // appendParams adds parameters to a URI without touching what is there: it was registered that way.
@@ -256,11 +268,7 @@ func (s *Server) redirectError(w http.ResponseWriter, r *http.Request, req *auth
 		s.errorPage(w, r, e, errorPageOptions{uiLocales: req.UILocales})
 		return
 	}
-	values := url.Values{"error": {string(e.Code)}}
-	if e.Description != "" {
-		values.Set("error_description", e.Description)
-	}
-	s.respond(w, r, req, values)
+	s.respond(w, r, req, errorValues(e))
 }
 
 // isRemote tells a web address from what is on the person's own machine: a custom scheme, a loopback

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"time"
 
 	"github.com/gatewright/gatewright/authz/oauth"
@@ -84,7 +83,7 @@ func (s *Server) openInteraction(r *http.Request, path, sealed string) (*interac
 // openForm reads a posted page: its interaction, and the proof that the form came from a page of
 // ours in this browser.
 func (s *Server) openForm(r *http.Request, path string) (oauth.Params, *interaction, error) {
-	params, err := parsePage(r)
+	params, err := oauth.ParseForm(r, "scope")
 	if err != nil {
 		return nil, nil, err
 	}
@@ -104,20 +103,4 @@ func (s *Server) openForm(r *http.Request, path string) (oauth.Params, *interact
 // csrf ties a form to its page, its browser and its interaction.
 func (s *Server) csrf(path string, ix *interaction) string {
 	return s.run.interactions.MAC("csrf", path, ix.Browser, ix.ID)
-}
-
-// parsePage is oauth.ParseForm for pages: check boxes repeat.
-func parsePage(r *http.Request) (oauth.Params, error) {
-	r.Body = http.MaxBytesReader(nil, r.Body, oauth.MaxForm)
-	if err := r.ParseForm(); err != nil {
-		return nil, oauth.Errorf(oauth.InvalidRequest, "the form could not be read").Because(err)
-	}
-	params := make(oauth.Params, len(r.PostForm))
-	for name, values := range r.PostForm {
-		if len(values) > 1 && name != "scope" {
-			return nil, oauth.Errorf(oauth.InvalidRequest, "a field of the form is repeated")
-		}
-		params[name] = slices.DeleteFunc(values, func(v string) bool { return v == "" })
-	}
-	return params, nil
 }

@@ -2,7 +2,6 @@ package authz
 
 import (
 	"errors"
-	"mime"
 	"net/http"
 	"slices"
 
@@ -68,7 +67,7 @@ var errNoToken = errors.New("no token")
 // not both. In a URL it is not looked for (RFC 9700 §4.3.2).
 func tokenOf(r *http.Request) (string, error) {
 	raw, err := bearerToken(r)
-	if err != nil || r.Method != http.MethodPost || !isForm(r) {
+	if err != nil || r.Method != http.MethodPost || !oauth.IsForm(r) {
 		return raw, err
 	}
 	params, err := oauth.ParseForm(r)
@@ -80,11 +79,6 @@ func tokenOf(r *http.Request) (string, error) {
 		return "", oauth.Errorf(oauth.InvalidRequest, "the token is sent twice")
 	}
 	return raw + inForm, nil
-}
-
-func isForm(r *http.Request) bool {
-	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	return err == nil && media == "application/x-www-form-urlencoded"
 }
 
 // bearerError answers as RFC 6750 §3 wants it.

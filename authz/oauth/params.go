@@ -37,14 +37,15 @@ func ParseQuery(r *http.Request) (Params, error) {
 	if len(r.URL.RawQuery) > MaxForm {
 		return nil, Errorf(InvalidRequest, "the request is too large")
 	}
-	return parse(r.URL.RawQuery)
+	return parse(r.URL.RawQuery, nil)
 }
 
 // ParseForm reads parameters from the body of a POST request. Only
 // application/x-www-form-urlencoded is taken (RFC 6749 §3.2), and what stands in the URL is refused
-// rather than mixed in: a secret in a URL ends up in logs.
-func ParseForm(r *http.Request) (Params, error) {
-	if !isForm(r.Header.Get("Content-Type")) {
+// rather than mixed in: a secret in a URL ends up in logs. Names in repeatable may stand more than
+// once, such as the check boxes of a page.
+func ParseForm(r *http.Request, repeatable ...string) (Params, error) {
+	if !IsForm(r) {
 		return nil, Errorf(InvalidRequest, "the body must be application/x-www-form-urlencoded")
 	}
 	if r.URL.RawQuery != "" {
@@ -57,12 +58,14 @@ func ParseForm(r *http.Request) (Params, error) {
 	if len(body) > MaxForm {
 		return nil, Errorf(InvalidRequest, "the request is too large")
 	}
-	return parse(string(body))
+	return parse(string(body), repeatable)
 }
 
-// isForm spares the plain spelling, which nearly all clients send, the parser.
-func isForm(contentType string) bool {
+// IsForm tells whether a request's body is application/x-www-form-urlencoded. The plain spelling,
+// which nearly all clients send, is spared the parser.
+func IsForm(r *http.Request) bool {
 	const form = "application/x-www-form-urlencoded"
+	contentType := r.Header.Get("Content-Type")
 	if contentType == form {
 		return true
 	}
@@ -70,13 +73,13 @@ func isForm(contentType string) bool {
 	return err == nil && media == form
 }
 
-func parse(encoded string) (Params, error) {
+func parse(encoded string, repeatable []string) (Params, error) {
 	values, err := url.ParseQuery(encoded)
 	if err != nil {
 		return nil, Errorf(InvalidRequest, "the parameters are not correctly encoded").Because(err)
 	}
 	for name, list := range values {
-		if err := check(name, list); err != nil {
+		if err := check(name, list, repeatable); err != nil {
 			return nil, Errorf(InvalidRequest, "a parameter is malformed or repeated").Because(err)
 		}
 		if list = slices.DeleteFunc(list, func(value string) bool { return value == "" }); len(list) > 0 {
@@ -93,9 +96,9 @@ var (
 	errText     = errors.New("parameter is not UTF-8 text or holds a NUL")
 )
 
-func check(name string, list []string) error {
+func check(name string, list, repeatable []string) error {
 	switch {
-	case len(list) > 1 && name != "resource":
+	case len(list) > 1 && name != "resource" && !slices.Contains(repeatable, name):
 		return errRepeated
 	case notText(name), slices.ContainsFunc(list, notText):
 		return errText

@@ -1,0 +1,146 @@
+package authz
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"go.uber.org/zap"
+
+	"github.com/gatewright/gatewright/authz/oauth"
+	"github.com/gatewright/gatewright/authz/token"
+)
+
+func (c *Config) fillDefaults() {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.HTTP == nil {
+		c.HTTP = plainClient()
+	}
+	if c.Logger == nil {
+		c.Logger = zap.NewNop()
+	}
+	if c.Observe == nil {
+		c.Observe = func(context.Context, Event) {}
+	}
+	if len(c.Signing.Algorithms) == 0 {
+		c.Signing.Algorithms = []jose.SignatureAlgorithm{jose.RS256, jose.ES256}
+	}
+	for _, key := range c.Signing.Keys {
+		if !slices.Contains(c.Signing.Algorithms, key.Algorithm()) {
+			c.Signing.Algorithms = append(slices.Clip(c.Signing.Algorithms), key.Algorithm())
+		}
+	}
+	if c.Signing.IDToken == "" {
+		c.Signing.IDToken = preferred(c.Signing.Algorithms, jose.RS256)
+	}
+	if c.Signing.AccessToken == "" {
+		c.Signing.AccessToken = preferred(c.Signing.Algorithms, jose.ES256)
+	}
+	if len(c.GrantTypes) == 0 {
+		c.GrantTypes = []string{GrantAuthorizationCode, GrantRefreshToken, GrantClientCredentials}
+	}
+	if c.TokenFormat == "" {
+		c.TokenFormat = FormatJWT
+	}
+	if len(c.TokenTypes) == 0 {
+		c.TokenTypes = []TokenType{CodeType, IDTokenType, AccessTokenType, RefreshTokenType}
+	}
+	c.Lifetimes.fill(Lifetimes{
+		Code:         time.Minute,
+		AccessToken:  10 * time.Minute,
+		IDToken:      10 * time.Minute,
+		RefreshToken: 30 * 24 * time.Hour,
+		RefreshIdle:  7 * 24 * time.Hour,
+		Session:      12 * time.Hour,
+		SessionIdle:  time.Hour,
+		RefreshGrace: 10 * time.Second,
+	})
+	c.Lockout.fill()
+}
+
+// preferred is the wanted algorithm where there is a key for it, else the first.
+func preferred(have []jose.SignatureAlgorithm, want jose.SignatureAlgorithm) jose.SignatureAlgorithm {
+	if slices.Contains(have, want) {
+		return want
+	}
+	return have[0]
+}
+
+func (c *Config) check() error {
+	var errs []error
+	complain := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if c.Users == nil {
+		complain("users: a store of users is needed")
+	}
+	if c.Keys == nil {
+		complain("keys: a place to keep keys is needed")
+	}
+	if err := c.Signing.check(); err != nil {
+		complain("signing: %w", err)
+	}
+	for _, g := range c.GrantTypes {
+		if !slices.Contains(knownGrantTypes, g) {
+			complain("grant_type %q is unknown", g)
+		}
+	}
+	if err := checkFormat(c.TokenFormat); err != nil {
+		errs = append(errs, err)
+	}
+	if err := c.Lifetimes.check(); err != nil {
+		complain("lifetime: %w", err)
+	}
+	if err := checkTokenTypes(c.TokenTypes); err != nil {
+		errs = append(errs, err)
+	}
+	if err := checkOrigins(c.CORS, true); err != nil {
+		complain("cors: %w", err)
+	}
+	if c.CORSCredentials && slices.Contains(c.CORS, "*") {
+		complain("cors_credentials and cors * exclude each other (G4)")
+	}
+	return errors.Join(errs...)
+}
+
+// maxCodeLifetime is the longest an authorization code may live (RFC 6749 §4.1.2).
+const maxCodeLifetime = 10 * time.Minute
+
+func (l Lifetimes) check() error {
+	for _, d := range []time.Duration{l.Code, l.AccessToken, l.IDToken, l.RefreshToken, l.RefreshIdle, l.Session, l.SessionIdle} {
+		if d < time.Second {
+			return errors.New("must be at least a second")
+		}
+	}
+	if l.Code > maxCodeLifetime {
+		return errors.New("code: at most 10 minutes (RFC 6749 §4.1.2)")
+	}
+	if l.AccessToken > token.MaxLifetime {
+		return fmt.Errorf("access_token: at most %s", token.MaxLifetime)
+	}
+	return nil
+}
+
+// checkIssuer applies RFC 8414 §2 and P2.
+func checkIssuer(raw string) (*url.URL, error) {
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil || u.Host == "":
+		return nil, errors.New("must be a URL with a host")
+	case u.Scheme != "https" && (u.Scheme != "http" || !oauth.IsLoopback(u.Hostname())):
+		return nil, errors.New("must be https; http is for loopback hosts only")
+	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.User != nil || strings.Contains(raw, "#"):
+		return nil, errors.New("must have no query, fragment or user name")
+	case strings.HasSuffix(u.Path, "/"):
+		return nil, errors.New("must not end in a slash")
+	case u.EscapedPath() != u.Path || u.String() != raw || u.Host != strings.ToLower(u.Host) || u.JoinPath().Path != u.Path && u.Path != "",
+		u.Scheme == "https" && u.Port() == "443", u.Scheme == "http" && u.Port() == "80":
+		return nil, errors.New("must be written in its plain form: lower case, no default port, no escapes or dots in the path")
+	}
+	return u, nil
+}
