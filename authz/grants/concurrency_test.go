@@ -169,3 +169,46 @@ func TestU4_LockOfTheDead(t *testing.T) {
 		require.Nil(t, load(t, g, "alice").Consented("app", []string{"mail"}))
 	})
 }
+
+// Who waits for a turn may give up, and takes nobody else's.
+func TestU4_WaitingCanBeCancelled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, name := range []string{"in the queue", "at the lock"} {
+			w := newWorld()
+			first := w.node(t)
+			second := first
+			if name == "at the lock" {
+				locked := func(c *grants.DirectoryConfig) { c.Attribute, c.ReplaceUnderLock = streams{w.people}, true }
+				first, second = w.node(t, locked), w.node(t, locked)
+			}
+			entered, proceed := make(chan struct{}), make(chan struct{})
+			var wg sync.WaitGroup
+			wg.Go(func() {
+				update(t, first, "alice", func(r *grants.Record) {
+					close(entered)
+					<-proceed
+					agree("first")(r)
+				})
+			})
+			<-entered
+			ctx, cancel := context.WithCancel(t.Context())
+			wg.Go(func() {
+				err := second.Update(ctx, "alice", func(*grants.Record) error { return nil })
+				require.ErrorIs(t, err, context.Canceled, name)
+			})
+			wg.Go(func() { update(t, second, "alice", agree("second")) })
+			synctest.Wait()
+			cancel()
+			synctest.Wait()
+			wg.Go(func() { update(t, second, "alice", agree("third")) })
+			update(t, second, "bob", agree("app")) // another entry is nobody's business
+			synctest.Wait()
+			require.Equal(t, 1, w.people.writes, name)
+			close(proceed)
+			wg.Wait()
+			require.Zero(t, w.people.conflicts, name)
+			require.Len(t, load(t, first, "alice").Clients, 3, name)
+			require.Nil(t, load(t, first, "bob").Consented("app", []string{"mail"}))
+		}
+	})
+}

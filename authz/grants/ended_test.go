@@ -146,26 +146,34 @@ func TestA78_IssueReadsAgain(t *testing.T) {
 // TestU4_ManyEndedFamilies: somebody who signs in all day ends hundreds. What is remembered of them stays
 // small, and none comes back, nor does a living one go.
 func TestU4_ManyEndedFamilies(t *testing.T) {
-	const logins = 700
+	const rounds, logins = 80, grants.MaxFamilies - 1
 	w := newWorld()
 	g := w.node(t)
 	update(t, g, "alice", func(r *grants.Record) { r.AddFamily("tv", family("old", t0)) })
 	update(t, g, "alice", func(r *grants.Record) { r.AddFamily("app", family("kept", t0)) })
 	values := map[string][]byte{}
-	for i := range logins {
-		w.forward(time.Second)
-		id := fmt.Sprintf("f%d", i)
-		update(t, g, "alice", func(r *grants.Record) { r.AddFamily("app", family(id, w.clock.now())) })
-		if i%50 == 0 {
-			values[id] = w.people.value("alice")
+	for round := range rounds {
+		id := func(i int) string { return fmt.Sprintf("f%d-%d", round, i) }
+		update(t, g, "alice", func(r *grants.Record) {
+			for i := range logins {
+				w.forward(time.Second)
+				require.Empty(t, r.AddFamily("app", family(id(i), w.clock.now())))
+			}
+		})
+		if round%8 == 0 {
+			values[id(0)] = w.people.value("alice")
 		}
-		if i < logins-1 { // the last one stays
-			update(t, g, "alice", func(r *grants.Record) { r.RemoveFamily(id) })
-		}
+		update(t, g, "alice", func(r *grants.Record) {
+			for i := range logins {
+				if round < rounds-1 || i > 0 { // the first of the last round stays
+					r.RemoveFamily(id(i))
+				}
+			}
+		})
 	}
 	require.Less(t, len(entries(t, w.store)[0].Value), 64<<10)
 	current := load(t, g, "alice")
-	require.Equal(t, []string{"kept", fmt.Sprintf("f%d", logins-1)}, ids(current.Clients["app"].Families))
+	require.Equal(t, []string{"kept", fmt.Sprintf("f%d-0", rounds-1)}, ids(current.Clients["app"].Families))
 	require.NotNil(t, current.Family("tv", "old"))
 
 	for id, value := range values {
@@ -176,10 +184,38 @@ func TestU4_ManyEndedFamilies(t *testing.T) {
 		require.NotNil(t, r.Family("tv", "old"))
 	}
 
-	w.people.put("alice", values["f0"])
+	w.people.put("alice", values["f0-0"])
 	update(t, g, "alice", func(r *grants.Record) { r.AddFamily("app", family("late", t0)) })
 	require.NotNil(t, load(t, g, "alice").Family("app", "late"), "of a clock that is behind")
 	update(t, g, "alice", func(r *grants.Record) { r.RemoveFamily("kept") })
-	w.people.put("alice", values["f0"])
+	w.people.put("alice", values["f0-0"])
 	require.Nil(t, load(t, g, "alice").Family("app", "kept"), "was spared, and ended")
+}
+
+// Many that ended are forgotten with the last of them; one that had no end never is.
+func TestU4_EndedFamiliesAreForgotten(t *testing.T) {
+	w := newWorld()
+	g := w.node(t)
+	for round := range 40 {
+		update(t, g, "alice", func(r *grants.Record) {
+			for i := range grants.MaxFamilies {
+				w.forward(time.Second)
+				r.AddFamily("app", family(fmt.Sprintf("f%d-%d", round, i), w.clock.now()))
+			}
+		})
+		update(t, g, "alice", func(r *grants.Record) { clear(r.Clients) })
+	}
+	size := len(entries(t, w.store)[0].Value)
+	w.forward(25 * time.Hour)
+	endless := family("endless", w.clock.now())
+	endless.Expires = time.Time{}
+	update(t, g, "alice", func(r *grants.Record) { r.AddFamily("app", endless) })
+	old := w.people.value("alice")
+	update(t, g, "alice", func(r *grants.Record) { r.RemoveFamily("endless") })
+	require.Less(t, len(entries(t, w.store)[0].Value), size/50)
+	require.NotContains(t, string(entries(t, w.store)[0].Value), `"before"`)
+
+	w.forward(100 * 365 * 24 * time.Hour)
+	w.people.put("alice", old)
+	require.Nil(t, load(t, g, "alice").Family("app", "endless"))
 }
