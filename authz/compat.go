@@ -34,9 +34,10 @@ func (s *Server) addCompat(routes map[string]route) {
 	}
 	aliases := make(map[string]route)
 	for alias, path := range map[string]string{
-		namIssuerPath + "/authz":  pathAuthorize,
-		namIssuerPath + "/keys":   pathJWKS,
-		namV1Path + "/introspect": pathIntrospect,
+		namIssuerPath + "/authz":   pathAuthorize,
+		namIssuerPath + "/keys":    pathJWKS,
+		namV1Path + "/introspect":  pathIntrospect,
+		namV1Path + "/end_session": pathEndSession,
 	} {
 		aliases[alias] = routes[s.base+path]
 	}

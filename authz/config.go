@@ -38,6 +38,9 @@ type Config struct {
 	Lockout   Lockout
 	Brand     Brand
 
+	// LogoutConsent asks before a logout that an application began (G7); nil: on.
+	LogoutConsent *bool
+
 	// GrantTypes the server takes (G5); empty: authorization_code, refresh_token, client_credentials.
 	GrantTypes []string
 	// TokenTypes the server issues (G6); empty: all.

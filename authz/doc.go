@@ -13,6 +13,7 @@
 //	/tokeninfo                                the same, for the bearer (E5)
 //	/introspect                               what a token is worth (RFC 7662)
 //	/revoke                                   the end of a token (RFC 7009)
+//	/end_session /logout                      logout (OpenID Connect RP-Initiated Logout)
 //	/health                                   readiness
 //
 // # Three pipelines

@@ -29,6 +29,7 @@ func (s *Server) buildMetadata() ([]byte, error) {
 		"userinfo_endpoint":                              at(pathUserInfo),
 		"introspection_endpoint":                         at(pathIntrospect),
 		"revocation_endpoint":                            at(pathRevoke),
+		"end_session_endpoint":                           at(pathEndSession),
 		"jwks_uri":                                       at(pathJWKS),
 		"response_types_supported":                       s.supportedResponseTypes(),
 		"response_modes_supported":                       []string{"query", "fragment", "form_post"},

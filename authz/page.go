@@ -55,14 +55,13 @@ type consentView struct {
 }
 
 type logoutView struct {
-	Action, CSRF string
-	Hidden       map[string]string
-	Clients      []string
-	Username     string
+	Action, Interaction, CSRF string
+	Clients                   []string // which end with the session
+	Username                  string
 }
 
 type loggedOutView struct {
-	Continue string
+	Stayed bool // the person chose to stay signed in
 }
 
 type errorView struct {
@@ -227,7 +226,9 @@ func (p *pages) prepare(view any, w *words, opts pageOptions) (*page, error) {
 		pg.template, pg.Title = "logout", w.LogoutTitle
 	case loggedOutView:
 		pg.template, pg.Title = "logged_out", w.LoggedOutTitle
-		pg.View = loggedOutView{Continue: link(v.Continue)}
+		if v.Stayed {
+			pg.Title = w.StayedTitle
+		}
 	case errorView:
 		pg.showError(v)
 	case oobView:

@@ -30,8 +30,8 @@ func sampleViews() map[string]any {
 	return map[string]any{
 		"login":      loginView{Client: shop, Action: "/login", Interaction: "i-1", CSRF: "c-1"},
 		"consent":    consentView{Client: shop, Action: "/consent", Interaction: "i-1", CSRF: "c-1", Username: "alice", Scopes: sampleScopes},
-		"logout":     logoutView{Action: "/logout", CSRF: "c-1", Hidden: map[string]string{"state": "s-1"}, Clients: []string{"The shop"}, Username: "alice"},
-		"logged-out": loggedOutView{Continue: "https://shop.example.com/bye"},
+		"logout":     logoutView{Action: "/logout", CSRF: "c-1", Interaction: "i-1", Clients: []string{"The shop"}, Username: "alice"},
+		"logged-out": loggedOutView{},
 		"error":      errorView{Code: oauth.InvalidRequest, Message: msgRedirectMismatch, Reference: "ref-1", Client: &shop},
 		"oob":        oobView{Client: shop, Code: "code-1"},
 		"form-post":  formPostView{Action: "https://shop.example.com/callback", Fields: [][2]string{{"code", "code-1"}, {"state", "s-1"}}},
@@ -229,17 +229,17 @@ func TestC9_ConsentShowsWhoAsks(t *testing.T) {
 func TestLogoutForm(t *testing.T) {
 	html := showBody(t, sampleViews()["logout"], pageOptions{})
 	require.Contains(t, html, `<input type="hidden" name="csrf" value="c-1">`)
-	require.Contains(t, html, `<input type="hidden" name="state" value="s-1">`)
+	require.Contains(t, html, `<input type="hidden" name="interaction" value="i-1">`)
 	require.Contains(t, html, `<li><bdi>The shop</bdi></li>`)
 	require.Contains(t, html, `name="decision" value="logout"`)
 	require.Contains(t, html, `name="decision" value="stay"`)
 }
 
-func TestLoggedOutPageLeadsOnlyToSafeLinks(t *testing.T) {
-	require.Contains(t, showBody(t, loggedOutView{Continue: "https://shop.example.com/bye?a=1&b=2"}, pageOptions{}),
+func TestErrorPageLeadsOnlyToSafeLinks(t *testing.T) {
+	require.Contains(t, showBody(t, errorView{Continue: "https://shop.example.com/bye?a=1&b=2"}, pageOptions{}),
 		`href="https://shop.example.com/bye?a=1&amp;b=2"`)
 	for _, unsafe := range []string{"", "javascript:alert(1)", "http://shop.example.com/", "/relative"} {
-		require.NotContains(t, showBody(t, loggedOutView{Continue: unsafe}, pageOptions{}), "<a ", unsafe)
+		require.NotContains(t, showBody(t, errorView{Continue: unsafe}, pageOptions{}), "<a ", unsafe)
 	}
 }
 
@@ -304,7 +304,7 @@ func TestA36_NamesOfClientsAreOnlyText(t *testing.T) {
 			Client: clientView{Name: evil, Host: evil}, Action: evil, Username: evil,
 			Scopes: []consentScope{{Name: evil}, {Name: evil, Description: evil, Optional: true}},
 		},
-		"logout": logoutView{Hidden: map[string]string{evil: evil}, Clients: []string{evil}, Username: evil},
+		"logout": logoutView{Interaction: evil, Clients: []string{evil}, Username: evil},
 		"error":  errorView{Code: oauth.Code(evil), Reference: evil, Client: &clientView{Name: evil}},
 		"oob":    oobView{Client: clientView{Name: evil}, Code: evil},
 	} {

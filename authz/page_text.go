@@ -57,6 +57,7 @@ type words struct {
 	LogoutTitle, LogoutApps         string
 	Logout, Stay                    string
 	LoggedOutTitle, LoggedOutText   string
+	StayedTitle                     string
 	Continue                        string
 	CodeTitle, CodeLabel, CodeAlone string
 	CodeFor                         sentence
@@ -176,6 +177,7 @@ var english = words{
 	Logout:         "Sign out",
 	Stay:           "Stay signed in",
 	LoggedOutTitle: "You are signed out",
+	StayedTitle:    "You stay signed in",
 	LoggedOutText:  "You can close this window now.",
 	Continue:       "Continue",
 	CodeTitle:      "Your code",
@@ -286,6 +288,7 @@ var german = words{
 	Logout:         "Abmelden",
 	Stay:           "Angemeldet bleiben",
 	LoggedOutTitle: "Sie sind abgemeldet",
+	StayedTitle:    "Sie bleiben angemeldet",
 	LoggedOutText:  "Sie können dieses Fenster jetzt schließen.",
 	Continue:       "Weiter",
 	CodeTitle:      "Ihr Code",

@@ -23,6 +23,8 @@ const (
 	pathTokenInfo      = "/tokeninfo"
 	pathIntrospect     = "/introspect"
 	pathRevoke         = "/revoke"
+	pathEndSession     = "/end_session"
+	pathLogout         = "/logout"
 	pathHealth         = "/health"
 )
 
@@ -42,6 +44,8 @@ func (s *Server) routeTable() map[string]route {
 		s.base + pathTokenInfo:      {both, s.tokenInfo, corsListed},
 		s.base + pathIntrospect:     {post, s.introspect, corsListed},
 		s.base + pathRevoke:         {post, s.revoke, corsListed},
+		s.base + pathEndSession:     {both, s.endSessionEndpoint, corsNone},
+		s.base + pathLogout:         {both, s.logout, corsNone},
 		s.base + pathHealth:         {get, s.health, corsNone},
 	}
 	s.addCompat(routes)
@@ -97,7 +101,7 @@ func (s *Server) unavailable(w http.ResponseWriter, r *http.Request, cause error
 // isPage tells whether a person looks at the answer.
 func (s *Server) isPage(r *http.Request) bool {
 	switch s.relative(r.URL.Path) {
-	case pathAuthorize, pathLogin, pathConsent:
+	case pathAuthorize, pathLogin, pathConsent, pathEndSession, pathLogout:
 		return true
 	default:
 		return false

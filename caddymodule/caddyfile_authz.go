@@ -46,6 +46,9 @@ import (
 //		cors none | * | <origin...>
 //		cors_credentials
 //		lockout <guesses> <window> <pause>
+//		logout {
+//			consent on|off
+//		}
 //		brand {
 //			name <text>
 //			logo <url>
@@ -120,6 +123,7 @@ func (p *authzParser) parse(d *caddyfile.Dispenser) error {
 		"cors":             p.cors,
 		"cors_credentials": present(&c.CORSCredentials),
 		"lockout":          p.lockout,
+		"logout":           p.logout,
 		"brand":            p.brand,
 		"resource_server":  p.parseResourceServer,
 		"client":           p.parseClient,
@@ -253,6 +257,11 @@ func (p *authzParser) signing(d *caddyfile.Dispenser) error {
 		"id_token":     text(&signing.IDToken),
 		"access_token": text(&signing.AccessToken),
 	}.only(d)
+}
+
+func (p *authzParser) logout(d *caddyfile.Dispenser) error {
+	logout := made(&p.config.Logout)
+	return words{"consent": onOff(&logout.Consent)}.only(d)
 }
 
 func (p *authzParser) brand(d *caddyfile.Dispenser) error {

@@ -49,6 +49,9 @@ type ServerConfig struct {
 	// How many wrong passwords end in a pause.
 	Lockout *Lockout `json:"lockout,omitempty"`
 
+	// What happens when an application signs somebody out.
+	Logout *Logout `json:"logout,omitempty"`
+
 	// What pages show of the operator.
 	Brand *Brand `json:"brand,omitempty"`
 
@@ -120,6 +123,12 @@ type Lockout struct {
 	Pause caddy.Duration `json:"pause,omitempty"`
 }
 
+// Logout is what happens when an application signs somebody out.
+type Logout struct {
+	// Whether the person is asked first; default: on.
+	Consent *bool `json:"consent,omitempty"`
+}
+
 // Brand is what pages show of the operator.
 type Brand struct {
 	// Default: the issuer's host.
@@ -147,6 +156,9 @@ func (c *ServerConfig) domain() (authz.Config, error) {
 		cfg.Lockout.Guesses = c.Lockout.Guesses
 		cfg.Lockout.Window = duration(c.Lockout.Window)
 		cfg.Lockout.Pause = duration(c.Lockout.Pause)
+	}
+	if c.Logout != nil {
+		cfg.LogoutConsent = c.Logout.Consent
 	}
 	if c.Brand != nil {
 		cfg.Brand = authz.Brand{Name: c.Brand.Name, Logo: c.Brand.Logo, Color: c.Brand.Color}
