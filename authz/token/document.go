@@ -46,7 +46,7 @@ type documentTimes struct {
 	Keep  int64 `json:"keep,omitempty"`  // seconds
 }
 
-func (t keyTimes) document() documentTimes {
+func (t keyTimes) storedTimes() documentTimes {
 	times := documentTimes{Since: t.since.Unix(), Keep: int64(t.keep / time.Second)}
 	if !t.until.IsZero() {
 		times.Until = t.until.Unix()
@@ -74,11 +74,11 @@ func (k *Keys) Marshal() ([]byte, error) {
 		if key.private != nil && !key.imported {
 			jwk.Key = key.private
 		}
-		doc.Signing = append(doc.Signing, documentKey{Key: jwk, documentTimes: key.keyTimes.document(), Imported: key.imported})
+		doc.Signing = append(doc.Signing, documentKey{Key: jwk, documentTimes: key.storedTimes(), Imported: key.imported})
 	}
 	for _, key := range k.server {
 		doc.Server = append(doc.Server, jose.JSONWebKey{Key: key.secret, KeyID: key.kid, Algorithm: string(serverKeyAlgorithm), Use: "enc"})
-		doc.ServerTimes[key.kid] = key.keyTimes.document()
+		doc.ServerTimes[key.kid] = key.storedTimes()
 	}
 	out, err := json.Marshal(doc)
 	if err != nil {

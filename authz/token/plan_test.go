@@ -235,12 +235,17 @@ func TestG12_ClockBehindSignsWithTheFirstKey(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestSameIssuer(t *testing.T) {
+func TestG12_MasterSecretNeverRotates(t *testing.T) {
 	l := newLife(t, testPlan(jose.ES256))
 	before := l.keys
+	sealed := before.Sealer("refresh").Seal([]byte("x"), nil)
 	require.True(t, l.step(l.plan.Rotate))
 	require.True(t, l.keys.SameIssuer(before))
 	require.False(t, l.keys.SameIssuer(otherKeys()))
+	l.after(100 * testInterval).step(l.plan.Tend)
+	opened, err := l.keys.Sealer("refresh").Open(sealed, nil)
+	require.NoError(t, err)
+	require.Equal(t, "x", string(opened))
 }
 
 func TestR7_ServerKidsGoRoundAndOldTokensOpen(t *testing.T) {
