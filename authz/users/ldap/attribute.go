@@ -156,14 +156,15 @@ func hasClass(entry *ldap.Entry, class string) bool {
 }
 
 // meaning reads the answer to a modify. A second value of a single-valued attribute is constraintViolation
-// to OpenLDAP and attributeOrValueExists to Active Directory.
+// to OpenLDAP, attributeOrValueExists to Active Directory and objectClassViolation to 389 Directory Server.
 func (a *Attribute) meaning(err error, entry *ldap.Entry) error {
 	switch {
 	case err == nil:
 		return nil
 	case isCode(err, ldap.LDAPResultNoSuchAttribute, ldap.LDAPResultAttributeOrValueExists):
 		return fmt.Errorf("%w: %w", ErrConflict, err)
-	case isCode(err, ldap.LDAPResultConstraintViolation) && a.value(entry) == nil:
+	case isCode(err, ldap.LDAPResultConstraintViolation) && a.value(entry) == nil,
+		isCode(err, ldap.LDAPResultObjectClassViolation) && a.value(entry) == nil && hasClass(entry, a.d.cfg.GrantClass):
 		return fmt.Errorf("%w: %w", ErrConflict, err)
 	case isCode(err, ldap.LDAPResultInappropriateMatching):
 		return fmt.Errorf("%w: %w", ErrCannotCompare, err)

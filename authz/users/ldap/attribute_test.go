@@ -72,24 +72,7 @@ func TestU4_FiftyWritersLoseNothing(t *testing.T) {
 	a, _, _, bobID := grants(t)
 	var writers sync.WaitGroup
 	for range 50 {
-		writers.Go(func() {
-			for {
-				old, err := a.Read(t.Context(), bobID)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				n, _ := strconv.Atoi(string(old)) // none is 0
-				err = a.Swap(t.Context(), bobID, old, []byte(strconv.Itoa(n+1)))
-				if err == nil {
-					return
-				}
-				if !errors.Is(err, ErrConflict) {
-					t.Error(err)
-					return
-				}
-			}
-		})
+		writers.Go(func() { increment(t, a, bobID) })
 	}
 	writers.Wait()
 	value, err := a.Read(t.Context(), bobID)
@@ -182,4 +165,24 @@ func TestU4_WriteFailover(t *testing.T) {
 	first.again(t)
 	require.NoError(t, d.Health(bounded(t)))
 	require.Equal(t, second.URL, writer())
+}
+
+// increment adds one to a number in the attribute, as often as others come between.
+func increment(t *testing.T, a *Attribute, subject string) {
+	for {
+		old, err := a.Read(t.Context(), subject)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		n, _ := strconv.Atoi(string(old)) // none is 0
+		err = a.Swap(t.Context(), subject, old, []byte(strconv.Itoa(n+1)))
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, ErrConflict) {
+			t.Error(err)
+			return
+		}
+	}
 }

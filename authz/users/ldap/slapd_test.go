@@ -181,9 +181,22 @@ func (s *slapd) admin(t testing.TB) *ldap.Conn {
 // change replaces the values of an attribute, as the administrator.
 func (s *slapd) change(t testing.TB, dn, attribute string, values ...string) {
 	t.Helper()
+	replace(t, s.admin(t), dn, attribute, values)
+}
+
+func replace(t testing.TB, c *ldap.Conn, dn, attribute string, values []string) {
+	t.Helper()
 	request := ldap.NewModifyRequest(dn, nil)
 	request.Replace(attribute, values)
-	require.NoError(t, s.admin(t).Modify(request))
+	require.NoError(t, c.Modify(request))
+}
+
+func read(t testing.TB, c *ldap.Conn, dn string, attributes ...string) *ldap.Entry {
+	t.Helper()
+	result, err := c.Search(ldap.NewSearchRequest(dn, ldap.ScopeBaseObject, ldap.NeverDerefAliases, 1, 0, false, "(objectClass=*)", attributes, nil))
+	require.NoError(t, err)
+	require.Len(t, result.Entries, 1)
+	return result.Entries[0]
 }
 
 func freePort(t testing.TB) string {
@@ -257,11 +270,7 @@ func bounded(t testing.TB) context.Context {
 // entryUUID reads a person's subject past the package under test.
 func (s *slapd) entryUUID(t testing.TB, dn string) string {
 	t.Helper()
-	result, err := s.admin(t).Search(ldap.NewSearchRequest(dn, ldap.ScopeBaseObject, ldap.NeverDerefAliases, 1, 0, false,
-		"(objectClass=*)", []string{"entryUUID"}, nil))
-	require.NoError(t, err)
-	require.Len(t, result.Entries, 1)
-	id := result.Entries[0].GetAttributeValue("entryUUID")
+	id := read(t, s.admin(t), dn, "entryUUID").GetAttributeValue("entryUUID")
 	require.Len(t, id, 36, "entryUUID of %s", dn)
 	return id
 }

@@ -17,7 +17,7 @@ var standingAttributes = map[Kind][]string{
 	ActiveDirectory: adStanding,
 	ADLDS:           adStanding,
 	OpenLDAP:        {"pwdAccountLockedTime", "pwdEndTime", "pwdChangedTime"},
-	DS389:           {"nsAccountLock", "accountUnlockTime", "pwdUpdateTime", "passwordExpirationTime"},
+	DS389:           {"nsAccountLock", "accountUnlockTime", "passwordRetryCount", "pwdUpdateTime", "passwordExpirationTime"},
 	EDirectory:      {"loginDisabled", "lockedByIntruder", "loginIntruderResetTime", "loginExpirationTime", "pwdChangedTime", "passwordExpirationTime"},
 }
 
@@ -85,7 +85,8 @@ func (s standing) locked() error {
 	case control&uacLockout != 0,
 		!computed && s.value("lockoutTime") != "" && s.value("lockoutTime") != "0",
 		s.value("pwdAccountLockedTime") != "",
-		s.untilUnlocked("accountUnlockTime"),
+		// 389 Directory Server leaves the time there when a new or a right password lifts the lock.
+		s.untilUnlocked("accountUnlockTime") && s.value("passwordRetryCount") != "0",
 		s.isTrue("lockedByIntruder") && s.untilUnlocked("loginIntruderResetTime"):
 		return users.ErrLocked
 	}

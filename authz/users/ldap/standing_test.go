@@ -35,6 +35,7 @@ func TestA40_WhatDirectoriesSayOfAPerson(t *testing.T) {
 		{"389 inactive", map[string]string{"nsAccountLock": "true"}, users.ErrDisabled, nil},
 		{"389 locked", map[string]string{"accountUnlockTime": "20260501120001Z"}, nil, users.ErrLocked},
 		{"389 unlocked", map[string]string{"accountUnlockTime": "20260501120000Z"}, nil, nil},
+		{"389 lock was lifted", map[string]string{"accountUnlockTime": "20260501120001Z", "passwordRetryCount": "0"}, nil, nil},
 		{"389 locked for ever", map[string]string{"accountUnlockTime": "19700101000000Z"}, nil, users.ErrLocked},
 		{"eDirectory disabled", map[string]string{"loginDisabled": "TRUE"}, users.ErrDisabled, nil},
 		{"eDirectory intruder", map[string]string{"lockedByIntruder": "TRUE", "loginIntruderResetTime": "20260501130000Z"}, nil, users.ErrLocked},
