@@ -257,6 +257,21 @@ func TestG3_CORS(t *testing.T) {
 	assert.Equal(t, "invalid_request", refused.Get("error"))
 }
 
+func TestG4_Credentials(t *testing.T) {
+	for _, on := range []bool{true, false} {
+		cfg := authztest.Config()
+		cfg.CORS, cfg.CORSCredentials = []string{"https://everywhere.example"}, on
+		f := authztest.New(t, cfg)
+		req, err := http.NewRequest(http.MethodOptions, f.URL+"/userinfo", nil)
+		require.NoError(t, err)
+		req.Header.Set("Origin", "https://everywhere.example")
+		assert.Equal(t, on, f.Do(req).Header.Get("Access-Control-Allow-Credentials") == "true")
+		req, err = http.NewRequest(http.MethodGet, f.URL+"/jwks.json", nil)
+		require.NoError(t, err)
+		assert.Empty(t, f.Do(req).Header.Get("Access-Control-Allow-Credentials"), "G3: metadata and keys never")
+	}
+}
+
 func TestO6_Health(t *testing.T) {
 	f := authztest.New(t, authztest.Config())
 	req, err := http.NewRequest(http.MethodGet, f.URL+"/health", nil)

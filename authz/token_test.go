@@ -177,6 +177,34 @@ func TestR13_ResourceServerOfAToken(t *testing.T) {
 	})
 }
 
+func TestR1_ResourceServersEachWithTheirMode(t *testing.T) {
+	key := newResourceKey("rs1-key")
+	cfg := authztest.Config()
+	cfg.ResourceServers = []authz.ResourceServer{
+		{Name: "plain", Encryption: authz.EncryptionNone, Scopes: []authz.Scope{{Name: "plain.use"}}},
+		{Name: "sealed", Scopes: []authz.Scope{{Name: "sealed.use"}}},
+		resourceKeyServer("keyed", "keyed.use", key, t),
+	}
+	cfg.Clients = cfg.Clients[3:]
+	cfg.Clients[0].Scopes = []string{"plain.use", "sealed.use", "keyed.use"}
+	f := authztest.New(t, cfg)
+	mint := func(name string) string {
+		answer := f.Token("robot", "grant_type", "client_credentials", "scope", name+".use")
+		assert.Equal(t, "Bearer", answer.Get("token_type"), "C21: every token response says it")
+		return answer.Get("access_token")
+	}
+	assert.Equal(t, f.URL+"/rs/plain", f.Claims(mint("plain"))["aud"])
+	assert.Equal(t, "A256KW", f.JWEHeader(mint("sealed"))["alg"], "R3: server_key is the default")
+	assert.Equal(t, f.URL+"/rs/keyed", f.Claims(key.decrypt(t, mint("keyed")))["aud"])
+}
+
+func TestC21_AccessTokenTypeIsBearer(t *testing.T) {
+	f := authztest.New(t, authztest.Config())
+	tokens := f.Redeem("shop", f.NewBrowser().Authorize(f.AuthorizeURL(), "alice").Get("code"))
+	assert.Equal(t, "Bearer", tokens.Get("token_type"))
+	assert.Equal(t, "Bearer", refresh(f, "shop", tokens.Get("refresh_token")).Get("token_type"))
+}
+
 func TestA23_CodeReplayEndsItsTokens(t *testing.T) {
 	f := authztest.New(t, authztest.Config())
 	code := f.NewBrowser().Authorize(f.AuthorizeURL(), "alice").Get("code")
