@@ -29,6 +29,7 @@ type App struct {
 	ctx     caddy.Context
 	log     *zap.Logger
 	issuers map[string]*issuer
+	gates   []*TokenInject // those with a session
 	started bool
 }
 
@@ -145,6 +146,9 @@ func (a *App) Start() error {
 	a.started = true
 	ctx, cancel := context.WithTimeout(a.ctx, startTimeout)
 	defer cancel()
+	if err := a.placeGates(); err != nil {
+		return err
+	}
 	for _, name := range slices.Sorted(maps.Keys(a.issuers)) {
 		if err := a.issuers[name].start(ctx); err != nil {
 			return fmt.Errorf("authz server %q: %w", name, err)
@@ -207,8 +211,8 @@ func (a *App) names() string {
 	return strings.Join(slices.Sorted(maps.Keys(a.issuers)), ", ")
 }
 
-// issuerOf finds an authorization server for a handler, whichever of the two is provisioned first.
-func issuerOf(ctx caddy.Context, name string) (*issuer, error) {
+// appOf finds the app for a handler, whichever of the two is provisioned first.
+func appOf(ctx caddy.Context) (*App, error) {
 	app, err := ctx.AppIfConfigured("authz")
 	if errors.Is(err, caddy.ErrNotConfigured) {
 		return nil, errors.New("there is no authorization server: the global option authz is missing")
@@ -216,7 +220,7 @@ func issuerOf(ctx caddy.Context, name string) (*issuer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return app.(*App).issuer(name)
+	return app.(*App), nil
 }
 
 // Interface guards.

@@ -24,6 +24,7 @@ import (
 //			absolute <duration>
 //			logout <path>
 //			cookie <name>
+//			host <name[:port]...>
 //		}
 //		optional
 //		require scope <scope...>
@@ -77,6 +78,7 @@ func gateSession(dst **GateSession) parser {
 			"absolute": span(&s.Absolute),
 			"logout":   text(&s.Logout),
 			"cookie":   text(&s.Cookie),
+			"host":     list(&s.Hosts),
 			"client": func(d *caddyfile.Dispenser) error {
 				args := d.RemainingArgs()
 				if s.Client != "" || len(args) < 1 || len(args) > 2 {

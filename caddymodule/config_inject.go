@@ -25,6 +25,9 @@ type GateSession struct {
 	Absolute caddy.Duration `json:"absolute,omitempty"`
 	// The path that signs out; default: /.authz/logout.
 	Logout string `json:"logout,omitempty"`
+	// Hosts on which browsers may sign in, with a port where it is not the site's own; those that
+	// the site's addresses name are known without being listed.
+	Hosts []string `json:"host,omitempty"`
 	// The name of the session's cookie; default: one made from the issuer.
 	Cookie string `json:"cookie,omitempty"`
 }

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -42,6 +43,7 @@ type world struct {
 	dir     string
 	issuer  string // http://localhost:<port>
 	app     string
+	address string // of the gate's site in the Caddyfile; "" for app
 	site    string // the gate's site in the Caddyfile
 	block   string // more for the authz block
 	options string // more global options
@@ -162,7 +164,7 @@ func (w *world) caddyfile() string {
 	authz_server
 }
 
-` + w.app + ` {
+` + cmp.Or(w.address, w.app) + ` {
 	` + w.site + `
 }
 `

@@ -44,6 +44,10 @@ type TokenInject struct {
 	issuer   *issuer
 	enforcer *tokeninject.Enforcer
 	log      *zap.Logger
+
+	hosts  *hosts // complete once the config has started
+	found  bool   // some route leads here
+	logout bool   // and so does the path that signs out
 }
 
 // CaddyModule returns the Caddy module information.
@@ -67,19 +71,24 @@ func (h *TokenInject) provision(ctx caddy.Context) (err error) {
 	if err = expand("token_inject", h); err != nil {
 		return err
 	}
-	if h.issuer, err = issuerOf(ctx, h.Issuer); err != nil {
+	app, err := appOf(ctx)
+	if err != nil {
+		return err
+	}
+	if h.issuer, err = app.issuer(h.Issuer); err != nil {
 		return err
 	}
 	cfg, err := h.domain()
 	if err != nil {
 		return err
 	}
-	cfg.Issuer = newLocalIssuer(h.issuer.server)
-	cfg.Name = h.name()
-	cfg.Store = &h.issuer.gates.store
-	cfg.Sessions = h.issuer.gates.sessions
-	cfg.Seen = seen
-	cfg.Logger = h.log
+	if h.Session != nil {
+		if h.hosts, err = newHosts(h.Session.Hosts); err != nil {
+			return err
+		}
+		app.gates = append(app.gates, h)
+	}
+	h.addHost(&cfg)
 	if err := errors.Join(h.checkResources(cfg), h.checkNames(cfg)); err != nil {
 		return err
 	}
@@ -89,6 +98,22 @@ func (h *TokenInject) provision(ctx caddy.Context) (err error) {
 	// Not in Cleanup, which Caddy runs while requests are still on their way to this gate.
 	h.issuer.finally(h.enforcer.Close)
 	return nil
+}
+
+// addHost adds what the gate needs of the process that it runs in.
+func (h *TokenInject) addHost(cfg *tokeninject.Config) {
+	cfg.Issuer = newLocalIssuer(h.issuer.server)
+	cfg.Name = h.name()
+	cfg.Store = &h.issuer.gates.store
+	cfg.Sessions = h.issuer.gates.sessions
+	cfg.Seen = seen
+	cfg.Logger = h.log
+	brand := h.issuer.server.Brand()
+	cfg.Brand = tokeninject.Brand{Name: brand.Name, Color: brand.Color}
+	if h.Session != nil {
+		cfg.KnownHost = h.hosts.knows
+		cfg.SeesLogout = func() bool { return h.logout }
+	}
 }
 
 // checkResources refuses a gate for a resource server that is not there (R9), such as one that was

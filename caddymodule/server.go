@@ -29,8 +29,11 @@ func (h *AuthzServer) Provision(ctx caddy.Context) error {
 	if err := expand("authz_server", h); err != nil {
 		return err
 	}
-	var err error
-	h.issuer, err = issuerOf(ctx, h.Server)
+	app, err := appOf(ctx)
+	if err != nil {
+		return err
+	}
+	h.issuer, err = app.issuer(h.Server)
 	return err
 }
 

@@ -14,7 +14,7 @@ import (
 // secure tells whether a request may carry credentials: it came over TLS, or it never left this
 // machine. What the client sent as its address counts only from one of Caddy's trusted proxies.
 func secure(r *http.Request) bool {
-	return overTLS(r) || oauth.IsLoopback(hostname(r.Host)) && loopbackAddress(clientIP(r))
+	return overTLS(r) || loopbackHost(r) && loopbackAddress(clientIP(r))
 }
 
 // overTLS tells whether the client speaks TLS, with us or with a trusted proxy in front of us.
@@ -22,7 +22,7 @@ func overTLS(r *http.Request) bool {
 	if r.TLS != nil {
 		return true
 	}
-	if trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool); !trusted {
+	if !fromTrustedProxy(r) {
 		return false
 	}
 	said := r.Header.Values("X-Forwarded-Proto")
@@ -36,6 +36,12 @@ func overTLS(r *http.Request) bool {
 	return len(said) > 0
 }
 
+// fromTrustedProxy tells whether one of Caddy's trusted proxies sent the request.
+func fromTrustedProxy(r *http.Request) bool {
+	trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
+	return trusted
+}
+
 // clientIP is the client's address as Caddy knows it, its trusted proxies left out.
 func clientIP(r *http.Request) string {
 	ip, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
@@ -47,10 +53,9 @@ func loopbackAddress(ip string) bool {
 	return err == nil && addr.Unmap().IsLoopback()
 }
 
-// hostname is a Host header without its port.
-func hostname(hostport string) string {
-	u := url.URL{Host: hostport}
-	return u.Hostname()
+func loopbackHost(r *http.Request) bool {
+	host, _ := splitHost(r.Host)
+	return oauth.IsLoopback(host)
 }
 
 // original is the request's URL as the client sent it, before rewrites and stripped prefixes.

@@ -23,7 +23,7 @@ func benchGate(b *testing.B, configure func(*Config)) (*Enforcer, *testIssuer) {
 	c := newClock()
 	issuer := newTestIssuer(c)
 	cfg := Config{
-		Issuer: issuer, ResourceServer: "orders", Store: store.NewMemory(c.now), Now: c.now,
+		Issuer: issuer, ResourceServer: "orders", Store: store.NewMemory(c.now), Now: c.now, KnownHost: anyHost,
 		Headers: []HeaderInjection{{"X-User", subject}},
 	}
 	if configure != nil {

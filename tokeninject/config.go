@@ -26,6 +26,15 @@ type Config struct {
 
 	// Session is nil where browsers can't sign in.
 	Session *SessionConfig
+	// KnownHost tells whether Seen's host, with its port, is one of the gate's own. It is needed where
+	// Session is set, and MUST answer by what the operator said, never by the request alone: a login's
+	// code goes to that host, and the client chose it.
+	KnownHost func(r *http.Request) bool
+	// SeesLogout tells whether requests for Session.Logout come to this gate, so that its pages can
+	// offer it; nil: that is not known, and they don't.
+	SeesLogout func() bool
+	// Brand is what the gate's own pages show.
+	Brand Brand
 	// Optional passes a request without credential on, every owned name stripped.
 	Optional bool
 
@@ -69,10 +78,18 @@ type SessionConfig struct {
 	Scope        []string
 	Idle         time.Duration // default 1 h
 	Absolute     time.Duration // default 12 h
-	Logout       string        // path as the gate sees it; default /.authz/logout
+	Logout       string        // path as the gate sees it; default DefaultLogout
 	// Cookie is the session cookie's whole name. Empty: one made of the issuer, the client and the
 	// site's port, since cookies ignore ports; whoever names it sees to that.
 	Cookie string
+}
+
+// Brand is what pages show of the operator.
+type Brand struct {
+	Name string // empty: none
+	// Color of buttons and links, as #rgb or #rrggbb. In its place stands the default where it is written
+	// in another way, or where white text on it would be hard to read (WCAG 2.2 §1.4.3).
+	Color string
 }
 
 // RequirementKind is what a `require` line looks at.

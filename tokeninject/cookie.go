@@ -6,8 +6,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-
-	"github.com/gatewright/gatewright/authz/oauth"
 )
 
 // cookieName is a cookie's name in parts, so that comparing needs no memory. Cookies ignore ports
@@ -120,14 +118,6 @@ func seenDirectly(r *http.Request) Seen {
 	return seen
 }
 
-// hostname is the host without its port or brackets.
-func hostname(host string) string {
-	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
-		host = host[:i]
-	}
-	return strings.Trim(host, "[]")
-}
-
 func portOf(host string) string {
 	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') && digits(host[i+1:]) {
 		return host[i+1:]
@@ -145,7 +135,3 @@ func digits(s string) bool {
 	}
 	return len(s) <= 5
 }
-
-// loopback tells whether the client can only sit on this machine by what it says of the host; plain
-// HTTP is fine there (P2).
-func loopback(r *http.Request) bool { return oauth.IsLoopback(hostname(r.Host)) }

@@ -5,7 +5,7 @@
 //
 //	take      every owned name leaves the request, in whatever spelling; what the client presented
 //	          as a credential is kept aside
-//	admit     the gate is open, its issuer ready, the connection safe
+//	admit     the gate is open, its issuer ready
 //	own       logout, and the return from a login
 //	identify  exactly one credential: a bearer token verified, or a session found and renewed;
 //	          a browser without one goes to login, anything else gets a challenge
@@ -21,8 +21,11 @@
 //   - A token is taken only if its audience is the gate's own (R13), and never past its exp. What a
 //     cache remembers dies with the next change of the revocation feed.
 //   - A login comes back to the page it began on, in the browser that began it, or to nothing. Where
-//     the person goes is kept in the store and never read from the request.
+//     the person goes is kept in the store and never read from the request, and that page is on a host
+//     that the operator named: the Host header alone is what a stranger may have chosen.
 //   - What cannot be decided is refused: an unreachable issuer, store or directory opens nothing.
+//
+// The host keeps requests out that came in the clear (P2); it knows the client's address and its proxies.
 //
 // The package knows neither Caddy nor the authorization server. What it needs of an issuer it says as
 // the interface Issuer; values to inject are functions that the host gives it. Of this module it

@@ -14,9 +14,6 @@ import (
 	"github.com/gatewright/gatewright/authz/token"
 )
 
-// readyWait is how long a request waits for an issuer that is still starting.
-const readyWait = 5 * time.Second
-
 // gates counts the gates that were made.
 var gates atomic.Uint64
 
@@ -40,6 +37,7 @@ type Enforcer struct {
 	injectors  []func(*passage) *Refusal
 	mintPolicy string // tells apart what is minted for one session
 	streams    *streams
+	look       look
 
 	issuer atomic.Pointer[issuerState]
 	closed atomic.Bool
@@ -68,6 +66,7 @@ func New(cfg Config) (*Enforcer, error) {
 		attributes: newAttributeCache(cfg.Issuer, cfg.Now),
 		callers:    &callerTokens{},
 		streams:    newStreams(cfg.Now),
+		look:       newLook(cfg.Brand),
 	}
 	if cfg.DecryptKey != nil {
 		decrypter, err := token.NewDecrypter(cfg.DecryptKey)
@@ -152,7 +151,8 @@ type passage struct {
 	remembered    bool // refused before, and logged then
 }
 
-// Check takes the request through the gate. It changes the request's header and URL in place: owned
+// Check takes the request through the gate. That it came over TLS, or never left this machine, is for
+// the host to see to (P2). Check changes the request's header and URL in place: owned
 // names are gone from them, whatever the verdict.
 func (e *Enforcer) Check(w http.ResponseWriter, r *http.Request) Verdict {
 	p := &passage{e: e, w: w, r: r, now: e.cfg.Now(), failed: -1}
@@ -173,15 +173,11 @@ func (e *Enforcer) Check(w http.ResponseWriter, r *http.Request) Verdict {
 	return p.forward()
 }
 
-// admit sees to it that the gate can decide at all: it is open, the connection is safe (P2), and the
-// issuer is ready.
+// admit sees to it that the gate can decide at all: it is open, and the issuer is ready.
 func (p *passage) admit() *Refusal {
 	e := p.e
 	if e.closed.Load() {
 		return p.fault(errors.New("the gate is closed"))
-	}
-	if p.r.TLS == nil && !loopback(p.r) && !e.secure(p.r) {
-		return p.refuse(http.StatusForbidden, oauth.Errorf(oauth.InvalidRequest, "TLS is required"))
 	}
 	state, err := e.ready(p.r.Context())
 	if err != nil {
@@ -191,13 +187,11 @@ func (p *passage) admit() *Refusal {
 	return nil
 }
 
-// ready waits, bounded, for the issuer, and asks it what this gate needs to know.
+// ready waits for the issuer, and asks it what this gate needs to know.
 func (e *Enforcer) ready(ctx context.Context) (*issuerState, error) {
 	if state := e.issuer.Load(); state != nil {
 		return state, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, readyWait)
-	defer cancel()
 	if err := e.cfg.Issuer.Ready(ctx); err != nil {
 		return nil, fmt.Errorf("the issuer is not ready: %w", err)
 	}

@@ -261,6 +261,7 @@ func (s *site) gate(configure func(*Config)) *Enforcer {
 	s.t.Helper()
 	cfg := Config{
 		Issuer: s.issuer, Name: "test-gate", ResourceServer: "orders", Store: s.store, Now: s.clock.now, Logger: zap.NewNop(),
+		KnownHost: anyHost,
 	}
 	if configure != nil {
 		configure(&cfg)
@@ -420,6 +421,9 @@ func absent(context.Context, *http.Request, *Identity) (string, bool) { return "
 func subject(_ context.Context, _ *http.Request, id *Identity) (string, bool) {
 	return id.Subject, true
 }
+
+// anyHost is the KnownHost of a gate that has no strangers.
+func anyHost(*http.Request) bool { return true }
 
 // withSession lets browsers sign in.
 func withSession(cfg *Config) { cfg.Session = &SessionConfig{Scope: []string{"openid", "profile"}} }

@@ -15,7 +15,8 @@ import (
 type Issuer interface {
 	// URL is the iss of its tokens.
 	URL() string
-	// Ready returns once the issuer can answer, or an error when ctx ends first.
+	// Ready returns once the issuer can answer, or an error when ctx ends, or its own bounded wait is
+	// over, first.
 	Ready(ctx context.Context) error
 	// Open opens an access token as far as its cryptography goes: decrypts it (with key where the
 	// issuer's own key doesn't fit; key may be nil), checks signature and typ, and returns the

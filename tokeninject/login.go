@@ -44,10 +44,16 @@ func newLogins(s store.Store) *logins {
 	return &logins{records: store.NewRecords[loginRecord](s, "gate-login")}
 }
 
+// errHost is the cause in the log, so it says what an operator can do.
+var errHost = errors.New("the gate does not know this host as its own, and signs nobody in on it: the site's address or session { host } has to name it")
+
 // beginLogin sends the browser to the issuer (W5). The way back is the page itself, without its query
 // (decision 9): a gate sees no other path for certain. again says that consent is asked anew.
 func (p *passage) beginLogin(scope []string, again bool) *Refusal {
 	e, seen := p.e, p.e.cfg.Seen(p.r)
+	if !e.cfg.KnownHost(p.r) {
+		return p.loginPage(http.StatusForbidden, pageHost, errHost)
+	}
 	if seen.URL.RawQuery != p.r.URL.RawQuery {
 		// A rewrite took the query away. It may have been a login's answer, and would be asked for for ever.
 		if refusal := p.loginReturn(seen.URL.RawQuery); refusal != nil {
@@ -131,7 +137,7 @@ func (p *passage) loginReturn(query string) *Refusal {
 		return nil
 	case err != nil:
 		return p.fault(fmt.Errorf("read a login: %w", err))
-	case record.Login.RedirectURI != pageURL(p.e.cfg.Seen(p.r).URL, false):
+	case record.Login.RedirectURI != pageURL(p.e.cfg.Seen(p.r).URL, false), !p.e.cfg.KnownHost(p.r):
 		return nil
 	case p.taken.browser == "":
 		// Without this page a browser that keeps no cookies would go round for ever.

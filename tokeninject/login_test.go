@@ -5,9 +5,12 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/gatewright/gatewright/authz/oauth"
 )
@@ -236,6 +239,35 @@ func TestW5_LoginsThatGiveNoSessionDoNotLoop(t *testing.T) {
 	require.Equal(t, http.StatusOK, s.do(browser, http.MethodGet, "/app", asNavigation).status)
 }
 
+func TestA67_LoginsBeginAndEndOnKnownHostsOnly(t *testing.T) {
+	core, logs := observer.New(zap.InfoLevel)
+	var known atomic.Bool
+	s := newSite(t, func(cfg *Config) {
+		withSession(cfg)
+		cfg.KnownHost = func(*http.Request) bool { return known.Load() }
+		cfg.Logger = zap.New(core)
+	})
+	browser := newBrowser(t)
+	got := s.do(browser, http.MethodGet, "/app", asNavigation)
+	require.Equal(t, http.StatusForbidden, got.status)
+	require.Contains(t, got.body, pageHost.text)
+	require.Empty(t, got.header["Location"])
+	require.Empty(t, cookies(t, browser, s))
+	require.Empty(t, s.issuer.begun(), "the issuer hears nothing of it")
+	require.Equal(t, s.server.Listener.Addr().String(), logs.All()[0].ContextMap()["host"])
+	require.Contains(t, logs.All()[0].ContextMap()["error"], "session { host }", "the log says what to do")
+	require.Equal(t, http.StatusUnauthorized, s.do(browser, http.MethodGet, "/app").status, "an API call is challenged as ever")
+
+	known.Store(true)
+	l := s.begin(browser, "/app")
+	known.Store(false)
+	got = s.do(browser, http.MethodGet, s.answerPath(l), asNavigation)
+	require.Equal(t, http.StatusForbidden, got.status)
+	require.Len(t, cookies(t, browser, s), 1, "no session")
+	known.Store(true)
+	require.Equal(t, http.StatusSeeOther, s.do(browser, http.MethodGet, s.answerPath(l), asNavigation).status, "the code was not spent")
+}
+
 func TestA67_WhereALoginComesBackToIsNotInTheRequest(t *testing.T) {
 	s := newSite(t, withSession)
 	for _, path := range []string{"//evil.example/x", "/%5Cevil.example", "/..//evil.example", "/app?next=https://evil.example"} {
@@ -286,7 +318,7 @@ func TestW5_StoreOrIssuerDownIsAPage(t *testing.T) {
 	got := s.get("/app", asNavigation)
 	require.Equal(t, http.StatusServiceUnavailable, got.status)
 	require.Contains(t, got.body, pageDown.title)
-	require.Regexp(t, `<code>[A-Z0-9_-]{8}</code>`, got.body)
+	require.Regexp(t, `<code>[A-Za-z0-9_-]{8}</code>`, got.body)
 	require.Empty(t, got.header["Set-Cookie"])
 }
 

@@ -1,8 +1,6 @@
 package tokeninject
 
 import (
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"html/template"
 	"maps"
@@ -21,22 +19,13 @@ var pageHTML string
 //go:embed page.css
 var pageStyle string
 
-var (
-	pageTemplate = template.Must(template.New("page").Parse(pageHTML))
-	pagePolicy   = contentPolicy()
-)
+var pageTemplate = template.Must(template.New("page").Parse(pageHTML))
 
-// contentPolicy lets a page do nothing but look as it should and send its own form.
-func contentPolicy() string {
-	sum := sha256.Sum256([]byte(pageStyle))
-	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
-		"'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-}
-
-// page is what a person is shown. Title, text and button are in English and keys of German.
+// page is what a person is shown. Title, text, button and label are in English and keys of German.
 type page struct {
-	id, title, text, button string
-	link                    string // where to try again; "" for nowhere
+	id, title, text string
+	button, action  string // a form and where it goes; "" for the page itself
+	label, link     string // a way on; the label is textAgain where there is none
 }
 
 // The pages of the gate.
@@ -52,6 +41,10 @@ var (
 	pageFailed = page{
 		id: "error", title: "Signing in did not work",
 		text: "Something went wrong between this site and the sign-in server. You can try again.",
+	}
+	pageHost = page{
+		id: "error", title: "You can't sign in at this address",
+		text: "This site does not know the address that you opened it at. Open it at its usual address, or tell whoever runs it.",
 	}
 	pageForbidden = page{
 		id: "error", title: "This page is not open to you",
@@ -79,7 +72,8 @@ var (
 	}
 	pageLoggedOut = page{
 		id: "logged-out", title: "You are signed out",
-		text: "You are signed out of this site and of the sign-in server. You can close this window.",
+		text:  "You are signed out of this site and of the sign-in server. You can close this window.",
+		label: textBack, link: "/",
 	}
 	pageHalfOut = page{
 		id: "error", title: "You are signed out of this site only",
@@ -95,6 +89,8 @@ var german = map[string]string{
 	pageDenied.text:     "Die Anmeldung wurde abgebrochen oder abgelehnt. Sie können es noch einmal versuchen.",
 	pageFailed.title:    "Die Anmeldung hat nicht geklappt",
 	pageFailed.text:     "Zwischen dieser Seite und dem Anmeldeserver ging etwas schief. Sie können es noch einmal versuchen.",
+	pageHost.title:      "Unter dieser Adresse geht das Anmelden nicht",
+	pageHost.text:       "Die Seite kennt die Adresse nicht, unter der Sie sie geöffnet haben. Öffnen Sie sie unter ihrer gewohnten Adresse, oder sagen Sie dem Betreiber Bescheid.",
 	pageForbidden.title: "Diese Seite steht Ihnen nicht offen",
 	pageForbidden.text:  "Sie sind angemeldet, dürfen diese Seite aber nicht sehen. Bitten Sie den Betreiber um Zugang.",
 	pageUnknown.title:   "Bitte melden Sie sich an",
@@ -113,11 +109,15 @@ var german = map[string]string{
 	pageHalfOut.title:   "Sie sind nur von dieser Seite abgemeldet",
 	pageHalfOut.text:    "Der Anmeldeserver war nicht erreichbar. Vielleicht sind Sie dort noch angemeldet.",
 	textAgain:           "Noch einmal versuchen",
+	textBack:            "Zurück zur Seite",
+	textOther:           "Als jemand anderes anmelden",
 	textReference:       "Kennung für Rückfragen:",
 }
 
 const (
 	textAgain     = "Try again"
+	textBack      = "Back to the site"
+	textOther     = "Sign in as somebody else"
 	textReference = "Reference, if you ask for help:"
 )
 
@@ -171,12 +171,16 @@ func (e *Enforcer) writeReference(w http.ResponseWriter, r *http.Request, status
 	if wantsGerman(r.Header.Get("Accept-Language")) {
 		lang, translate = "de", func(text string) string { return german[text] }
 	}
+	label := content.label
+	if label == "" {
+		label = textAgain
+	}
 	var body strings.Builder
 	err := pageTemplate.Execute(&body, map[string]any{
 		"Lang": lang, "ID": content.id, "Title": translate(content.title), "Text": translate(content.text),
-		"Button": translate(content.button), "Link": content.link, "Again": translate(textAgain),
+		"Button": translate(content.button), "Action": content.action, "Link": content.link, "Label": translate(label),
 		"Reference": reference, "ReferenceLabel": translate(textReference),
-		"Style": template.CSS(pageStyle), //nolint:gosec // it is ours, from page.css
+		"Brand": e.look.brand, "Style": e.look.style,
 	})
 	if err != nil {
 		e.cfg.Logger.Error("a page could not be written", zap.Error(err))
@@ -185,7 +189,7 @@ func (e *Enforcer) writeReference(w http.ResponseWriter, r *http.Request, status
 	header.Set("Cache-Control", "no-store")
 	header.Set("Content-Type", "text/html; charset=utf-8")
 	header.Set("Content-Language", lang)
-	header.Set("Content-Security-Policy", pagePolicy)
+	header.Set("Content-Security-Policy", e.look.policy)
 	header.Set("Referrer-Policy", "no-referrer")
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("X-Frame-Options", "DENY")

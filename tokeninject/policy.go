@@ -33,10 +33,24 @@ func (p *passage) authorize() *Refusal {
 	if p.failed < 0 {
 		return nil
 	}
+	var refusal *Refusal
 	if p.e.cfg.Require[p.failed].Kind == RequireScope {
-		return p.challenge(oauth.Errorf(oauth.InsufficientScope, "a scope is missing"))
+		refusal = p.challenge(oauth.Errorf(oauth.InsufficientScope, "a scope is missing"))
+	} else {
+		refusal = p.forbid(oauth.Errorf(oauth.AccessDenied, "you are signed in, but this is not for you"))
 	}
-	return p.forbid(oauth.Errorf(oauth.AccessDenied, "you are signed in, but this is not for you"))
+	refusal.page = p.notForYou()
+	return refusal
+}
+
+// notForYou is the page for somebody who is known and may not pass. Whoever has another account gets a
+// way to it, where the logout path leads to this gate.
+func (p *passage) notForYou() page {
+	content := pageForbidden
+	if p.live != nil && p.e.cfg.SeesLogout() && p.e.cfg.Seen(p.r).URL.Path == p.r.URL.Path {
+		content.button, content.action = textOther, p.e.cfg.Session.Logout
+	}
+	return content
 }
 
 // unmet returns the index of the first requirement that id doesn't meet, or -1.

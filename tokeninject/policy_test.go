@@ -51,6 +51,44 @@ func TestW1_Requirements(t *testing.T) {
 	}
 }
 
+func TestWhoMayNotPassCanSignInAsSomebodyElse(t *testing.T) {
+	sees := true
+	s := newSite(t, func(cfg *Config) {
+		withSession(cfg)
+		cfg.Require = []Requirement{{Kind: RequireRole, Values: []string{"admiral"}}}
+		cfg.SeesLogout = func() bool { return sees }
+	})
+	browser := newBrowser(t)
+	s.signIn(browser, "/app")
+	got := s.do(browser, http.MethodGet, "/app", asNavigation)
+	require.Equal(t, http.StatusForbidden, got.status)
+	require.Contains(t, got.body, pageForbidden.title)
+	require.Contains(t, got.body, `<form method="post" action="/.authz/logout"><button type="submit">`+textOther+`</button>`)
+
+	sees = false
+	require.NotContains(t, s.do(browser, http.MethodGet, "/app", asNavigation).body, "<form", "its logout path leads elsewhere")
+	sees = true
+	stripped := http.StripPrefix("/app", guard(s.gate(func(cfg *Config) {
+		withSession(cfg)
+		cfg.Require, cfg.SeesLogout = s.enforcer.cfg.Require, s.enforcer.cfg.SeesLogout
+		cfg.Seen = func(r *http.Request) Seen {
+			seen := seenDirectly(r)
+			seen.URL.Path = "/app" + seen.URL.Path
+			return seen
+		}
+	}), http.NotFoundHandler()))
+	name, value := sessionCookie(t, browser, s)
+	w := record(t, stripped, s.server.URL+"/app/x", asNavigation, "Cookie: "+name+"="+value)
+	require.Equal(t, http.StatusForbidden, w.Code)
+	require.NotContains(t, w.Body.String(), "<form", "the browser knows the path by another name")
+
+	token := s.get("/app", asNavigation, "Authorization: Bearer "+s.issuer.accessToken(t, nil))
+	require.Equal(t, http.StatusForbidden, token.status)
+	require.NotContains(t, token.body, "<form", "a token has no session to end")
+	out := s.do(browser, http.MethodPost, "/.authz/logout", "Sec-Fetch-Site: same-origin")
+	require.Contains(t, out.body, `<a href="/">`+textBack+`</a>`)
+}
+
 func TestRequirementsOfASessionFollowThePerson(t *testing.T) {
 	s := newSite(t, func(cfg *Config) {
 		withSession(cfg)

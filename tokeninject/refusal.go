@@ -75,7 +75,7 @@ func (p *passage) fault(err error) *Refusal {
 func (p *passage) refuse(status int, err *oauth.Error) *Refusal {
 	refusal := &Refusal{Status: status, Header: http.Header{}, Err: err, Navigation: wantsPage(p.r)}
 	if refusal.Navigation || status >= http.StatusInternalServerError {
-		refusal.Reference = strings.ToUpper(oauth.NewSecret()[:8])
+		refusal.Reference = oauth.NewID()[:8]
 	}
 	return refusal
 }

@@ -18,9 +18,11 @@ import (
 const (
 	defaultIdle        = time.Hour
 	defaultAbsolute    = 12 * time.Hour
-	defaultLogout      = "/.authz/logout"
 	defaultRenewBefore = time.Minute
 )
+
+// DefaultLogout is the path that signs out where the configuration names none.
+const DefaultLogout = "/.authz/logout"
 
 // withDefaults fills in what was left out, in copies of what it changes.
 func (c Config) withDefaults() Config {
@@ -33,6 +35,9 @@ func (c Config) withDefaults() Config {
 	if c.Seen == nil {
 		c.Seen = seenDirectly
 	}
+	if c.SeesLogout == nil {
+		c.SeesLogout = func() bool { return false }
+	}
 	if c.Missing == "" {
 		c.Missing = MissingSkip
 	}
@@ -40,7 +45,7 @@ func (c Config) withDefaults() Config {
 		session := *c.Session
 		setDefault(&session.Idle, defaultIdle)
 		setDefault(&session.Absolute, defaultAbsolute)
-		setDefault(&session.Logout, defaultLogout)
+		setDefault(&session.Logout, DefaultLogout)
 		c.Session = &session
 	}
 	if c.Token != nil {
@@ -80,6 +85,9 @@ func (c Config) checkSession() error {
 	var errs []error
 	if c.Store == nil && c.Sessions == nil {
 		errs = append(errs, errors.New("session: a store is needed"))
+	}
+	if c.KnownHost == nil {
+		errs = append(errs, errors.New("session: KnownHost is needed"))
 	}
 	if c.Session.Idle < time.Second || c.Session.Absolute < c.Session.Idle {
 		errs = append(errs, errors.New("session: idle must be a second or more, and absolute not shorter than idle"))

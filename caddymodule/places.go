@@ -1,0 +1,92 @@
+package caddymodule
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/gatewright/gatewright/tokeninject"
+)
+
+// placeGates tells each gate where it stands: on which hosts browsers may sign in, and whether its
+// logout path leads to it. It is for Start: every app is provisioned, and no request has come to a gate.
+func (a *App) placeGates() error {
+	app, err := a.ctx.AppIfConfigured("http")
+	if errors.Is(err, caddy.ErrNotConfigured) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, server := range app.(*caddyhttp.App).Servers {
+		s := survey{server: server}
+		s.walk(nil, server.Routes)
+		if server.Errors != nil {
+			s.walk(nil, server.Errors.Routes)
+		}
+	}
+	for _, gate := range a.gates {
+		gate.placed(a.log)
+	}
+	return nil
+}
+
+// survey looks for the gates of an HTTP server.
+type survey struct {
+	server  *caddyhttp.Server
+	invoked []string // named routes on the way
+}
+
+func (s *survey) walk(from way, routes caddyhttp.RouteList) {
+	for i := range routes {
+		to := append(slices.Clip(from), &routes[i])
+		for _, handler := range routes[i].Handlers {
+			switch h := handler.(type) {
+			case *TokenInject:
+				h.place(to)
+			case *caddyhttp.Subroute:
+				s.walk(to, h.Routes)
+				if h.Errors != nil {
+					s.walk(to, h.Errors.Routes)
+				}
+			case *caddyhttp.Invoke:
+				s.invoke(to, h.Name)
+			}
+		}
+	}
+}
+
+// invoke goes on in a named route, but not round and round.
+func (s *survey) invoke(from way, name string) {
+	route := s.server.NamedRoutes[name]
+	if route == nil || slices.Contains(s.invoked, name) {
+		return
+	}
+	s.invoked = append(s.invoked, name)
+	s.walk(from, caddyhttp.RouteList{*route})
+	s.invoked = s.invoked[:len(s.invoked)-1]
+}
+
+// place takes note of one way that leads to the gate.
+func (h *TokenInject) place(w way) {
+	if h.Session == nil {
+		return // nobody signs in
+	}
+	h.hosts.add(w)
+	h.logout = (h.logout || !h.found) && w.leads(cmp.Or(h.Session.Logout, tokeninject.DefaultLogout))
+	h.found = true
+}
+
+// placed ends the survey. A gate to which no way was found, inside some other module's routes, gets
+// what one without a fixed host gets.
+func (h *TokenInject) placed(log *zap.Logger) {
+	h.hosts.loopback = h.hosts.loopback || !h.found
+	if h.hosts.loopback && len(h.Session.Hosts) == 0 {
+		log.Warn("browsers can sign in at this gate only on the hosts listed here; session { host <name> } adds others",
+			zap.String("token_inject", h.Place), zap.Strings("hosts", h.hosts.list()))
+	}
+}
