@@ -1,0 +1,72 @@
+package caddymodule
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// aGateForNobody lets sign in, and nobody pass.
+const aGateForNobody = "token_inject {\nsession\nrequire role admiral\n}\nrespond in\n"
+
+func TestWhoMayNotPassSignsInAsSomebodyElse(t *testing.T) {
+	const way = `action="/.authz/logout"`
+	w := newWorld(t)
+	w.block = "brand {\nname \"Acme & Sons\"\ncolor \"#ab1234\"\n}"
+	w.site = `
+	handle /app/* {
+		` + aGateForNobody + `
+	}
+	@odd header X-Odd *
+	handle @odd {
+		` + aGateForNobody + `
+	}
+	handle {
+		` + aGateForNobody + `
+	}`
+	w.start()
+	client := w.browser()
+	_, _, body, err := navigate(client, w.app+"/page")
+	require.NoError(t, err)
+	_, body = w.signIn(client, body)
+	require.Contains(t, body, `<main id="error">`)
+	require.Contains(t, body, "<bdi>Acme &amp; Sons</bdi>")
+	require.Contains(t, body, "--brand: #ab1234;")
+	require.Contains(t, body, way)
+
+	status, _, body, err := navigate(client, w.app+"/app/page")
+	require.NoError(t, err)
+	require.Equal(t, http.StatusForbidden, status)
+	require.NotContains(t, body, way, "the path that signs out leads to another gate")
+	r, err := http.NewRequest(http.MethodGet, w.app+"/page", nil)
+	require.NoError(t, err)
+	r.Header.Set("Accept", "text/html")
+	r.Header.Set("X-Odd", "1")
+	_, _, body, err = answer(client, r)
+	require.NoError(t, err)
+	require.NotContains(t, body, way, "a button sends no such header")
+
+	r, err = http.NewRequest(http.MethodPost, w.app+"/.authz/logout", strings.NewReader(url.Values{}.Encode()))
+	require.NoError(t, err)
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	_, _, body, err = answer(client, r)
+	require.NoError(t, err)
+	require.Contains(t, body, `<main id="logged-out">`)
+	_, _, body, err = navigate(client, w.app+"/")
+	require.NoError(t, err)
+	require.Contains(t, body, `<main id="login"`, "and the link back leads to sign in")
+}
+
+func TestALogoutPathBelowTheGatesPathIsSeen(t *testing.T) {
+	w := newWorld(t)
+	w.site = "handle /app/* {\n" + strings.Replace(aGateForNobody, "session", "session {\nlogout /app/bye\n}", 1) + "}"
+	w.start()
+	client := w.browser()
+	_, _, body, err := navigate(client, w.app+"/app/page")
+	require.NoError(t, err)
+	_, body = w.signIn(client, body)
+	require.Contains(t, body, `action="/app/bye"`)
+}
