@@ -32,11 +32,7 @@ import (
 //			constant <claim> <value>
 //			virtual <claim> <CEL expression over user>
 //		}
-//		signing {
-//			algorithm <alg...>
-//			id_token <alg>
-//			access_token <alg>
-//		}
+//		signing { ... }                  # see signing
 //		lifetime {
 //			code|access_token|id_token|refresh_token|refresh_idle|session|session_idle|refresh_grace <duration>
 //		}
@@ -248,15 +244,6 @@ func (p *authzParser) attributeSet(d *caddyfile.Dispenser) error {
 	}
 	p.config.AttributeSets = append(p.config.AttributeSets, set)
 	return nil
-}
-
-func (p *authzParser) signing(d *caddyfile.Dispenser) error {
-	signing := made(&p.config.Signing)
-	return words{
-		"algorithm":    list(&signing.Algorithms),
-		"id_token":     text(&signing.IDToken),
-		"access_token": text(&signing.AccessToken),
-	}.only(d)
 }
 
 func (p *authzParser) logout(d *caddyfile.Dispenser) error {

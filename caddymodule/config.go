@@ -7,7 +7,6 @@ import (
 	"os"
 
 	"github.com/caddyserver/caddy/v2"
-	"github.com/go-jose/go-jose/v4"
 
 	"github.com/gatewright/gatewright/authz"
 )
@@ -40,7 +39,7 @@ type ServerConfig struct {
 	// Serves the endpoints under the paths of another product as well: nam.
 	Compat string `json:"compat,omitempty"`
 
-	// Which keys the server has and what they sign.
+	// Which keys the server has, what they sign and how they are replaced.
 	Signing *Signing `json:"signing,omitempty"`
 
 	// How long what is issued lives.
@@ -80,16 +79,6 @@ type AttributeSet struct {
 	// Claim to a CEL expression over user, a map of the attributes (one value a string, several a
 	// list), and of username, subject and roles.
 	Virtual map[string]string `json:"virtual,omitempty"`
-}
-
-// Signing says which keys the server has and what they sign.
-type Signing struct {
-	// The algorithms to have a key for; default: RS256 and ES256.
-	Algorithms []string `json:"algorithm,omitempty"`
-	// What signs ID tokens; default: RS256.
-	IDToken string `json:"id_token,omitempty"`
-	// What signs access tokens; default: ES256.
-	AccessToken string `json:"access_token,omitempty"`
 }
 
 // Lifetime says how long what is issued lives. What is left out has the server's default, or in a
@@ -141,9 +130,13 @@ type Brand struct {
 
 // domain turns the configuration, its placeholders expanded, into the authorization server's own.
 func (c *ServerConfig) domain() (authz.Config, error) {
+	signing, err := c.Signing.domain()
+	if err != nil {
+		return authz.Config{}, err
+	}
 	cfg := authz.Config{
 		Issuer:          c.Issuer,
-		Signing:         c.Signing.domain(),
+		Signing:         signing,
 		Lifetimes:       c.Lifetime.domain(),
 		TokenFormat:     authz.TokenFormat(c.TokenFormat),
 		Compat:          authz.Compat(c.Compat),
@@ -183,17 +176,6 @@ func (c *ServerConfig) domain() (authz.Config, error) {
 		cfg.Clients = append(cfg.Clients, converted)
 	}
 	return cfg, nil
-}
-
-func (s *Signing) domain() authz.Signing {
-	if s == nil {
-		return authz.Signing{}
-	}
-	return authz.Signing{
-		Algorithms:  named[jose.SignatureAlgorithm](s.Algorithms),
-		IDToken:     jose.SignatureAlgorithm(s.IDToken),
-		AccessToken: jose.SignatureAlgorithm(s.AccessToken),
-	}
 }
 
 func (l *Lifetime) domain() authz.Lifetimes {

@@ -59,6 +59,7 @@ func (is *issuer) start(ctx context.Context) error {
 	if err := is.server.Start(ctx, state.State); err != nil {
 		return err
 	}
+	is.finally(is.server.Stop)
 	close(is.ready)
 	return nil
 }
