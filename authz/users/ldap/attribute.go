@@ -17,8 +17,9 @@ import (
 var (
 	// ErrConflict: the value is not the expected one any more. Read again.
 	ErrConflict = errors.New("ldap: attribute was changed meanwhile")
-	// ErrCannotCompare: the server can't compare values of the attribute, as eDirectory can't those of a
-	// stream. A lock elsewhere and Replace do instead of Swap.
+	// ErrCannotCompare: the server can't compare values of the attribute. eDirectory never is asked to: the
+	// attribute is a stream there, of which a wrong value might be deleted as well as the right one. A lock
+	// elsewhere and Replace do instead of Swap.
 	ErrCannotCompare = errors.New("ldap: server cannot compare values of the attribute")
 	// ErrNoAccess: the service account may not write the attribute.
 	ErrNoAccess = errors.New("ldap: service account may not write the attribute")
@@ -101,6 +102,9 @@ func (a *Attribute) Swap(ctx context.Context, subject string, old, next []byte) 
 				return nil // the first try was made, and its answer lost with the connection
 			}
 			return ErrConflict
+		}
+		if l.kind == EDirectory {
+			return ErrCannotCompare
 		}
 		return a.modify(ctx, c, entry, next, func(request *ldap.ModifyRequest) {
 			if len(old) > 0 {

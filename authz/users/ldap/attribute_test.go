@@ -106,6 +106,24 @@ func TestU6_ProbeChangesNothing(t *testing.T) {
 	require.NotErrorIs(t, err, ErrNoAccess)
 }
 
+// eDirectory keeps the attribute as a stream: nothing may be deleted from it by value, not even to probe.
+func TestU3_StreamsAreReplacedOnly(t *testing.T) {
+	a, _, aliceID, _ := grants(t)
+	ctx := bounded(t)
+	require.NoError(t, a.d.Health(ctx))
+	l := *a.d.servers[0].layout.Load()
+	l.kind = EDirectory
+	a.d.servers[0].layout.Store(&l)
+	require.ErrorIs(t, a.Swap(ctx, aliceID, nil, []byte("x")), ErrCannotCompare)
+	require.NoError(t, a.Probe(ctx, aliceID))
+	require.NoError(t, a.Replace(ctx, aliceID, []byte("x")))
+	require.ErrorIs(t, a.Probe(ctx, aliceID), ErrCannotCompare)
+	require.NoError(t, a.Probe(ctx, ""), "there is somebody without a value")
+	value, err := a.Read(ctx, aliceID)
+	require.NoError(t, err)
+	require.Equal(t, "x", string(value))
+}
+
 // A replica is behind until it asks again: reads for update don't come from there, and writes don't go there.
 func TestG9_ReplicaIsReadAndNeverWritten(t *testing.T) {
 	provider := startSlapd(t, slapd{})

@@ -146,7 +146,24 @@ func (r *report) checkPeople(ctx context.Context, c *conn, l *layout) bool {
 		OpenLDAP: "load the ppolicy overlay, and let the service account read pwdChangedTime",
 		DS389:    "dsconf <instance> config replace passwordTrackUpdateTime=on, and let the service account read pwdUpdateTime",
 	}[l.kind])
+	if l.kind == ADLDS {
+		r.checkDisabled(ctx, c, l)
+	}
 	return true
+}
+
+// checkDisabled tells of people whom AD LDS has disabled: it begins so with everybody who is added without a
+// good password, which is easily taken for a wrong one.
+func (r *report) checkDisabled(ctx context.Context, c *conn, l *layout) {
+	entries, err := r.d.people(ctx, c, "(&(msDS-UserAccountDisabled=TRUE)"+l.filter.anybody()+")", []string{"1.1"})
+	r.note("disabled people", err, disabledDetail(entries), "")
+}
+
+func disabledDetail(entries []*ldap.Entry) string {
+	if len(entries) == 0 {
+		return "nobody is"
+	}
+	return "some are, as new people begin; examples/ldap/schema/ad-lds/README.md shows how msDS-UserAccountDisabled becomes FALSE, as of " + entries[0].DN
 }
 
 // fixes are how each kind gets the schema and the right to write, in this repository's examples/ldap/schema.
@@ -168,7 +185,7 @@ var fixes = map[Kind]struct{ schema, access string }{
 		"ldapmodify -f examples/ldap/schema/389ds/access.ldif",
 	},
 	EDirectory: {
-		"ice -SLDIF -f examples/ldap/schema/edirectory/gatewright.ldif -DLDAP -s <server> -d <admin> -w <password>",
+		"ice -S LDIF -f examples/ldap/schema/edirectory/gatewright.ldif -D LDAP -s <server> -d <admin> -w <password>",
 		"ldapmodify -f examples/ldap/schema/edirectory/access.ldif",
 	},
 }
@@ -204,17 +221,26 @@ func (d *Directory) checkLag(ctx context.Context) []Finding {
 	}
 	var findings []Finding
 	for _, s := range d.servers {
-		if s == writer || last[s].IsZero() {
+		at, asked := last[s]
+		if s == writer || !asked {
 			continue
 		}
-		lag := max(last[writer].Sub(last[s]), 0)
-		f := Finding{Server: s.endpoint.url, What: "replica lag", OK: lag <= maxLag, Detail: lag.Round(time.Millisecond).String() + " behind " + writer.endpoint.url}
-		if !f.OK {
-			f.Fix = "look after syncrepl on this server; set the issuer's check_after above the lag"
-		}
-		findings = append(findings, f)
+		findings = append(findings, lagOf(s, at, writer, last[writer]))
 	}
 	return findings
+}
+
+func lagOf(replica *server, at time.Time, writer *server, newest time.Time) Finding {
+	lag := max(newest.Sub(at), 0)
+	f := Finding{Server: replica.endpoint.url, What: "replica lag", OK: lag <= maxLag, Detail: lag.Round(time.Millisecond).String() + " behind " + writer.endpoint.url}
+	switch {
+	case at.IsZero():
+		f.Detail = "it has not finished its first copy, or the service account can't read contextCSN"
+		f.Fix = "look after syncrepl on this server"
+	case !f.OK:
+		f.Fix = "look after syncrepl on this server; set the issuer's check_after above the lag"
+	}
+	return f
 }
 
 // lastChange is the time in the newest contextCSN of a server, zero when it can't be read. It stands on the

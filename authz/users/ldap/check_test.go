@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-ldap/ldap/v3"
 	"github.com/stretchr/testify/require"
 )
 
@@ -25,6 +26,7 @@ func TestU6_CheckFindsNothingWrong(t *testing.T) {
 	cfg.Servers, cfg.WriteServers = []string{replica.URL}, []string{provider.TLS}
 	d := open(t, cfg)
 	require.Eventually(t, func() bool { return d.Health(bounded(t)) == nil }, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return !d.lastChange(bounded(t), d.servers[0]).IsZero() }, 10*time.Second, 10*time.Millisecond)
 	findings := d.Check(bounded(t))
 	require.Empty(t, failed(findings))
 	seen := make(map[string]int)
@@ -37,6 +39,26 @@ func TestU6_CheckFindsNothingWrong(t *testing.T) {
 		"connection": 2, "service account": 2, "kind of directory": 2, "people": 2, "subject": 2, "password change": 2,
 		"schema": 1, "write access": 1, "replica lag": 1,
 	}, seen)
+}
+
+// U7: people of AD LDS begin disabled, and the doctor says how to end that.
+func TestU7_CheckTellsOfDisabledPeople(t *testing.T) {
+	require.Equal(t, "nobody is", disabledDetail(nil))
+	told := disabledDetail([]*ldap.Entry{ldap.NewEntry(alice, nil)})
+	require.Contains(t, told, alice)
+	require.Contains(t, told, "msDS-UserAccountDisabled becomes FALSE")
+}
+
+func TestU6_CheckTellsTheLag(t *testing.T) {
+	writer, replica := &server{endpoint: endpoint{url: "ldap://writer"}}, &server{endpoint: endpoint{url: "ldap://replica"}}
+	newest := newestCSN([]string{"20260501120000.000000Z#000000#001#000000", "20260501115900.000000Z#000000#000#000000", "x"})
+	require.Equal(t, time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC), newest)
+	require.True(t, lagOf(replica, newest.Add(-maxLag), writer, newest).OK)
+	require.True(t, lagOf(replica, newest.Add(time.Hour), writer, newest).OK, "another writer's change")
+	late := lagOf(replica, newest.Add(-time.Minute), writer, newest)
+	require.False(t, late.OK)
+	require.Contains(t, late.Detail, "1m0s")
+	require.Contains(t, lagOf(replica, time.Time{}, writer, newest).Detail, "first copy")
 }
 
 func TestU6_CheckNamesWhatIsMissing(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 // Probe finds out on the write server whether the service account may write the attribute of this
 // person, of anybody when subject is empty, and changes nothing: it deletes a random value, which isn't
 // there. nil means that it may. ErrNoAccess and ErrNoSchema are a definite no, users.ErrNotFound means that
-// there is nobody to try it on.
+// there is nobody to try it on, and ErrCannotCompare that this person's value would be at risk, on eDirectory.
 func (a *Attribute) Probe(ctx context.Context, subject string) error {
 	return a.d.update(ctx, func(ctx context.Context, c *conn, l *layout) error { return a.probe(ctx, c, l, subject) })
 }
@@ -34,6 +34,9 @@ func (a *Attribute) probe(ctx context.Context, c *conn, l *layout, subject strin
 	entry, err := a.anyEntry(ctx, c, l, subject)
 	if err != nil {
 		return err
+	}
+	if l.kind == EDirectory && a.value(entry) != nil {
+		return ErrCannotCompare
 	}
 	var random [16]byte
 	_, _ = rand.Read(random[:]) // never fails
@@ -54,7 +57,11 @@ func (a *Attribute) anyEntry(ctx context.Context, c *conn, l *layout, subject st
 	if subject != "" {
 		return a.entry(ctx, c, l, subject)
 	}
-	entries, err := a.d.people(ctx, c, l.filter.anybody(), []string{a.name, "objectClass"})
+	filter := l.filter.anybody()
+	if l.kind == EDirectory {
+		filter = "(&" + filter + "(!(" + a.name + "=*)))"
+	}
+	entries, err := a.d.people(ctx, c, filter, []string{a.name, "objectClass"})
 	if err != nil {
 		return nil, err
 	}

@@ -123,8 +123,13 @@ func startSlapd(t testing.TB, s slapd) *slapd {
 
 func (s *slapd) load(t testing.TB, program string) {
 	t.Helper()
-	people, err := filepath.Abs("testdata/people.ldif")
+	content, err := os.ReadFile("testdata/people.ldif")
 	require.NoError(t, err)
+	if s.Plain {
+		content = bytes.ReplaceAll(content, []byte("objectClass: nidsOAuthUser\n"), nil)
+	}
+	people := filepath.Join(s.Dir, "people.ldif")
+	require.NoError(t, os.WriteFile(people, content, 0o600))
 	out, err := exec.CommandContext(t.Context(), program, "-T", "add", "-q", "-f", s.configured, "-b", testBase, "-l", people).CombinedOutput()
 	require.NoError(t, err, "%s", out)
 }
