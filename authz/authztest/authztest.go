@@ -218,6 +218,7 @@ func (f *Fixture) Reload(cfg authz.Config) {
 	server, err := authz.New(cfg)
 	require.NoError(f.t, err)
 	require.NoError(f.t, server.Start(f.t.Context(), f.State))
+	f.t.Cleanup(server.Stop)
 	f.Server = server
 }
 
