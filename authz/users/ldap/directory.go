@@ -112,12 +112,13 @@ func (d *Directory) all() []*server {
 	return list
 }
 
-// How often servers are probed: one that is down soon and then ever less often, so that a wrong password
-// of the service account doesn't lock it; one that is up now and then, to learn that it hangs before
-// people do.
+// How often servers are probed: one that is down soon and then ever less often; one that is up now and
+// then, to learn that it hangs before people do; one that refuses the service account's password hardly
+// at all, or the directory locks the account for it.
 const (
-	probeSoon   = time.Second
-	probeSeldom = 15 * time.Second
+	probeSoon    = time.Second
+	probeSeldom  = 15 * time.Second
+	probeRefused = 5 * time.Minute
 )
 
 // Start probes every server until the context ends or Close is called. A directory that can't be reached
@@ -145,7 +146,7 @@ func (s *server) watch(ctx context.Context) {
 			wait = probeSoon
 			timer.Reset(probeSeldom)
 		case isCode(err, ldap.LDAPResultInvalidCredentials):
-			timer.Reset(probeSeldom)
+			timer.Reset(probeRefused)
 		default:
 			timer.Reset(wait)
 			wait = min(2*wait, probeSeldom)
