@@ -98,7 +98,7 @@ func TestA80_KilledProcessLosesNothingAcknowledged(t *testing.T) {
 // all its whole lines.
 func killAfter(t *testing.T, path string, n int) (acks []string) {
 	t.Helper()
-	child := exec.CommandContext(t.Context(), os.Args[0]) //nolint:gosec // G204: this test itself.
+	child := exec.CommandContext(t.Context(), os.Args[0])
 	child.Env = append(os.Environ(), crashFile+"="+path)
 	child.Stderr = os.Stderr
 	out, err := child.StdoutPipe()
