@@ -22,9 +22,6 @@ func plausible(name string) bool {
 // fold is one spelling for all that a directory may take for the same name: compatible characters
 // (NFKC), case, invisible characters and spaces are as RFC 4518 §2 prepares strings.
 func fold(name string) string {
-	if len(name) > maxName {
-		name = name[:maxName]
-	}
 	visible := strings.Map(func(r rune) rune {
 		switch {
 		case unicode.IsSpace(r):
@@ -43,6 +40,9 @@ func fold(name string) string {
 // Canonical implements users.Store. Variants of a spelling are one name at once; the names of one person
 // (account and mail address) are one as soon as the directory has found that person by each.
 func (d *Directory) Canonical(username string) string {
+	if len(username) > maxName {
+		username = username[:maxName] // nobody's name
+	}
 	folded := fold(username)
 	if subject, ok := d.aliases.get(folded); ok {
 		return "\x00" + subject // no folded name begins so
