@@ -160,7 +160,7 @@ const maxHint = 256
 func checkHints(_ *Server, _ *client, p oauth.Params, req *authorizationRequest) error {
 	req.Nonce, req.LoginHint = p.Get("nonce"), p.Get("login_hint")
 	if req.Nonce == "" && req.responds(responseIDToken) {
-		return oauth.Errorf(oauth.InvalidRequest, "nonce is missing (OpenID Connect Core §3.2.2.1)")
+		return oauth.Errorf(oauth.InvalidRequest, "nonce is missing")
 	}
 	if len(req.LoginHint) > maxHint {
 		req.LoginHint = ""

@@ -65,7 +65,7 @@ func (s *Server) compileClaims() (map[string][]claimSource, error) {
 			for _, written := range attributes.Claims {
 				source, err := catalogue.find(written)
 				if err != nil {
-					errs = append(errs, fmt.Errorf("scope %q: %w", name, err))
+					errs = append(errs, wrong("scope", name, err))
 					continue
 				}
 				source.to = attributes.To
@@ -116,11 +116,11 @@ func newCatalogue(sets []AttributeSet, log *zap.Logger) (catalogue, error) {
 	c := make(catalogue, len(sets))
 	for _, set := range sets {
 		if c[set.Name] != nil {
-			return c, fmt.Errorf("attribute_set %s: the name is taken", set.Name)
+			return c, wrong("attribute_set", set.Name, errors.New("the name is taken"))
 		}
 		claims, err := set.compile(log)
 		if err != nil {
-			return c, fmt.Errorf("attribute_set %s: %w", set.Name, err)
+			return c, wrong("attribute_set", set.Name, err)
 		}
 		c[set.Name] = claims
 	}

@@ -136,7 +136,7 @@ func (c *client) checkAuthentication() error {
 func checkTokenTypes(types []TokenType) error {
 	for _, t := range types {
 		if !slices.Contains([]TokenType{CodeType, IDTokenType, AccessTokenType, RefreshTokenType}, t) {
-			return fmt.Errorf("token_type %q is none of code, id_token, access_token, refresh_token", t)
+			return fmt.Errorf("token_type: %q is none of code, id_token, access_token, refresh_token", t)
 		}
 	}
 	return nil
@@ -144,7 +144,7 @@ func checkTokenTypes(types []TokenType) error {
 
 func checkFormat(f TokenFormat) error {
 	if f != FormatJWT && f != FormatBinary {
-		return fmt.Errorf("token_format %q is none of jwt, binary", f)
+		return fmt.Errorf("token_format: %q is none of jwt, binary", f)
 	}
 	return nil
 }

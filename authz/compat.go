@@ -19,11 +19,11 @@ func (c *Config) checkCompat(issuer *url.URL) error {
 		return nil
 	case CompatNAM:
 		if issuer.Path != namIssuerPath {
-			return errors.New("compat nam: the issuer is then https://<host>" + namIssuerPath)
+			return errors.New("nam: the issuer is then https://<host>" + namIssuerPath)
 		}
 		return nil
 	default:
-		return errors.New("compat: only nam is known")
+		return errors.New("only nam is known")
 	}
 }
 

@@ -308,4 +308,7 @@ type Event struct {
 	Subject  string
 	Grant    string // grant type, or the endpoint
 	Code     oauth.Code
+	// Account is the name that somebody tried, and Address where from, where a guess may be behind it.
+	Account string
+	Address string
 }

@@ -75,37 +75,28 @@ func preferred(have []jose.SignatureAlgorithm, want jose.SignatureAlgorithm) jos
 
 func (c *Config) check() error {
 	var errs []error
-	complain := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if c.Users == nil {
-		complain("users: a store of users is needed")
+		errs = append(errs, wrong("users", "", errors.New("a store of users is needed")))
 	}
 	if c.Keys == nil {
-		complain("keys: a place to keep keys is needed")
-	}
-	if err := c.Signing.check(); err != nil {
-		complain("signing: %w", err)
+		errs = append(errs, wrong("keys", "", errors.New("a place to keep keys is needed")))
 	}
 	for _, g := range c.GrantTypes {
 		if !slices.Contains(knownGrantTypes, g) {
-			complain("grant_type %q is unknown", g)
+			errs = append(errs, wrong("grant_type", "", fmt.Errorf("%q is unknown", g)))
 		}
 	}
-	if err := checkFormat(c.TokenFormat); err != nil {
-		errs = append(errs, err)
-	}
-	if err := c.Lifetimes.check(); err != nil {
-		complain("lifetime: %w", err)
-	}
-	if err := checkTokenTypes(c.TokenTypes); err != nil {
-		errs = append(errs, err)
-	}
-	if err := checkOrigins(c.CORS, true); err != nil {
-		complain("cors: %w", err)
-	}
 	if c.CORSCredentials && slices.Contains(c.CORS, "*") {
-		complain("cors_credentials and cors * exclude each other (G4)")
+		errs = append(errs, wrong("cors_credentials", "", errors.New("cors_credentials and cors * exclude each other (G4)")))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(
+		errs,
+		wrong("signing", "", c.Signing.check()),
+		wrong("token_format", "", checkFormat(c.TokenFormat)),
+		wrong("lifetime", "", c.Lifetimes.check()),
+		wrong("token_type", "", checkTokenTypes(c.TokenTypes)),
+		wrong("cors", "", checkOrigins(c.CORS, true)),
+	)...)
 }
 
 // maxCodeLifetime is the longest an authorization code may live (RFC 6749 §4.1.2).

@@ -45,7 +45,7 @@ func (g codeGrant) Authorize(ctx context.Context, r *TokenRequest) (*Authorizati
 	}
 	switch {
 	case rec.Gate || rec.ClientID != r.client.ID:
-		return nil, oauth.Errorf(oauth.InvalidGrant, "the code was issued to another client")
+		return nil, errCode.Because(errOtherClient)
 	case rec.RedirectURIGiven && r.Params.Get("redirect_uri") != rec.RedirectURI,
 		!rec.RedirectURIGiven && r.Params.Has("redirect_uri") && r.Params.Get("redirect_uri") != rec.RedirectURI:
 		return nil, oauth.Errorf(oauth.InvalidGrant, "redirect_uri differs from the authorization request")
@@ -89,7 +89,6 @@ func (s *Server) takeCode(ctx context.Context, code string) (*codeRecord, error)
 	if code == "" {
 		return nil, oauth.Errorf(oauth.InvalidRequest, "code is missing")
 	}
-	invalid := oauth.Errorf(oauth.InvalidGrant, "the code is unknown, expired or used")
 	var taken codeRecord
 	err := s.run.codes.Update(ctx, code, func(old *codeRecord) (*codeRecord, time.Time, error) {
 		if old == nil {
@@ -100,21 +99,23 @@ func (s *Server) takeCode(ctx context.Context, code string) (*codeRecord, error)
 	})
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return nil, invalid
+		return nil, errCode
 	case err != nil:
 		return nil, fmt.Errorf("code: %w", err)
 	case taken.Redeemed:
 		if err := s.endFamily(ctx, taken.Subject, taken.GrantID); err != nil {
 			return nil, fmt.Errorf("code replay: %w", err)
 		}
-		return nil, invalid.Because(errReplay)
+		return nil, errCode.Because(errReplay)
 	case !s.now().Before(taken.Expires):
-		return nil, invalid
+		return nil, errCode
 	case s.run.feed.Revoked(revocation.Subject{Session: taken.SID, User: taken.Subject, Client: taken.ClientID, IssuedAt: taken.AuthTime}):
-		return nil, invalid.Because(errRevoked)
+		return nil, errCode.Because(errRevoked)
 	}
 	return &taken, nil
 }
+
+var errCode = oauth.Errorf(oauth.InvalidGrant, "the code is unknown, expired or used")
 
 // Why a grant is refused, for the log.
 var (

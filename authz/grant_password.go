@@ -19,6 +19,11 @@ func (g passwordGrant) Authorize(ctx context.Context, r *TokenRequest) (*Authori
 		return nil, oauth.Errorf(oauth.InvalidRequest, "username or password is missing")
 	}
 	user, _, err := g.s.authenticate(ctx, r.address, users.Credentials{Username: r.Params.Get("username"), Password: r.Params.Get("password")})
+	if err != nil {
+		failed := Event{Grant: GrantPassword, ClientID: r.client.ID, Address: r.address}.failed(err, r.Params.Get("username"))
+		failed.Issuer = g.s.cfg.Issuer
+		g.s.cfg.Observe(ctx, failed)
+	}
 	switch {
 	case errors.Is(err, users.ErrCredentials), errors.Is(err, users.ErrDisabled), errors.Is(err, errLocked):
 		return nil, oauth.Errorf(oauth.InvalidGrant, "the name or the password is wrong, or the account can't be used now").Because(err)

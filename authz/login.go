@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/gatewright/gatewright/authz/oauth"
@@ -46,10 +47,9 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) {
 	}
 	credentials := users.Credentials{Username: form.Get("username"), Password: form.Get("password")}
 	user, wait, err := s.authenticate(r.Context(), s.clientIP(r), credentials)
-	event := Event{Name: "login", ClientID: ix.Request.ClientID}
+	event := Event{Name: "login", ClientID: ix.Request.ClientID, Address: s.clientIP(r)}
 	if err != nil {
-		event.Name, event.Code = "login_failed", oauth.AccessDenied
-		s.observe(r, event)
+		s.observe(r, event.failed(err, credentials.Username))
 		s.loginFailed(w, r, ix, credentials.Username, wait, err)
 		return
 	}
@@ -62,6 +62,26 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) {
 	s.observe(r, event)
 	s.proceed(w, r, ix, session)
 }
+
+// failed says in the audit what a login came to: many of them from one address, or for one account,
+// are an attack.
+func (e Event) failed(err error, username string) Event {
+	e.Name, e.Code, e.Account = "login_failed", oauth.AccessDenied, clip(username)
+	if errors.Is(err, errLocked) {
+		e.Name = "login_paused"
+	}
+	return e
+}
+
+// clip keeps what a stranger typed from filling the log.
+func clip(s string) string {
+	if len(s) > maxClip {
+		return strings.ToValidUTF8(s[:maxClip], "") + "…"
+	}
+	return s
+}
+
+const maxClip = 64 // bytes
 
 // errLocked is the pause after too many guesses (U9).
 var errLocked = errors.New("too many wrong guesses")

@@ -39,7 +39,7 @@ func compileResources(cfg *Config) ([]*resource, error) {
 			identified[id] = rs.Name
 		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("resource_server %s: %w", rs.Name, err))
+			errs = append(errs, wrong("resource_server", rs.Name, err))
 			continue
 		}
 		named[rs.Name] = true

@@ -39,13 +39,13 @@ func compileScopes(resources []*resource) (map[string]*scope, error) {
 	for _, rs := range resources {
 		for _, s := range rs.Scopes {
 			if err := addScope(scopes, &scope{Scope: s, resource: rs}); err != nil {
-				errs = append(errs, fmt.Errorf("resource_server %s: scope %q: %w", rs.Name, s.Name, err))
+				errs = append(errs, wrong("resource_server", rs.Name, wrong("scope", s.Name, err)))
 			}
 		}
 	}
 	for _, s := range scopes {
 		if err := checkImplied(scopes, s.Name, nil); err != nil {
-			errs = append(errs, fmt.Errorf("scope %q: %w", s.Name, err))
+			errs = append(errs, wrong("scope", s.Name, err))
 		}
 	}
 	return scopes, errors.Join(errs...)

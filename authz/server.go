@@ -63,7 +63,7 @@ func New(cfg Config) (*Server, error) {
 	cfg.fillDefaults()
 	issuer, err := checkIssuer(cfg.Issuer)
 	if err != nil {
-		return nil, fmt.Errorf("issuer %q: %w", cfg.Issuer, err)
+		return nil, wrong("issuer", cfg.Issuer, err)
 	}
 	sum := sha256.Sum256([]byte(cfg.Issuer))
 	s := &Server{
@@ -73,11 +73,14 @@ func New(cfg Config) (*Server, error) {
 		tag:    hex.EncodeToString(sum[:4]),
 		ready:  make(chan struct{}),
 	}
-	if err := errors.Join(cfg.check(), cfg.checkCompat(issuer), s.compile(&cfg)); err != nil {
+	if err := errors.Join(cfg.check(), wrong("compat", "", cfg.checkCompat(issuer))); err != nil {
+		return nil, err // clients inherit all of this
+	}
+	if err := s.compile(&cfg); err != nil {
 		return nil, err
 	}
 	if s.pages, err = newPages(cfg.Brand, issuer.Host); err != nil {
-		return nil, fmt.Errorf("brand: %w", err)
+		return nil, wrong("brand", "", err)
 	}
 	if s.keyPlan, err = s.planKeys(); err != nil {
 		return nil, err
@@ -115,7 +118,7 @@ func (s *Server) compile(cfg *Config) error {
 			err = errors.New("the ID is taken")
 		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("client %s: %w", reg.ID, err))
+			errs = append(errs, wrong("client", reg.ID, err))
 			continue
 		}
 		s.clients[reg.ID] = c

@@ -83,13 +83,13 @@ func tokenOf(r *http.Request) (string, error) {
 
 // bearerError answers as RFC 6750 §3 wants it.
 func (s *Server) bearerError(w http.ResponseWriter, r *http.Request, e *oauth.Error) {
-	s.log(r, "token refused", e)
 	challenge := oauth.Challenge{Realm: s.cfg.Issuer}
 	if errors.Is(e, errNoToken) {
 		w.Header().Set("WWW-Authenticate", challenge.String())
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}
+	s.log(r, "token refused", e)
 	challenge.Code, challenge.Description = e.Code, e.Description
 	if e.Code == oauth.InsufficientScope {
 		challenge.Scope = ScopeOpenID

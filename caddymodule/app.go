@@ -73,7 +73,7 @@ func (a *App) provision(name string) (*issuer, error) {
 	}
 	cfg, err := config.domain()
 	if err != nil {
-		return nil, err
+		return nil, config.locate(err)
 	}
 	if cfg.Users, err = a.users(config); err != nil {
 		return nil, err
@@ -84,7 +84,7 @@ func (a *App) provision(name string) (*issuer, error) {
 	cfg.ClientIP = clientIP
 	server, err := authz.New(cfg)
 	if err != nil {
-		return nil, err
+		return nil, config.locate(err)
 	}
 	if strings.HasPrefix(cfg.Issuer, "http:") {
 		a.log.Warn("the issuer is http, which is for trying things out on one machine only",
@@ -218,10 +218,16 @@ func appOf(ctx caddy.Context) (*App, error) {
 		return nil, errors.New("there is no authorization server: the global option authz is missing")
 	}
 	if err != nil {
-		return nil, err
+		return nil, &appError{err}
 	}
 	return app.(*App), nil
 }
+
+// appError is a fault of the app's own configuration: a handler that happens to be provisioned first
+// has nothing to do with it.
+type appError struct{ error }
+
+func (e *appError) Unwrap() error { return e.error }
 
 // Interface guards.
 var (

@@ -104,6 +104,7 @@ func (p *authzParser) parse(d *caddyfile.Dispenser) error {
 	p.resourceServers = map[string]bool{authz.IssuerResource: true} // built in
 	p.clients = make(map[string]bool)
 	p.scopes = make(map[string]string)
+	p.config.Places = make(map[string]string)
 	c := p.config
 	err := words{
 		"issuer":           text(&c.Issuer),
@@ -123,7 +124,7 @@ func (p *authzParser) parse(d *caddyfile.Dispenser) error {
 		"brand":            p.brand,
 		"resource_server":  p.parseResourceServer,
 		"client":           p.parseClient,
-	}.only(d)
+	}.placed(c.Places, "client", "resource_server", "attribute_set").only(d)
 	if err != nil {
 		return err
 	}

@@ -92,6 +92,7 @@ func (p *authzParser) parseScope(d *caddyfile.Dispenser, resourceServer string) 
 		return Scope{}, d.Errf("scope %s is defined already, by resource_server %s", scope.Name, other)
 	}
 	p.scopes[scope.Name] = resourceServer
+	p.config.Places[placeKey("scope", scope.Name)] = here(d)
 	err := words{
 		"description":     text(&scope.Description),
 		"require_consent": requireConsent(&scope.RequireConsent),

@@ -15,6 +15,9 @@ import (
 // block. Strings take Caddy's placeholders, such as {env.X} and {file./path}; one that comes out
 // empty is an error, and braces that are no placeholder are text.
 type ServerConfig struct {
+	// Where the parts were written, for messages; the Caddyfile adapter fills it in.
+	Places map[string]string `json:"places,omitempty"`
+
 	// The URL that names the server in every token (RFC 8414 §2): https, or http on a loopback host.
 	Issuer string `json:"issuer,omitempty"`
 
@@ -164,14 +167,14 @@ func (c *ServerConfig) domain() (authz.Config, error) {
 	for _, rs := range c.ResourceServers {
 		converted, err := rs.domain()
 		if err != nil {
-			return authz.Config{}, fmt.Errorf("resource_server %q: %w", rs.Name, err)
+			return authz.Config{}, &authz.ConfigError{Part: "resource_server", Name: rs.Name, Err: err}
 		}
 		cfg.ResourceServers = append(cfg.ResourceServers, converted)
 	}
 	for _, client := range c.Clients {
 		converted, err := client.domain()
 		if err != nil {
-			return authz.Config{}, fmt.Errorf("client %q: %w", client.ID, err)
+			return authz.Config{}, &authz.ConfigError{Part: "client", Name: client.ID, Err: err}
 		}
 		cfg.Clients = append(cfg.Clients, converted)
 	}

@@ -59,6 +59,9 @@ func (*TokenInject) CaddyModule() caddy.ModuleInfo {
 func (h *TokenInject) Provision(ctx caddy.Context) error {
 	h.log = ctx.Logger()
 	if err := h.provision(ctx); err != nil {
+		if app := new(appError); errors.As(err, &app) {
+			return err
+		}
 		if h.Place != "" {
 			return fmt.Errorf("token_inject at %s: %w", h.Place, err)
 		}

@@ -9,7 +9,7 @@ func ParseScope(s string) ([]string, error) {
 	seen := make(map[string]bool)
 	for token := range strings.FieldsFuncSeq(s, func(r rune) bool { return r == ' ' }) {
 		if !ValidScopeToken(token) {
-			return nil, Errorf(InvalidScope, "scope holds a character that RFC 6749 §3.3 does not allow")
+			return nil, Errorf(InvalidScope, "scope holds a character that is not allowed in it")
 		}
 		if !seen[token] { // a map, for strangers send thousands
 			seen[token] = true

@@ -1,0 +1,25 @@
+package caddymodule
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestC1_ErrorsNameTheLineOfTheirPart(t *testing.T) {
+	for name, c := range map[string]struct{ block, want string }{
+		"an unknown scope of a client": {"client shop {\n redirect_uri https://a.example/cb\n scope nope\n}", `Caddyfile:5: client shop: scope "nope" is not defined`},
+		"two defaults":                 {"resource_server a {\n default\n}\nresource_server b {\n default\n}", "Caddyfile:8: resource_server b: resource_server a is the default already"},
+		"a circle":                     {"resource_server a {\n scope x {\n implies x\n }\n}", "Caddyfile:6: scope x: implies itself"},
+		"an attribute nobody defines":  {"resource_server a {\n scope x {\n attribute y\n }\n}", "Caddyfile:6: scope x: no attribute_set defines the claim y"},
+		"credentials for all":          {"cors *\ncors_credentials", "Caddyfile:6: cors_credentials: cors_credentials and cors * exclude each other"},
+		"a lifetime":                   {"lifetime {\n code 1h\n}", "Caddyfile:5: lifetime: code: at most 10 minutes"},
+		"keys that don't fit":          {"resource_server a {\n encryption resource_key\n alg ECDH-ES\n jwks inline `{\"keys\":[]}`\n}", "Caddyfile:5: resource_server a:"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			config, err := adapt("{\n\tadmin off\n\tauthz {\n\t\tissuer https://localhost:8443\n"+c.block+"\n}\n}\n")
+			require.NoError(t, err)
+			require.ErrorContains(t, validateJSON(config), c.want)
+		})
+	}
+}
