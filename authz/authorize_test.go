@@ -218,23 +218,6 @@ func TestE1_PromptAndMaxAge(t *testing.T) {
 	assert.Equal(t, "login_required", silent.Location.Query().Get("error"))
 }
 
-func TestG11_SessionsEnd(t *testing.T) {
-	f := authztest.New(t, authztest.Config())
-	browser := f.NewBrowser()
-	browser.Authorize(f.AuthorizeURL(), "alice")
-	for range 14 { // used every 55 minutes, idle is an hour
-		f.Clock.Advance(50 * time.Minute)
-		require.NotNil(t, browser.Get(f.AuthorizeURL()).Location)
-	}
-	f.Clock.Advance(50 * time.Minute) // 12.5 hours since the login
-	assert.Equal(t, "login", browser.Get(f.AuthorizeURL()).ID(), "absolute lifetime")
-
-	other := f.NewBrowser()
-	other.Authorize(f.AuthorizeURL(), "bob")
-	f.Clock.Advance(61 * time.Minute)
-	assert.Equal(t, "login", other.Get(f.AuthorizeURL()).ID(), "idle lifetime")
-}
-
 func TestS8_ScopesTheClientMayNotHaveAreIgnored(t *testing.T) {
 	f := authztest.New(t, authztest.Config())
 	code := f.NewBrowser().Authorize(f.AuthorizeURL("client_id", "rotating", "redirect_uri", "https://rotating.example.com/callback",

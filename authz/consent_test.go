@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -40,49 +39,6 @@ func TestS4_ConsentMatrix(t *testing.T) {
 	}
 }
 
-func TestC18_ClientsAnybodyCanImpersonateAlwaysAsk(t *testing.T) {
-	off := false
-	native := func(id string, redirect string, prompt *bool) authz.Client {
-		return authz.Client{ID: id, Type: authz.ClientNative, RedirectURIs: []string{redirect}, Scopes: []string{"openid", "orders.read"}, PromptUser: prompt}
-	}
-	cfg := authztest.Config()
-	cfg.Clients = append(
-		cfg.Clients,
-		native("scheme", "com.example.app:/callback", nil),
-		native("loopback", "http://127.0.0.1/callback", nil),
-		native("trusted", "com.example.app:/callback", &off),
-		native("claimed", "https://app.example.com/callback", nil),
-		authz.Client{ID: "local", RedirectURIs: []string{"https://localhost:8445/callback"}, Scopes: []string{"openid", "orders.read"}},
-	)
-	for id, c := range map[string]struct {
-		redirect string
-		asks     bool
-	}{
-		"scheme":   {"com.example.app:/callback", true},
-		"loopback": {"http://127.0.0.1:49152/callback", true}, // RFC 8252 §7.3: any port
-		"trusted":  {"com.example.app:/callback", false},
-		"claimed":  {"https://app.example.com/callback", false},
-		"local":    {"https://localhost:8445/callback", true},
-	} {
-		t.Run(id, func(t *testing.T) {
-			f := authztest.New(t, cfg)
-			browser := f.NewBrowser()
-			request := f.AuthorizeURL("client_id", id, "redirect_uri", c.redirect, "scope", "openid orders.read",
-				"code_challenge", rfcChallenge, "code_challenge_method", "S256")
-			page := browser.SignIn(request, "alice")
-			assert.Equal(t, c.asks, page.ID() == "consent", page.Body)
-			if c.asks {
-				done := browser.Submit(page, "decision", "allow")
-				require.NotNil(t, done.Location)
-				assert.Equal(t, "consent", browser.Get(request).ID(), "RFC 8252 §8.6: every time")
-				silent := browser.Get(request + "&prompt=none")
-				require.NotNil(t, silent.Location)
-				assert.Equal(t, "consent_required", silent.Location.Query().Get("error"))
-			}
-		})
-	}
-}
-
 func TestC9_TheConsentPageSaysWhoAsks(t *testing.T) {
 	cfg := authztest.Config()
 	cfg.Clients[0].Logo = "https://static.example.com/logo.png"
@@ -97,51 +53,6 @@ func TestC9_TheConsentPageSaysWhoAsks(t *testing.T) {
 	policy := page.Header.Get("Content-Security-Policy")
 	assert.Contains(t, policy, "img-src https://static.example.com;")
 	assert.NotContains(t, policy, "img-src *")
-}
-
-func TestC17_NAAPSSelectsOpenID(t *testing.T) {
-	cfg := authztest.Config()
-	cfg.Clients[0].Scopes = []string{"NAAPS"}
-	f := authztest.New(t, cfg)
-	code := f.NewBrowser().Authorize(f.AuthorizeURL("scope", "openid NAAPS"), "alice").Get("code")
-	assert.Equal(t, "openid NAAPS", f.Redeem("shop", code).Get("scope"))
-}
-
-func TestC7_LifetimesPerClient(t *testing.T) {
-	cfg := authztest.Config()
-	cfg.Lifetimes = authz.Lifetimes{AccessToken: 5 * time.Minute, Code: 30 * time.Second}
-	cfg.Clients[0].Lifetimes = authz.Lifetimes{AccessToken: time.Minute, IDToken: 2 * time.Minute, RefreshToken: 3 * time.Minute, RefreshIdle: 100 * time.Second}
-	f := authztest.New(t, cfg)
-	tokens := f.Redeem("shop", f.NewBrowser().Authorize(f.AuthorizeURL(), "alice").Get("code"))
-	assert.InDelta(t, 60, tokens.JSON["expires_in"], 0)
-	id := f.Claims(tokens.Get("id_token"))
-	assert.InDelta(t, 120, id["exp"].(float64)-id["iat"].(float64), 0)
-	assert.InDelta(t, 300, f.Token("robot", "grant_type", "client_credentials").JSON["expires_in"], 0, "the server's own")
-	f.Clock.Advance(101 * time.Second)
-	assert.Equal(t, "invalid_grant", refresh(f, "shop", tokens.Get("refresh_token")).Get("error"), "C16: idle")
-	code := f.NewBrowser().Authorize(f.AuthorizeURL(), "alice").Get("code")
-	f.Clock.Advance(31 * time.Second)
-	assert.Equal(t, "invalid_grant", f.Redeem("shop", code).Get("error"), "G11: the code's")
-}
-
-func TestR12_ScopeAsArray(t *testing.T) {
-	cfg := authztest.Config()
-	cfg.ResourceServers[0].ScopeAsArray = true
-	f := authztest.New(t, cfg)
-	raw := f.Token("robot", "grant_type", "client_credentials").Get("access_token")
-	assert.Equal(t, []any{"orders.read"}, f.Claims(raw)["scope"])
-	assert.True(t, active(f, raw), "the server reads both shapes")
-}
-
-func TestR12_AccessTokensFollowRFC9068(t *testing.T) {
-	f := authztest.New(t, authztest.Config())
-	raw := f.Redeem("shop", f.NewBrowser().Authorize(f.AuthorizeURL(), "alice").Get("code")).Get("access_token")
-	claims := f.Claims(raw)
-	for _, name := range []string{"iss", "exp", "aud", "sub", "client_id", "iat", "jti", "scope", "auth_time"} {
-		assert.Contains(t, claims, name, "RFC 9068 §2.2")
-	}
-	assert.Equal(t, "at+jwt", f.Header(raw)["typ"], "RFC 9068 §2.1")
-	assert.Equal(t, "ES256", f.Header(raw)["alg"])
 }
 
 func TestR13_WithCompatNAM(t *testing.T) {
@@ -159,4 +70,88 @@ func TestR13_WithCompatNAM(t *testing.T) {
 	}
 	assert.Equal(t, f.URL, mint("scope", "orders.read")["audience"], "the only one whose scopes are asked for is no step here")
 	assert.Equal(t, "https://orders.example.com", mint("scope", "orders.read", "resourceServer", "orders")["audience"])
+}
+
+func TestO4_ARemovedRedirectURIGetsNothingMore(t *testing.T) {
+	cfg := authztest.Config()
+	f := authztest.New(t, cfg)
+	browser := f.NewBrowser()
+	page := browser.SignIn(f.AuthorizeURL("scope", "openid email"), "alice")
+	require.Equal(t, "consent", page.ID())
+	changed := authztest.Config()
+	changed.Clients[0].RedirectURIs = []string{"https://shop.example.com/elsewhere"}
+	f.Reload(changed)
+	done := browser.Submit(page, "decision", "allow")
+	assert.Nil(t, done.Location)
+	assert.Equal(t, "error", done.ID())
+}
+
+func TestS4_ConsentIsAskedOnceAndRemembered(t *testing.T) {
+	f := authztest.New(t, authztest.Config())
+	browser := f.NewBrowser()
+	asked := f.AuthorizeURL("scope", "openid email orders.write")
+	page := browser.SignIn(asked, "alice")
+	require.Equal(t, "consent", page.ID())
+	assert.Contains(t, page.Text(), "The shop")
+	assert.Contains(t, page.Text(), "Change your orders")
+
+	silent := browser.Get(f.AuthorizeURL("scope", "openid email", "prompt", "none"))
+	assert.Equal(t, "consent_required", silent.Location.Query().Get("error"))
+
+	done := browser.Submit(page, "decision", "allow")
+	require.NotNil(t, done.Location)
+	assert.Equal(t, "openid email orders.write", f.Redeem("shop", done.Location.Query().Get("code")).Get("scope"))
+
+	assert.NotNil(t, browser.Get(asked).Location, "remembered")
+	assert.Equal(t, "consent", browser.Get(f.AuthorizeURL("scope", "openid email", "prompt", "consent")).ID())
+	onlyNew := browser.Get(f.AuthorizeURL("scope", "openid email profile"))
+	require.Equal(t, "consent", onlyNew.ID())
+	assert.NotContains(t, onlyNew.Text(), "Change your orders", "only new scopes are asked")
+	assert.NotNil(t, browser.Get(f.AuthorizeURL("scope", "openid orders.read", "prompt", "consent")).Location,
+		"a scope without require_consent never shows the page")
+}
+
+func TestS5_AnOptionalScopeMayBeDeclined(t *testing.T) {
+	f := authztest.New(t, authztest.Config())
+	browser := f.NewBrowser()
+	page := browser.SignIn(f.AuthorizeURL("scope", "openid email orders.write"), "alice")
+	_, fields := page.Form()
+	assert.Equal(t, []string{"orders.write"}, fields["scope"], "only the optional scope has a check box")
+	done := browser.Submit(page, "decision", "allow", "scope", "")
+	tokens := f.Redeem("shop", done.Location.Query().Get("code"))
+	assert.Equal(t, "openid email", tokens.Get("scope"))
+}
+
+func TestA28_ConsentFormIsGoodOnceAndFromHere(t *testing.T) {
+	f := authztest.New(t, authztest.Config())
+	browser := f.NewBrowser()
+	page := browser.SignIn(f.AuthorizeURL("scope", "openid email"), "alice")
+	action, fields := page.Form()
+
+	t.Run("from another site", func(t *testing.T) {
+		fields.Set("decision", "allow")
+		req, err := http.NewRequest(http.MethodPost, action.String(), strings.NewReader(fields.Encode()))
+		require.NoError(t, err)
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.Header.Set("Origin", "https://evil.example")
+		assert.Equal(t, "error", browser.Do(req).ID())
+	})
+	t.Run("a CSRF token of another step", func(t *testing.T) {
+		assert.Equal(t, "error", browser.Submit(page, "decision", "allow", "csrf", "forged").ID())
+	})
+	t.Run("the login page's interaction", func(t *testing.T) {
+		login := f.NewBrowser().Get(f.AuthorizeURL())
+		_, stolen := login.Form()
+		assert.Equal(t, "error", browser.Submit(page, "decision", "allow", "interaction", stolen.Get("interaction")).ID())
+	})
+	t.Run("a scope that was not shown", func(t *testing.T) {
+		other := f.NewBrowser()
+		page := other.SignIn(f.AuthorizeURL("scope", "openid email"), "alice")
+		done := other.Submit(page, "decision", "allow", "scope", "orders.write")
+		assert.Equal(t, "openid email", f.Redeem("shop", done.Location.Query().Get("code")).Get("scope"))
+	})
+	require.NotNil(t, f.NewBrowser()) // a consent given above is remembered; this browser's page is still unanswered
+	assert.NotNil(t, browser.Submit(page, "decision", "allow").Location)
+	again := browser.Submit(page, "decision", "allow")
+	assert.Equal(t, "error", again.ID(), "single use")
 }

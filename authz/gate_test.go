@@ -12,7 +12,6 @@ import (
 	"github.com/gatewright/gatewright/authz"
 	"github.com/gatewright/gatewright/authz/authztest"
 	"github.com/gatewright/gatewright/authz/oauth"
-	"github.com/gatewright/gatewright/authz/token"
 	"github.com/gatewright/gatewright/authz/users/static"
 )
 
@@ -78,39 +77,6 @@ func TestW5_TheCodeOfAGateIsForThatLoginOnly(t *testing.T) {
 		"the built-in client only by a pushed request")
 }
 
-func TestW4_MintForASession(t *testing.T) {
-	f := authztest.New(t, authztest.Config())
-	session := signInAtGate(t, f, f.NewBrowser(), gateLogin("openid", "orders.read"))
-	raw, expires, err := f.Server.Mint(t.Context(), authz.GateMint{Session: session, ResourceServer: "orders", Scope: []string{"orders.read"}})
-	require.NoError(t, err)
-	assert.Equal(t, f.Clock.Now().Add(10*time.Minute), expires)
-	claims := f.Claims(raw)
-	assert.Equal(t, "https://orders.example.com", claims["aud"])
-	assert.Equal(t, "alice", claims["sub"])
-	assert.Equal(t, session.GrantID, claims["grant_id"])
-
-	_, _, err = f.Server.Mint(t.Context(), authz.GateMint{Session: session, ResourceServer: "orders", Scope: []string{"orders.write"}})
-	require.ErrorIs(t, err, oauth.InsufficientScope, "never granted")
-	_, _, err = f.Server.Mint(t.Context(), authz.GateMint{Session: session, ResourceServer: "nobody"})
-	require.ErrorIs(t, err, oauth.InvalidTarget)
-}
-
-func TestW4_MintOnBehalfOfACaller(t *testing.T) {
-	f := authztest.New(t, authztest.Config())
-	caller := &token.AccessToken{
-		Subject: "alice", ClientID: "shop", GrantID: "g", Scope: []string{"orders.read"},
-		IssuedAt: f.Clock.Now(), ExpiresAt: f.Clock.Now().Add(time.Minute),
-	}
-	raw, expires, err := f.Server.Mint(t.Context(), authz.GateMint{Caller: caller, ResourceServer: "orders", Scope: []string{"orders.read"}, Gate: "the-gate"})
-	require.NoError(t, err)
-	assert.Equal(t, caller.ExpiresAt, expires, "A48: never outlives the caller's token")
-	claims := f.Claims(raw)
-	assert.Equal(t, "shop", claims["client_id"], "keeps the caller's client_id")
-	assert.Equal(t, map[string]any{"sub": "the-gate"}, claims["act"])
-	_, _, err = f.Server.Mint(t.Context(), authz.GateMint{Caller: caller, ResourceServer: "orders", Scope: []string{"who"}, Gate: "the-gate"})
-	require.ErrorIs(t, err, oauth.InsufficientScope)
-}
-
 func TestW5_TheSessionOfAGateEndsWithThePerson(t *testing.T) {
 	cfg := authztest.Config()
 	f := authztest.New(t, cfg)
@@ -149,14 +115,4 @@ func TestW5_LogoutAtAGateEndsBoth(t *testing.T) {
 	assert.Equal(t, http.StatusUnauthorized, f.Bearer(http.MethodGet, "/userinfo", raw).Status, "A66: and the injected tokens")
 	assert.Equal(t, http.StatusOK, refresh(f, "shop", app.Get("refresh_token")).Status, "G10: applications' tokens stay")
 	assert.True(t, active(f, app.Get("access_token")))
-}
-
-func TestW4_WhatAGateRefersToIsChecked(t *testing.T) {
-	f := authztest.New(t, authztest.Config())
-	require.NoError(t, f.Server.CheckGate("", "", []string{"openid", "orders.read"}))
-	require.NoError(t, f.Server.CheckGate("shop", authztest.Secret, []string{"orders.read"}))
-	require.ErrorContains(t, f.Server.CheckGate("", "", []string{"orders.delete"}), `"orders.delete" is not defined`)
-	require.ErrorContains(t, f.Server.CheckGate("shop", "wrong", nil), "secret")
-	require.ErrorContains(t, f.Server.CheckGate("nobody", "", nil), `no client "nobody"`)
-	require.ErrorContains(t, f.Server.CheckGate("spa", "", []string{"orders.write"}), `may not have scope`)
 }

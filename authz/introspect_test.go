@@ -1,33 +1,79 @@
-package authz
+package authz_test
 
 import (
+	"net/http"
+	"net/url"
+	"strings"
 	"testing"
+	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/gatewright/gatewright/authz/authztest"
 )
 
-func TestIntrospected_ClaimsOfTheTokenNeverReplaceOurs(t *testing.T) {
-	for name, test := range map[string]struct {
-		answer introspected
-		extra  map[string]any
-		want   string // members beyond those that are always there
+func active(f *authztest.Fixture, token string) bool {
+	answer := f.Post("/introspect", "robot", url.Values{"token": {token}})
+	return answer.JSON["active"] == true
+}
+
+func TestE6_Introspection(t *testing.T) {
+	f := authztest.New(t, authztest.Config())
+	tokens := f.Redeem("shop", f.NewBrowser().Authorize(f.AuthorizeURL(), "alice").Get("code"))
+	answer := f.Post("/introspect", "robot", url.Values{"token": {tokens.Get("access_token")}})
+	require.Equal(t, http.StatusOK, answer.Status)
+	for name, want := range map[string]any{
+		"active": true, "sub": "alice", "client_id": "shop", "scope": "openid orders.read", "token_type": "Bearer",
+		"iss": f.URL, "aud": "https://orders.example.com", "username": "alice",
+	} {
+		assert.Equal(t, want, answer.JSON[name], name)
+	}
+	answer = f.Post("/introspect", "robot", url.Values{"token": {tokens.Get("refresh_token")}})
+	assert.Equal(t, true, answer.JSON["active"])
+	answer = f.Post("/introspect", "robot", url.Values{"token": {"garbage"}})
+	assert.Equal(t, map[string]any{"active": false}, answer.JSON)
+}
+
+func TestE6_CallersOfIntrospection(t *testing.T) {
+	f := authztest.New(t, authztest.Config())
+	own := f.Token("robot", "grant_type", "client_credentials").Get("access_token")
+	person := f.Redeem("shop", f.NewBrowser().Authorize(f.AuthorizeURL(), "alice").Get("code")).Get("access_token")
+	for name, c := range map[string]struct {
+		authorization string
+		id, secret    string
+		want          int
 	}{
-		"no claims":           {introspected{Active: true}, nil, `"active":true`},
-		"claims join":         {introspected{Active: true}, map[string]any{"claims": []string{"read"}}, `"active":true,"claims":["read"]`},
-		"active is ours":      {introspected{Active: true}, map[string]any{"active": false, "x": 1}, `"active":true,"x":1`},
-		"token_type is ours":  {introspected{Active: true, TokenType: "Bearer"}, map[string]any{"token_type": "mac"}, `"active":true,"token_type":"Bearer"`},
-		"username is ours":    {introspected{Active: true, Username: "alice"}, map[string]any{"username": "bob"}, `"active":true,"username":"alice"`},
-		"unless we have none": {introspected{Active: true}, map[string]any{"username": "bob"}, `"active":true,"username":"bob"`},
+		"a bearer that a client got for itself": {"Bearer " + own, "", "", 200},
+		"a person's bearer":                     {"Bearer " + person, "", "", 401},
+		"a bad bearer":                          {"Bearer nonsense", "", "", 401},
+		"post":                                  {"", "robot", authztest.Secret, 200},
+		"a wrong Basic ends it":                 {"Basic cm9ib3Q6d3Jvbmc=", "robot", authztest.Secret, 401},
+		"nobody":                                {"", "", "", 401},
+		"a public client":                       {"", "spa", "", 401},
 	} {
 		t.Run(name, func(t *testing.T) {
-			body, err := test.answer.with(test.extra)
+			form := url.Values{"token": {own}}
+			authztest.Set(form, "client_id", c.id, "client_secret", c.secret)
+			req, err := http.NewRequest(http.MethodPost, f.URL+"/introspect", strings.NewReader(form.Encode()))
 			require.NoError(t, err)
-			always := `"iss":"","sub":"","client_id":"","iat":0,"exp":0,"scope":"","grant_id":"",`
-			require.JSONEq(t, "{"+always+test.want+"}", string(body))
+			req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			if c.authorization != "" {
+				req.Header.Set("Authorization", c.authorization)
+			}
+			assert.Equal(t, c.want, f.Do(req).Status)
 		})
 	}
-	extra := map[string]any{"active": false}
-	_, err := introspected{}.with(extra)
-	require.NoError(t, err)
-	require.Contains(t, extra, "active", "the token's own claims were changed")
+}
+
+func TestE6_ADeadRefreshTokenIsInactive(t *testing.T) {
+	f := authztest.New(t, authztest.Config())
+	first := f.Redeem("rotating", f.NewBrowser().Authorize(rotatingURL(f), "alice").Get("code")).Get("refresh_token")
+	second := refresh(f, "rotating", first).Get("refresh_token")
+	f.Clock.Advance(time.Minute)
+	assert.False(t, active(f, first), "superseded, past the grace")
+	assert.True(t, active(f, second))
+	assert.Equal(t, http.StatusOK, refresh(f, "rotating", second).Status, "asking has changed nothing")
+	f.Clock.Advance(8 * 24 * time.Hour)
+	assert.False(t, active(f, second), "C16: idle")
 }

@@ -17,7 +17,7 @@ func TestC1_ErrorsNameTheLineOfTheirPart(t *testing.T) {
 		"keys that don't fit":          {"resource_server a {\n encryption resource_key\n alg ECDH-ES\n jwks inline `{\"keys\":[]}`\n}", "Caddyfile:5: resource_server a:"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			config, err := adapt("{\n\tadmin off\n\tauthz {\n\t\tissuer https://localhost:8443\n"+c.block+"\n}\n}\n")
+			config, err := adapt("{\n\tadmin off\n\tauthz {\n\t\tissuer https://localhost:8443\n" + c.block + "\n}\n}\n")
 			require.NoError(t, err)
 			require.ErrorContains(t, validateJSON(config), c.want)
 		})

@@ -1,0 +1,93 @@
+package authz_test
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gatewright/gatewright/authz/authztest"
+)
+
+func TestG3_CORS(t *testing.T) {
+	cfg := authztest.Config()
+	cfg.CORS = []string{"https://everywhere.example", "beem://host:99"}
+	f := authztest.New(t, cfg)
+	tokens := f.Redeem("shop", f.NewBrowser().Authorize(f.AuthorizeURL(), "alice").Get("code"))
+	call := func(method, path, origin, token string, form url.Values) authztest.Answer {
+		req, err := http.NewRequest(method, f.URL+path, strings.NewReader(form.Encode()))
+		require.NoError(t, err)
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		if origin != "" {
+			req.Header.Set("Origin", origin)
+		}
+		if token != "" {
+			req.Header.Set("Authorization", "Bearer "+token)
+		}
+		return f.Do(req)
+	}
+	for origin, listed := range map[string]bool{
+		"https://everywhere.example": true, "beem://host:99": true, f.URL: true,
+		"https://spa.example.com": false, "https://evil.example": false, "null": false, "https://everywhere.example:444": false,
+	} {
+		info := call(http.MethodGet, "/userinfo", origin, tokens.Get("access_token"), nil)
+		assert.Equal(t, listed, info.Status == http.StatusOK, origin)
+		assert.Equal(t, listed, info.Header.Get("Access-Control-Allow-Origin") == origin, origin)
+		assert.Contains(t, info.Header.Values("Vary"), "Origin")
+	}
+	refreshed := call(http.MethodPost, "/token", "https://evil.example", "", url.Values{
+		"grant_type": {"refresh_token"}, "refresh_token": {tokens.Get("refresh_token")}, "client_id": {"shop"}, "client_secret": {authztest.Secret},
+	})
+	assert.Equal(t, http.StatusOK, refreshed.Status, "the token endpoint issues whatever the Origin")
+	assert.Empty(t, refreshed.Header.Get("Access-Control-Allow-Origin"))
+
+	preflight := call(http.MethodOptions, "/token", "https://spa.example.com", "", nil)
+	assert.Equal(t, "https://spa.example.com", preflight.Header.Get("Access-Control-Allow-Origin"), "C10: the union of all listed")
+	preflight = call(http.MethodOptions, "/token", "https://evil.example", "", nil)
+	assert.Empty(t, preflight.Header.Get("Access-Control-Allow-Origin"))
+
+	inactive := call(http.MethodPost, "/introspect", "https://evil.example", "", url.Values{
+		"token": {tokens.Get("access_token")}, "client_id": {"robot"}, "client_secret": {authztest.Secret},
+	})
+	assert.Equal(t, map[string]any{"active": false}, inactive.JSON)
+	refused := call(http.MethodPost, "/revoke", "https://evil.example", "", url.Values{
+		"token": {tokens.Get("access_token")}, "client_id": {"shop"}, "client_secret": {authztest.Secret},
+	})
+	assert.Equal(t, http.StatusForbidden, refused.Status)
+	assert.Equal(t, "invalid_request", refused.Get("error"))
+}
+
+func TestG4_Credentials(t *testing.T) {
+	for _, on := range []bool{true, false} {
+		cfg := authztest.Config()
+		cfg.CORS, cfg.CORSCredentials = []string{"https://everywhere.example"}, on
+		f := authztest.New(t, cfg)
+		req, err := http.NewRequest(http.MethodOptions, f.URL+"/userinfo", nil)
+		require.NoError(t, err)
+		req.Header.Set("Origin", "https://everywhere.example")
+		assert.Equal(t, on, f.Do(req).Header.Get("Access-Control-Allow-Credentials") == "true")
+		req, err = http.NewRequest(http.MethodGet, f.URL+"/jwks.json", nil)
+		require.NoError(t, err)
+		assert.Empty(t, f.Do(req).Header.Get("Access-Control-Allow-Credentials"), "G3: metadata and keys never")
+	}
+}
+
+func TestG3_RefreshTokensFromUnlistedOrigins(t *testing.T) {
+	f := authztest.New(t, authztest.Config())
+	raw := f.Redeem("shop", f.NewBrowser().Authorize(f.AuthorizeURL(), "alice").Get("code")).Get("refresh_token")
+	call := func(path, client string) authztest.Answer {
+		form := url.Values{"token": {raw}, "client_id": {client}, "client_secret": {authztest.Secret}}
+		req, err := http.NewRequest(http.MethodPost, f.URL+path, strings.NewReader(form.Encode()))
+		require.NoError(t, err)
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.Header.Set("Origin", "https://evil.example")
+		return f.Do(req)
+	}
+	assert.Equal(t, map[string]any{"active": false}, call("/introspect", "robot").JSON)
+	refused := call("/revoke", "shop")
+	assert.Equal(t, http.StatusForbidden, refused.Status)
+	assert.True(t, active(f, raw))
+}

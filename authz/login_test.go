@@ -1,0 +1,91 @@
+package authz_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/gatewright/gatewright/authz"
+	"github.com/gatewright/gatewright/authz/authztest"
+	"github.com/gatewright/gatewright/authz/users"
+)
+
+// faulty is a store of users that can be made to fail: no real one fails on demand.
+type faulty struct {
+	users.Store
+	failure atomic.Pointer[error]
+}
+
+func (f *faulty) Authenticate(ctx context.Context, c users.Credentials) (*users.User, error) {
+	if err := f.failure.Load(); err != nil {
+		return nil, *err
+	}
+	return f.Store.Authenticate(ctx, c)
+}
+
+func TestU9_AnAbortedRequestWashesNoGuessAway(t *testing.T) {
+	cfg := authztest.Config()
+	cfg.Lockout = authz.Lockout{Guesses: 3}
+	store := &faulty{Store: people(t)}
+	cfg.Users = store
+	f := authztest.New(t, cfg)
+	browser := f.NewBrowser()
+	page := browser.Get(f.AuthorizeURL())
+	page = browser.Submit(page, "username", "alice", "password", "wrong")
+	page = browser.Submit(page, "username", "alice", "password", "wrong")
+	fault := errors.Join(users.ErrUnavailable, context.Canceled)
+	store.failure.Store(&fault)
+	page = browser.Submit(page, "username", "alice", "password", "wrong")
+	assert.Equal(t, http.StatusServiceUnavailable, page.Status)
+	store.failure.Store(nil)
+	page = browser.Submit(page, "username", "alice", "password", "wrong")
+	page = browser.Submit(page, "username", "alice", "password", authztest.Password)
+	assert.Equal(t, http.StatusTooManyRequests, page.Status, "the guesses before the fault still count")
+}
+
+func TestU9_GuessesAreLimited(t *testing.T) {
+	cfg := authztest.Config()
+	cfg.Lockout = authz.Lockout{Guesses: 3, Window: time.Minute, Pause: time.Minute}
+	addresses := map[string]string{}
+	cfg.ClientIP = func(r *http.Request) string {
+		return addresses[r.URL.Query().Get("interaction")] + r.Header.Get("Client-Address")
+	}
+	for _, name := range []string{"alice", "nobody"} {
+		t.Run(name, func(t *testing.T) {
+			f := authztest.New(t, cfg)
+			browser := f.NewBrowser()
+			page := browser.Get(f.AuthorizeURL())
+			for range 3 {
+				page = browser.Submit(page, "username", strings.ToUpper(name), "password", "wrong")
+				assert.Equal(t, "login", page.ID())
+				assert.Equal(t, http.StatusOK, page.Status)
+				_, fields := page.Form()
+				assert.Equal(t, strings.ToUpper(name), fields.Get("username"), "the name is kept")
+			}
+			page = browser.Submit(page, "username", name, "password", authztest.Password)
+			assert.Equal(t, http.StatusTooManyRequests, page.Status, "A72: one counter for every spelling")
+			assert.Equal(t, "60", page.Header.Get("Retry-After"))
+			f.Clock.Advance(61 * time.Second)
+			page = browser.Submit(page, "username", "alice", "password", authztest.Password)
+			assert.NotNil(t, page.Location, "the pause is over")
+		})
+	}
+}
+
+func TestA75_AWrongNameLooksLikeAWrongPassword(t *testing.T) {
+	f := authztest.New(t, authztest.Config())
+	body := func(username string) string {
+		browser := f.NewBrowser()
+		page := browser.Submit(browser.Get(f.AuthorizeURL()), "username", username, "password", "wrong")
+		_, fields := page.Form()
+		return strings.NewReplacer(fields.Get("interaction"), "", fields.Get("csrf"), "", username, "").Replace(page.Body)
+	}
+	assert.Equal(t, body("alice"), body("nobody"))
+	assert.Equal(t, body("alice"), body("carol"), "a disabled account is told only to who knows the password")
+}
