@@ -121,15 +121,12 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) {
 		s.errorPage(w, r, err, errorPageOptions{uiLocales: ix.Request.UILocales})
 		return
 	}
-	event := Event{Name: "consent", ClientID: c.ID, Subject: session.Subject}
 	if decision == "deny" {
-		event.Name, event.Code = "consent_denied", oauth.AccessDenied
-		s.observe(r, event)
+		s.observe(r, Event{Name: "consent_denied", ClientID: c.ID, Subject: session.Subject, Code: oauth.AccessDenied})
 		s.redirectError(w, r, &ix.Request, oauth.Errorf(oauth.AccessDenied, "the person declined"))
 		return
 	}
 	s.agree(w, r, ix, c, session, form.Values("scope"))
-	s.observe(r, event)
 }
 
 // agree writes a consent down and completes the authorization with what was agreed to.
@@ -152,6 +149,7 @@ func (s *Server) agree(w http.ResponseWriter, r *http.Request, ix *interaction, 
 		s.redirectError(w, r, &ix.Request, oauth.Errorf(oauth.TemporarilyUnavailable, "the consent could not be written").Because(err))
 		return
 	}
+	s.observe(r, Event{Name: "consent", ClientID: c.ID, Subject: session.Subject})
 	s.complete(w, r, ix, session, user, granted)
 }
 
