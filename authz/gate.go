@@ -241,16 +241,13 @@ func (s *Server) sessionParties(ctx context.Context, session *GateSession) (*cli
 	return c, user, err
 }
 
-// UserAttributes reads a person's attributes afresh.
-func (s *Server) UserAttributes(ctx context.Context, subject string) (map[string][]string, error) {
+// Person looks a person up afresh: ErrEnded where there is no such person, or they are disabled.
+func (s *Server) Person(ctx context.Context, subject string) (*users.User, error) {
 	user, err := s.lookUp(ctx, subject, "")
 	if err != nil && gone(err) {
 		return nil, fmt.Errorf("%w: %w", ErrEnded, err)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return user.Attributes, nil
+	return user, err
 }
 
 // OpenToken opens an access token as far as its cryptography goes, with the resource server's own

@@ -23,6 +23,7 @@ import (
 //			idle <duration>
 //			absolute <duration>
 //			logout <path>
+//			login <path>
 //			cookie <name>
 //			host <name[:port]...>
 //		}
@@ -77,6 +78,7 @@ func gateSession(dst **GateSession) parser {
 			"idle":     span(&s.Idle),
 			"absolute": span(&s.Absolute),
 			"logout":   text(&s.Logout),
+			"login":    text(&s.Login),
 			"cookie":   text(&s.Cookie),
 			"host":     list(&s.Hosts),
 			"client": func(d *caddyfile.Dispenser) error {

@@ -25,6 +25,9 @@ type GateSession struct {
 	Absolute caddy.Duration `json:"absolute,omitempty"`
 	// The path that signs out; default: /.authz/logout.
 	Logout string `json:"logout,omitempty"`
+	// The path that signs in, and goes back to the page that linked to it; default, where the gate is
+	// optional: /.authz/login.
+	Login string `json:"login,omitempty"`
 	// Hosts on which browsers may sign in, with a port where it is not the site's own; those that
 	// the site's addresses name are known without being listed.
 	Hosts []string `json:"host,omitempty"`
@@ -136,6 +139,7 @@ func (s *GateSession) domain() *tokeninject.SessionConfig {
 		Idle:         duration(s.Idle),
 		Absolute:     duration(s.Absolute),
 		Logout:       s.Logout,
+		Login:        s.Login,
 		Cookie:       s.Cookie,
 	}
 }
@@ -161,28 +165,28 @@ func (i *Injection) addTo(cfg *tokeninject.Config) error {
 	var c compiler
 	for _, v := range i.Headers {
 		cfg.Headers = append(cfg.Headers, tokeninject.HeaderInjection{
-			Name: http.CanonicalHeaderKey(v.Name), Value: c.value("inject header "+v.Name, v.Value),
+			Name: http.CanonicalHeaderKey(v.Name), Value: c.value("inject header "+v.Name, v.Value, encodeHeaderItem),
 		})
 	}
 	for _, v := range i.Tags {
 		cfg.Tags = append(cfg.Tags, tokeninject.TagInjection{
-			Header: http.CanonicalHeaderKey(v.Header), Tag: v.Tag, Value: c.value("inject tag "+v.Header, v.Value),
+			Header: http.CanonicalHeaderKey(v.Header), Tag: v.Tag, Value: c.value("inject tag "+v.Header, v.Value, encodeHeaderItem),
 		})
 	}
 	for _, v := range i.Cookies {
 		cfg.Cookies = append(cfg.Cookies, tokeninject.ValueInjection{
-			Name: v.Name, Value: c.value("inject cookie "+v.Name, v.Value),
+			Name: v.Name, Value: c.value("inject cookie "+v.Name, v.Value, encodeItem),
 		})
 	}
 	for _, v := range i.Query {
 		cfg.Query = append(cfg.Query, tokeninject.ValueInjection{
-			Name: v.Name, Value: c.value("inject query "+v.Name, v.Value),
+			Name: v.Name, Value: c.value("inject query "+v.Name, v.Value, encodeItem),
 		})
 	}
 	if i.Basic != nil {
 		cfg.Basic = &tokeninject.BasicInjection{
-			User:     c.value("inject basic", i.Basic.User),
-			Password: c.value("inject basic", i.Basic.Password),
+			User:     c.value("inject basic", i.Basic.User, encodeItem),
+			Password: c.value("inject basic", i.Basic.Password, encodeItem),
 		}
 	}
 	if i.Token != nil {

@@ -69,9 +69,12 @@ func (l localIssuer) Mint(ctx context.Context, m tokeninject.MintRequest) (*toke
 	return &tokeninject.MintedToken{Token: raw, Expires: expires}, nil
 }
 
-func (l localIssuer) Attributes(ctx context.Context, subject string) (map[string][]string, error) {
-	attributes, err := l.srv.UserAttributes(ctx, subject)
-	return attributes, ended(err)
+func (l localIssuer) Person(ctx context.Context, subject string) (*tokeninject.Person, error) {
+	user, err := l.srv.Person(ctx, subject)
+	if err != nil {
+		return nil, ended(err)
+	}
+	return &tokeninject.Person{Username: user.Username, Attributes: user.Attributes}, nil
 }
 
 // callerOf is an incoming token as the mint needs it.

@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -21,16 +22,49 @@ const (
 	attributePrefix   = "authz.user."
 )
 
-// lookup reads one placeholder of an identity; "" where there is nothing.
-type lookup func(ctx context.Context, id *tokeninject.Identity) string
+// itemEncoder encodes one item of a list so that it can stand among others.
+type itemEncoder func(item string) string
+
+// lookup reads one placeholder of an identity; "" where there is nothing. A list is joined of items
+// that encode makes fit.
+type lookup func(ctx context.Context, id *tokeninject.Identity, encode itemEncoder) string
 
 var fixedPlaceholders = map[string]lookup{
-	userIDPlaceholder:  func(_ context.Context, id *tokeninject.Identity) string { return id.Subject },
-	"authz.username":   func(_ context.Context, id *tokeninject.Identity) string { return id.Username },
-	"authz.client_id":  func(_ context.Context, id *tokeninject.Identity) string { return id.ClientID },
-	"authz.session_id": func(_ context.Context, id *tokeninject.Identity) string { return id.SessionID },
-	"authz.scope":      func(_ context.Context, id *tokeninject.Identity) string { return id.Scope },
-	"authz.roles":      func(_ context.Context, id *tokeninject.Identity) string { return joinItems(id.Roles()) },
+	userIDPlaceholder:  func(_ context.Context, id *tokeninject.Identity, _ itemEncoder) string { return id.Subject },
+	"authz.username":   loginName,
+	"authz.client_id":  func(_ context.Context, id *tokeninject.Identity, _ itemEncoder) string { return id.ClientID },
+	"authz.session_id": func(_ context.Context, id *tokeninject.Identity, _ itemEncoder) string { return id.SessionID },
+	"authz.scope":      func(_ context.Context, id *tokeninject.Identity, _ itemEncoder) string { return id.Scope },
+	"authz.roles": func(_ context.Context, id *tokeninject.Identity, encode itemEncoder) string {
+		return joinItems(id.Roles(), encode)
+	},
+}
+
+// What can't be read of a person is not there; the option missing says what that does.
+
+func loginName(ctx context.Context, id *tokeninject.Identity, _ itemEncoder) string {
+	name, err := id.LoginName(ctx)
+	if err != nil {
+		return ""
+	}
+	return name
+}
+
+func attribute(name string) lookup {
+	return func(ctx context.Context, id *tokeninject.Identity, encode itemEncoder) string {
+		attributes, err := id.Attributes(ctx)
+		if err != nil {
+			return ""
+		}
+		return joinItems(attributes[name], encode)
+	}
+}
+
+func claim(name string) lookup {
+	return func(_ context.Context, id *tokeninject.Identity, encode itemEncoder) string {
+		value, _ := id.Claim(name)
+		return claimText(value, encode)
+	}
 }
 
 // lookupOf finds the look-up of a placeholder; nil for one that is not the gate's.
@@ -38,28 +72,19 @@ func lookupOf(key string) lookup {
 	if fixed, ok := fixedPlaceholders[key]; ok {
 		return fixed
 	}
-	if name, ok := strings.CutPrefix(key, attributePrefix); ok {
-		return func(ctx context.Context, id *tokeninject.Identity) string {
-			attributes, err := id.Attributes(ctx)
-			if err != nil {
-				return "" // what can't be read is not there; the option missing says what that does
-			}
-			return joinItems(attributes[name])
-		}
+	if name, ok := strings.CutPrefix(key, attributePrefix); ok && name != "" {
+		return attribute(name)
 	}
 	for _, prefix := range []string{claimPrefix, userPrefix} {
-		if name, ok := strings.CutPrefix(key, prefix); ok {
-			return func(_ context.Context, id *tokeninject.Identity) string {
-				value, _ := id.Claim(name)
-				return claimText(value)
-			}
+		if name, ok := strings.CutPrefix(key, prefix); ok && name != "" {
+			return claim(name)
 		}
 	}
 	return nil
 }
 
 // claimText is a claim as text: strings as they are, lists joined by commas, objects as JSON.
-func claimText(value any) string {
+func claimText(value any, encode itemEncoder) string {
 	switch v := value.(type) {
 	case nil:
 		return ""
@@ -72,13 +97,13 @@ func claimText(value any) string {
 	case float64:
 		return strconv.FormatFloat(v, 'f', -1, 64)
 	case []string:
-		return joinItems(v)
+		return joinItems(v, encode)
 	case []any:
 		items := make([]string, len(v))
 		for i, item := range v {
-			items[i] = claimText(item)
+			items[i] = claimText(item, encode)
 		}
-		return joinItems(items)
+		return joinItems(items, encode)
 	}
 	text, err := json.Marshal(value)
 	if err != nil {
@@ -87,16 +112,30 @@ func claimText(value any) string {
 	return string(text)
 }
 
-// itemEscaper keeps the commas inside an item apart from those between items.
-var itemEscaper = strings.NewReplacer("%", "%25", ",", "%2C")
+// encodeItem keeps the commas inside an item apart from those between items.
+var encodeItem itemEncoder = strings.NewReplacer("%", "%25", ",", "%2C").Replace
 
-// joinItems joins a list by commas; a comma or percent sign inside an item is percent-encoded.
-func joinItems(items []string) string {
-	escaped := make([]string, len(items))
-	for i, item := range items {
-		escaped[i] = itemEscaper.Replace(item)
+// encodeHeaderItem is encodeItem for a header, which can't hold what is not ASCII, and in which a ";"
+// ends a tag: encoded here as well, so that nothing is left that would be encoded a second time.
+func encodeHeaderItem(item string) string {
+	var b strings.Builder
+	for i := range len(item) {
+		if c := item[i]; c == '%' || c == ',' || c == ';' || c >= 0x80 {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
 	}
-	return strings.Join(escaped, ",")
+	return b.String()
+}
+
+// joinItems joins a list by commas.
+func joinItems(items []string, encode itemEncoder) string {
+	encoded := make([]string, len(items))
+	for i, item := range items {
+		encoded[i] = encode(item)
+	}
+	return strings.Join(encoded, ",")
 }
 
 // identityVar is where a request keeps what its gate exposes.
@@ -143,7 +182,7 @@ func (e *exposed) replace(key string) (any, bool) {
 	if e.id == nil {
 		return "", true
 	}
-	return read(e.ctx, e.id), true
+	return read(e.ctx, e.id, encodeItem), true
 }
 
 // String keeps the identity out of {http.vars.*}.

@@ -24,13 +24,13 @@ func TestClaimText(t *testing.T) {
 		"a%2Cb,100%25,c":       []string{"a,b", "100%", "c"},
 		`{"a":[1]}`:            map[string]any{"a": []any{json.Number("1")}},
 	} {
-		require.Equal(t, want, claimText(value))
+		require.Equal(t, want, claimText(value, encodeItem))
 	}
 }
 
 func TestA57_ItemsOfAListStayApart(t *testing.T) {
-	require.NotEqual(t, joinItems([]string{"user", "admin"}), joinItems([]string{"user,admin"}))
-	require.NotEqual(t, joinItems([]string{"a,b"}), joinItems([]string{"a%2Cb"}))
+	require.NotEqual(t, joinItems([]string{"user", "admin"}, encodeItem), joinItems([]string{"user,admin"}, encodeItem))
+	require.NotEqual(t, joinItems([]string{"a,b"}, encodeItem), joinItems([]string{"a%2Cb"}, encodeItem))
 }
 
 func TestTemplates(t *testing.T) {
@@ -68,7 +68,7 @@ func TestTemplates(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var compiler compiler
-			value := compiler.value("inject", Template(c.template))
+			value := compiler.value("inject", Template(c.template), encodeHeaderItem)
 			require.NoError(t, compiler.err)
 			got, ok := value(ctx, r, c.id)
 			require.Equal(t, !c.missing, ok)
@@ -79,8 +79,8 @@ func TestTemplates(t *testing.T) {
 
 func TestTemplateWithAnEmptyVariableIsAnError(t *testing.T) {
 	var c compiler
-	c.value("inject header X", "{env.GATEWRIGHT_TEST_UNSET}")
-	c.value("inject header Y", "{env.GATEWRIGHT_TEST_UNSET}")
+	c.value("inject header X", "{env.GATEWRIGHT_TEST_UNSET}", encodeItem)
+	c.value("inject header Y", "{env.GATEWRIGHT_TEST_UNSET}", encodeItem)
 	require.EqualError(t, c.err, "inject header X: evaluated placeholder {env.GATEWRIGHT_TEST_UNSET} is empty")
 }
 

@@ -31,8 +31,23 @@ func (a *App) placeGates() error {
 	}
 	for _, gate := range a.gates {
 		gate.placed(a.log)
+		if gate.found && !slices.ContainsFunc(a.gates, gate.endedAt) {
+			a.log.Warn("the path that signs out is not known to lead to this gate, so that nobody may be able to sign out; session { logout <path> } names another",
+				zap.String("token_inject", gate.Place), zap.String("logout", gate.logoutPath()))
+		}
 	}
 	return nil
+}
+
+// endedAt tells whether the gate's sessions end at another, which is itself or shares them: it has
+// the same issuer, client and cookie, and its own path for signing out leads to it.
+func (h *TokenInject) endedAt(other *TokenInject) bool {
+	return other.logout && h.issuer == other.issuer && h.Session.Client == other.Session.Client &&
+		h.Session.Cookie == other.Session.Cookie && h.logoutPath() == other.logoutPath()
+}
+
+func (h *TokenInject) logoutPath() string {
+	return cmp.Or(h.Session.Logout, tokeninject.DefaultLogout)
 }
 
 // survey looks for the gates of an HTTP server.
@@ -77,7 +92,7 @@ func (h *TokenInject) place(w way) {
 		return // nobody signs in
 	}
 	h.hosts.add(w)
-	h.logout = (h.logout || !h.found) && w.leads(cmp.Or(h.Session.Logout, tokeninject.DefaultLogout))
+	h.logout = (h.logout || !h.found) && w.leads(h.logoutPath())
 	h.found = true
 }
 

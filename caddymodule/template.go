@@ -22,9 +22,9 @@ type compiler struct {
 }
 
 // value compiles one template. Most are one placeholder, or none, which costs a request nothing but
-// the look-up itself.
-func (c *compiler) value(where string, t Template) tokeninject.Value {
-	pieces, err := parseTemplate(string(t))
+// the look-up itself. encode is for the items of lists.
+func (c *compiler) value(where string, t Template, encode itemEncoder) tokeninject.Value {
+	pieces, err := parseTemplate(string(t), encode)
 	if err != nil && c.err == nil {
 		c.err = fmt.Errorf("%s: %w", where, err)
 	}
@@ -56,6 +56,7 @@ type piece struct {
 	text   string
 	key    string // of the placeholder; "" for literal text
 	lookup lookup // of a placeholder of the gate; nil for the request's
+	encode itemEncoder
 }
 
 // value is the piece's text in one request; a placeholder that comes out empty has none.
@@ -67,7 +68,7 @@ func (p piece) value(ctx context.Context, r *http.Request, id *tokeninject.Ident
 		if id == nil {
 			return "", false
 		}
-		text := p.lookup(ctx, id)
+		text := p.lookup(ctx, id, p.encode)
 		return text, text != ""
 	}
 	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
@@ -81,7 +82,7 @@ func (p piece) value(ctx context.Context, r *http.Request, id *tokeninject.Ident
 	return text, text != ""
 }
 
-func parseTemplate(text string) ([]piece, error) {
+func parseTemplate(text string, encode itemEncoder) ([]piece, error) {
 	var pieces []piece
 	var literal strings.Builder
 	for i := 0; i < len(text); i++ {
@@ -112,7 +113,11 @@ func parseTemplate(text string) ([]piece, error) {
 			pieces = append(pieces, piece{text: literal.String()})
 			literal.Reset()
 		}
-		pieces = append(pieces, piece{key: key, lookup: lookupOf(key)})
+		read := lookupOf(key)
+		if read == nil && strings.HasPrefix(key, "authz.") {
+			return nil, fmt.Errorf("there is no placeholder {%s}", key)
+		}
+		pieces = append(pieces, piece{key: key, lookup: read, encode: encode})
 	}
 	if literal.Len() > 0 {
 		pieces = append(pieces, piece{text: literal.String()})

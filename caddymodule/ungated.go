@@ -24,21 +24,39 @@ func warnUngated(ctx caddy.Context, log *zap.Logger) {
 	}
 	servers := app.(*caddyhttp.App).Servers
 	for _, name := range slices.Sorted(maps.Keys(servers)) {
-		for _, site := range servers[name].Routes {
-			var found ways
-			found.walk(caddyhttp.RouteList{site}, false)
-			if found.gate && found.ungated {
-				log.Warn("a site has a gate, and a reverse_proxy that is reached without passing it",
-					zap.String("server", name), zap.Strings("site", hostsOf(site)))
-			}
-		}
+		warnUngatedOf(servers[name], log.With(zap.String("server", name), zap.Strings("listen", servers[name].Listen)))
 	}
+}
+
+// warnUngatedOf looks at the sites of one server. Routes that ask for no host are one site together: the
+// adapter does not wrap those of a site that has the listener for itself.
+func warnUngatedOf(server *caddyhttp.Server, log *zap.Logger) {
+	var open ways
+	gated := false
+	for i := range server.Routes {
+		hosts, site := hostsOf(server.Routes[i]), server.Routes[i:i+1]
+		if len(hosts) == 0 {
+			gated = open.walk(site, gated)
+			continue
+		}
+		var found ways
+		found.walk(site, gated)
+		found.warn(hosts, log)
+	}
+	open.warn(nil, log)
 }
 
 // ways is what a site's routes lead to.
 type ways struct {
-	gate    bool
-	ungated bool // a reverse proxy that is reached without passing a gate
+	gates   []string // where they stand; "" where that is not known
+	ungated bool     // a reverse proxy is reached without passing a gate
+}
+
+func (f *ways) warn(hosts []string, log *zap.Logger) {
+	if len(f.gates) > 0 && f.ungated {
+		log.Warn("a site has a gate, and a reverse_proxy that is reached without passing it",
+			zap.Strings("site", hosts), zap.Strings("token_inject", f.gates))
+	}
 }
 
 // walk follows routes in their order and tells whether every request that goes past them has passed a
@@ -49,7 +67,7 @@ func (f *ways) walk(routes caddyhttp.RouteList, gated bool) bool {
 		for _, handler := range route.Handlers {
 			switch h := handler.(type) {
 			case *TokenInject:
-				f.gate, here = true, true
+				here, f.gates = true, append(f.gates, h.Place)
 			case *caddyhttp.Subroute:
 				here = f.walk(h.Routes, here)
 			case *reverseproxy.Handler:

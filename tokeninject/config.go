@@ -35,7 +35,8 @@ type Config struct {
 	SeesLogout func() bool
 	// Brand is what the gate's own pages show.
 	Brand Brand
-	// Optional passes a request without credential on, every owned name stripped.
+	// Optional passes a request without credential on, every owned name stripped. Browsers sign in at
+	// SessionConfig.Login.
 	Optional bool
 
 	Require []Requirement
@@ -79,6 +80,9 @@ type SessionConfig struct {
 	Idle         time.Duration // default 1 h
 	Absolute     time.Duration // default 12 h
 	Logout       string        // path as the gate sees it; default DefaultLogout
+	// Login is the path, as the gate sees it, that begins a login and ends at the page that linked to
+	// it. Empty: none, or DefaultLogin where the gate is optional, since there nothing else begins one.
+	Login string
 	// Cookie is the session cookie's whole name. Empty: one made of the issuer, the client and the
 	// site's port, since cookies ignore ports; whoever names it sees to that.
 	Cookie string

@@ -32,7 +32,7 @@ type Enforcer struct {
 	decrypting chan struct{} // one place per decryption under way
 	sessions   *Sessions
 	logins     *logins
-	attributes *attributeCache
+	people     *peopleCache
 	callers    *callerTokens
 	injectors  []func(*passage) *Refusal
 	mintPolicy string // tells apart what is minted for one session
@@ -63,7 +63,7 @@ func New(cfg Config) (*Enforcer, error) {
 		verified:   newTokenCache(),
 		refused:    &refusedTokens{},
 		decrypting: make(chan struct{}, runtime.GOMAXPROCS(0)),
-		attributes: newAttributeCache(cfg.Issuer, cfg.Now),
+		people:     newPeopleCache(cfg.Issuer, cfg.Now),
 		callers:    &callerTokens{},
 		streams:    newStreams(cfg.Now),
 		look:       newLook(cfg.Brand),
@@ -212,8 +212,11 @@ func (p *passage) own() *Refusal {
 	if p.e.cfg.Session == nil {
 		return nil
 	}
-	if p.r.URL.Path == p.e.cfg.Session.Logout {
+	switch p.r.URL.Path {
+	case p.e.cfg.Session.Logout:
 		return p.logout()
+	case p.e.cfg.Session.Login: // "" is none: no request has that path here
+		return p.login()
 	}
 	return p.loginReturn(p.r.URL.RawQuery)
 }
@@ -223,6 +226,9 @@ func (p *passage) own() *Refusal {
 func (p *passage) identify() *Refusal {
 	if p.taken.malformed {
 		return p.challenge(oauth.Errorf(oauth.InvalidRequest, "the Authorization header is malformed or repeated"))
+	}
+	if p.taken.bearer != "" && queryHas(p.r.URL.RawQuery, "access_token") { // RFC 6750 §2
+		return p.challenge(oauth.Errorf(oauth.InvalidRequest, "there is a second access token in the query"))
 	}
 	if p.taken.bearer != "" && len(p.issuer.audiences) > 0 {
 		return p.verify()

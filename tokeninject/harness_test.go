@@ -168,13 +168,14 @@ func (i *testIssuer) Mint(_ context.Context, m MintRequest) (*MintedToken, error
 	return &MintedToken{Token: "minted-" + oauth.NewSecret(), Expires: i.clock.now().Add(10 * time.Minute)}, nil
 }
 
-func (i *testIssuer) Attributes(_ context.Context, subject string) (map[string][]string, error) {
+func (i *testIssuer) Person(_ context.Context, subject string) (*Person, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.attrs == nil {
 		return nil, errors.New("no directory")
 	}
-	return i.attrs(subject)
+	attributes, err := i.attrs(subject)
+	return &Person{Username: strings.TrimSuffix(subject, "-id"), Attributes: attributes}, err
 }
 
 func (i *testIssuer) set(change func()) {

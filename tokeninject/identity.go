@@ -3,6 +3,7 @@ package tokeninject
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"strings"
 	"time"
 
@@ -14,7 +15,7 @@ import (
 type Identity struct {
 	Subject   string
 	ClientID  string
-	Username  string
+	Username  string // as the token or session says; see LoginName
 	SessionID string // of the issuer's session; it is not its secret
 	GrantID   string // the family that revocation speaks of
 	TokenID   string // the access token's jti; "" for a session
@@ -24,9 +25,9 @@ type Identity struct {
 	// Expires is the end of the token or, at the latest, of the session.
 	Expires time.Time
 
-	claims     string // one JSON object
-	session    *Session
-	attributes *attributeCache
+	claims  string // one JSON object
+	session *Session
+	people  *peopleCache
 }
 
 // Claim returns a claim of the token or of the session's person: string, json.Number, bool, nil,
@@ -65,9 +66,37 @@ func (id *Identity) Roles() []string {
 // Session is what the issuer says of the person who signed in; nil for a token. It must not be changed.
 func (id *Identity) Session() *Session { return id.session }
 
-// Attributes reads the person's attributes from the issuer, at most once a minute.
+// ErrNobody says that an identity is no person: a client acts for itself.
+var ErrNobody = errors.New("a client acts for itself, and is nobody")
+
+// Attributes reads the person's attributes from the issuer, at most once a minute. ErrNobody where
+// there is no person.
 func (id *Identity) Attributes(ctx context.Context) (map[string][]string, error) {
-	return id.attributes.get(ctx, id.Subject)
+	person, err := id.person(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return person.Attributes, nil
+}
+
+// LoginName is Username or, where the token has none, what the issuer says, asked at most once a
+// minute. ErrNobody where there is no person.
+func (id *Identity) LoginName(ctx context.Context) (string, error) {
+	if id.Username != "" {
+		return id.Username, nil
+	}
+	person, err := id.person(ctx)
+	if err != nil {
+		return "", err
+	}
+	return person.Username, nil
+}
+
+func (id *Identity) person(ctx context.Context) (*Person, error) {
+	if _, signedIn := id.member("auth_time"); id.people == nil || id.session == nil && id.Subject == id.ClientID && !signedIn {
+		return nil, ErrNobody
+	}
+	return id.people.get(ctx, id.Subject)
 }
 
 // subject is what the revocation feed wants to know.

@@ -41,8 +41,14 @@ type Issuer interface {
 	// Mint makes an access token for injection: ErrSessionEnded, or an *oauth.Error with
 	// insufficient_scope where the scopes were never granted.
 	Mint(ctx context.Context, m MintRequest) (*MintedToken, error)
-	// Attributes reads the person's attributes afresh.
-	Attributes(ctx context.Context, subject string) (map[string][]string, error)
+	// Person looks a person up afresh.
+	Person(ctx context.Context, subject string) (*Person, error)
+}
+
+// Person is what is known of somebody where people are kept.
+type Person struct {
+	Username   string
+	Attributes map[string][]string // by the names of the place where people are kept
 }
 
 // What an Issuer answers.

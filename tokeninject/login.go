@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -16,8 +15,9 @@ import (
 )
 
 const (
-	// loginLifetime is how long a person may take to sign in.
-	loginLifetime = 10 * time.Minute
+	// loginLifetime is how long a person may take to sign in: longer than an issuer keeps its pages
+	// open, so that the way back is known as long as anybody can take it.
+	loginLifetime = 45 * time.Minute
 	// loginWait bounds what the issuer is asked on the way.
 	loginWait = 20 * time.Second
 	// maxURL is the longest URL that a login comes back to, in bytes; a longer one loses its query.
@@ -25,12 +25,15 @@ const (
 )
 
 // loginRecord is a login under way, kept under its state. Where it comes back to is here and never in
-// the request (A67), and so is the browser that began it (A27).
+// the request (A67), and so is the browser that began it (A27). Once it has ended, what stays tells a
+// browser that comes back a second time where it wanted to go.
 type loginRecord struct {
 	Login   LoginRequest `json:"login"`
 	URL     string       `json:"url"`     // the page that was asked for, with its query
 	Browser string       `json:"browser"` // fingerprint of the browser's cookie
 	Again   bool         `json:"again,omitempty"`
+	Expires time.Time    `json:"expires"`
+	Done    bool         `json:"done,omitempty"` // an answer was taken; of Login only the way back is left
 }
 
 // logins are the logins of one gate under way.
@@ -47,9 +50,18 @@ func newLogins(s store.Store) *logins {
 // errHost is the cause in the log, so it says what an operator can do.
 var errHost = errors.New("the gate does not know this host as its own, and signs nobody in on it: the site's address or session { host } has to name it")
 
-// beginLogin sends the browser to the issuer (W5). The way back is the page itself, without its query
-// (decision 9): a gate sees no other path for certain. again says that consent is asked anew.
+// errDone ends a login that has ended already.
+var errDone = errors.New("the login has ended already")
+
+// beginLogin sends the browser to the issuer (W5), to come back to the page that it asks for. again
+// says that consent is asked anew.
 func (p *passage) beginLogin(scope []string, again bool) *Refusal {
+	return p.beginLoginTo(pageURL(p.e.cfg.Seen(p.r).URL, true), scope, again)
+}
+
+// beginLoginTo begins a login that ends at page. The issuer answers to the path that was asked for,
+// without its query (decision 9): a gate sees no other path for certain.
+func (p *passage) beginLoginTo(page string, scope []string, again bool) *Refusal {
 	e, seen := p.e, p.e.cfg.Seen(p.r)
 	if !e.cfg.KnownHost(p.r) {
 		return p.loginPage(http.StatusForbidden, pageHost, errHost)
@@ -71,14 +83,16 @@ func (p *passage) beginLogin(scope []string, again bool) *Refusal {
 	}
 	login := LoginRequest{
 		ClientID: e.cfg.Session.ClientID, ClientSecret: e.cfg.Session.ClientSecret, RedirectURI: pageURL(seen.URL, false),
-		State: oauth.NewSecret(), Nonce: oauth.NewSecret(), Verifier: oauth.NewSecret(), Scope: scope,
+		State: statePrefix + oauth.NewSecret(), Nonce: oauth.NewSecret(), Verifier: oauth.NewSecret(), Scope: scope,
 	}
-	record := &loginRecord{Login: login, URL: pageURL(seen.URL, true), Browser: oauth.Fingerprint(browser), Again: again}
+	record := &loginRecord{
+		Login: login, URL: page, Browser: oauth.Fingerprint(browser), Again: again, Expires: p.now.Add(loginLifetime),
+	}
 	ctx, cancel := context.WithTimeout(p.r.Context(), loginWait)
 	defer cancel()
 	target, err := e.cfg.Issuer.BeginLogin(ctx, login)
 	if err == nil {
-		err = e.logins.records.Put(ctx, login.State, record, p.now.Add(loginLifetime))
+		err = e.logins.records.Put(ctx, login.State, record, record.Expires)
 	}
 	if err != nil {
 		return p.fault(fmt.Errorf("begin a login: %w", err))
@@ -116,47 +130,6 @@ func (p *passage) tooMany(wait time.Duration) *Refusal {
 	refusal := p.refuse(http.StatusTooManyRequests, oauth.Errorf(oauth.TemporarilyUnavailable, "too many sign-ins from your address"))
 	refusal.Header.Set("Retry-After", seconds(wait))
 	return refusal
-}
-
-// loginReturn takes the answer of a login that this browser began here. A code and state of anything
-// else are the application's own and stay in the request.
-func (p *passage) loginReturn(query string) *Refusal {
-	if p.r.Method != http.MethodGet || !strings.Contains(query, "state=") {
-		return nil
-	}
-	params, err := oauth.ParseQuery(&http.Request{URL: &url.URL{RawQuery: query}})
-	if err != nil || !params.Has("code") && !params.Has("error") || !wellFormedSecret(params.Get("state")) {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.r.Context()), loginWait)
-	defer cancel()
-	records, state := p.e.logins.records, params.Get("state")
-	record, err := records.Get(ctx, state)
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		return nil
-	case err != nil:
-		return p.fault(fmt.Errorf("read a login: %w", err))
-	case record.Login.RedirectURI != pageURL(p.e.cfg.Seen(p.r).URL, false), !p.e.cfg.KnownHost(p.r):
-		return nil
-	case p.taken.browser == "":
-		// Without this page a browser that keeps no cookies would go round for ever.
-		return p.loginPage(http.StatusForbidden, pageCookies, errors.New("the login came back without the browser's cookie"))
-	case !sameSecret(oauth.Fingerprint(p.taken.browser), record.Browser):
-		return nil // somebody else's login, planted here (A27)
-	}
-	record, err = records.Take(ctx, state)
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		return nil // the same answer came twice, the other one won
-	case err != nil:
-		return p.fault(fmt.Errorf("take a login: %w", err))
-	case params.Get("iss") != p.e.cfg.Issuer.URL(): // RFC 9207 §2.4
-		return p.loginPage(http.StatusBadRequest, pageFailed, errors.New("the login came back from another issuer"))
-	case params.Has("error"):
-		return p.loginRefused(record, oauth.Code(params.Get("error")))
-	}
-	return p.finishLogin(ctx, record, params.Get("code"))
 }
 
 // loginRefused shows why the issuer signs nobody in. It is a page, never another redirect to login:

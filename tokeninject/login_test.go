@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
@@ -92,6 +93,8 @@ func TestA68_APICallsGetAChallengeAndNoCookie(t *testing.T) {
 			got := s.get("/app", headers...)
 			require.Equal(t, http.StatusUnauthorized, got.status)
 			require.Equal(t, `Bearer realm="`+s.server.Listener.Addr().String()+`"`, got.header.Get("WWW-Authenticate"), "RFC 6750 §3.1: no error code")
+			require.NotContains(t, got.body, `"error"`, "nor in the body")
+			require.Contains(t, got.body, "sign in or send an access token")
 			require.Empty(t, got.header["Set-Cookie"])
 			require.Empty(t, got.header["Location"])
 			require.Contains(t, got.header.Get("Content-Type"), "application/json")
@@ -152,12 +155,15 @@ func TestA27_LoginOfAnotherBrowserIsNotTaken(t *testing.T) {
 	l := s.begin(attacker, "/app")
 	s.begin(victim, "/app")
 	got := s.do(victim, http.MethodGet, s.answerPath(l), asNavigation)
-	require.Equal(t, http.StatusFound, got.status, "just a page without a session")
-	require.Contains(t, got.header.Get("Location"), testURL)
+	require.Equal(t, http.StatusBadRequest, got.status)
+	require.Contains(t, got.body, pageStale.title)
+	require.Contains(t, got.body, `href="`+s.server.URL+`/app"`)
 	require.Len(t, cookies(t, victim, s), 1, "no session")
 	require.Equal(t, http.StatusSeeOther, s.do(attacker, http.MethodGet, s.answerPath(l), asNavigation).status)
 	replay := s.do(attacker, http.MethodGet, s.answerPath(l), asNavigation)
-	require.Equal(t, http.StatusOK, replay.status, "a state is good once; now it is the application's")
+	require.Equal(t, http.StatusSeeOther, replay.status, "a state is good once")
+	require.Equal(t, s.server.URL+"/app", replay.header.Get("Location"))
+	s.nothingArrived()
 }
 
 func TestW5_ApplicationsKeepTheirOwnCodeAndState(t *testing.T) {
@@ -170,7 +176,14 @@ func TestW5_ApplicationsKeepTheirOwnCodeAndState(t *testing.T) {
 
 	l := s.begin(newBrowser(t), "/other")
 	elsewhere := strings.Replace(s.answerPath(l), "/other", "/app", 1)
-	require.Equal(t, http.StatusOK, s.do(browser, http.MethodGet, elsewhere, asNavigation).status, "nor one of another page")
+	got := s.do(browser, http.MethodGet, elsewhere, asNavigation)
+	require.Equal(t, http.StatusSeeOther, got.status, "but a gate's own, of another page, is nobody's")
+	require.Equal(t, s.server.URL+"/app", got.header.Get("Location"))
+	s.nothingArrived()
+
+	query = "/app?code=abc&state=" + oauth.NewSecret() + "&iss=" + url.QueryEscape(testURL)
+	require.Equal(t, http.StatusOK, s.do(browser, http.MethodGet, query, asNavigation).status, "a client of our issuer")
+	require.Equal(t, query, s.last().uri)
 }
 
 func TestW5_ErrorIsAPageAndNeverAnotherLogin(t *testing.T) {
@@ -213,6 +226,91 @@ func TestW5_BrowserWithoutCookiesIsToldSo(t *testing.T) {
 	got := s.do(newBrowser(t), http.MethodGet, s.answerPath(l), asNavigation)
 	require.Equal(t, http.StatusForbidden, got.status)
 	require.Contains(t, got.body, pageCookies.title)
+	require.Contains(t, got.body, `href="`+s.server.URL+`/app"`, "and there is a way on")
+}
+
+// Somebody goes back to the login's page and signs in again: there is another code for the same state.
+func TestW5_TheSecondAnswerOfALoginGoesToThePageAndNotToTheUpstream(t *testing.T) {
+	s := newSite(t, withSession)
+	browser := newBrowser(t)
+	l := s.begin(browser, "/app?x=1&y=2")
+	back := s.answerPath(l)
+	require.Equal(t, http.StatusSeeOther, s.do(browser, http.MethodGet, back, asNavigation).status)
+	for _, answer := range []string{back, strings.Replace(back, "code=code-", "error=access_denied&code2=", 1)} {
+		got := s.do(browser, http.MethodGet, answer, asNavigation)
+		require.Equal(t, http.StatusSeeOther, got.status)
+		require.Equal(t, s.server.URL+"/app?x=1&y=2", got.header.Get("Location"), "the query is known still")
+	}
+	require.Equal(t, http.StatusOK, s.do(browser, http.MethodGet, "/app?x=1&y=2", asNavigation).status, "no loop")
+	require.Equal(t, "/app?x=1&y=2", s.last().uri)
+
+	other := newBrowser(t)
+	s.signIn(other, "/elsewhere")
+	got := s.do(other, http.MethodGet, back+"&z=3", asNavigation)
+	require.Equal(t, http.StatusSeeOther, got.status)
+	require.Equal(t, s.server.URL+"/app?z=3", got.header.Get("Location"), "another browser doesn't learn the query")
+	s.nothingArrived()
+
+	s.do(browser, http.MethodPost, DefaultLogout)
+	got = s.do(browser, http.MethodGet, back, asNavigation)
+	require.Equal(t, http.StatusBadRequest, got.status, "whoever signed out is not signed in again")
+	require.Contains(t, got.body, pageStale.title)
+	require.Contains(t, got.body, `href="`+s.server.URL+`/app"`)
+	require.Empty(t, got.header["Location"])
+}
+
+func TestW5_WhoeverTakesTooLongIsToldSo(t *testing.T) {
+	s := newSite(t, func(cfg *Config) { withSession(cfg); cfg.Optional = true; cfg.Session.Login = "/in" })
+	browser := newBrowser(t)
+	l := s.begin(browser, "/in")
+	s.clock.advance(30 * time.Minute)
+	require.Equal(t, http.StatusSeeOther, s.do(browser, http.MethodGet, s.answerPath(l), asNavigation).status, "half an hour is fine")
+
+	browser = newBrowser(t)
+	l = s.begin(browser, "/in")
+	s.clock.advance(loginLifetime + time.Second)
+	got := s.do(browser, http.MethodGet, s.answerPath(l)+"&lang=de", asNavigation, "Accept-Language: de")
+	require.Equal(t, http.StatusBadRequest, got.status)
+	require.Contains(t, got.body, german[pageStale.title])
+	require.Contains(t, got.body, `href="`+s.server.URL+`/in?lang=de"`)
+	require.Contains(t, got.body, german[textOn])
+	s.nothingArrived()
+}
+
+func TestW5_AnOptionalGateSignsInByALink(t *testing.T) {
+	s := newSite(t, func(cfg *Config) { withSession(cfg); cfg.Optional = true })
+	here := s.server.URL
+	for referer, want := range map[string]string{
+		"":                              "/",
+		here + "/shop?item=7":           "/shop?item=7",
+		here + "//evil.example":         "//evil.example",
+		here + DefaultLogin:             "/",
+		here + DefaultLogout:            "/",
+		"https://evil.example/shop":     "/",
+		"javascript:alert(1)":           "/",
+		strings.ToUpper(here) + "/a":    "/a",
+		here + "/%zz":                   "/",
+		"http://user@" + here[7:] + "/": "/",
+	} {
+		t.Run(referer, func(t *testing.T) {
+			browser := newBrowser(t)
+			require.Equal(t, http.StatusOK, s.do(browser, http.MethodGet, "/shop", asNavigation).status)
+			s.last()
+			got := s.do(browser, http.MethodGet, DefaultLogin, asNavigation, "Referer: "+referer)
+			require.Equal(t, http.StatusFound, got.status, got.body)
+			begun := s.issuer.begun()
+			l := begun[len(begun)-1]
+			require.Equal(t, here+DefaultLogin, l.RedirectURI, "a path that leads to the gate for certain")
+			got = s.do(browser, http.MethodGet, s.answerPath(l), asNavigation)
+			require.Equal(t, http.StatusSeeOther, got.status, got.body)
+			require.Equal(t, here+want, got.header.Get("Location"))
+			got = s.do(browser, http.MethodGet, DefaultLogin, asNavigation, "Referer: "+here+"/x")
+			require.Equal(t, http.StatusSeeOther, got.status, "who is signed in goes straight back")
+			require.Equal(t, here+"/x", got.header.Get("Location"))
+			s.nothingArrived()
+		})
+	}
+	require.Equal(t, http.StatusUnauthorized, s.get(DefaultLogin).status, "a script can't sign anybody in")
 }
 
 func TestW5_LoginsThatGiveNoSessionDoNotLoop(t *testing.T) {

@@ -42,6 +42,11 @@ var (
 		id: "error", title: "Signing in did not work",
 		text: "Something went wrong between this site and the sign-in server. You can try again.",
 	}
+	pageStale = page{
+		id: "error", title: "This sign-in is over",
+		text:  "It took too long, or it was done already. You can go on to the page.",
+		label: textOn,
+	}
 	pageHost = page{
 		id: "error", title: "You can't sign in at this address",
 		text: "This site does not know the address that you opened it at. Open it at its usual address, or tell whoever runs it.",
@@ -89,6 +94,8 @@ var german = map[string]string{
 	pageDenied.text:     "Die Anmeldung wurde abgebrochen oder abgelehnt. Sie können es noch einmal versuchen.",
 	pageFailed.title:    "Die Anmeldung hat nicht geklappt",
 	pageFailed.text:     "Zwischen dieser Seite und dem Anmeldeserver ging etwas schief. Sie können es noch einmal versuchen.",
+	pageStale.title:     "Diese Anmeldung ist vorbei",
+	pageStale.text:      "Sie hat zu lange gedauert oder war schon erledigt. Sie können zur Seite weitergehen.",
 	pageHost.title:      "Unter dieser Adresse geht das Anmelden nicht",
 	pageHost.text:       "Die Seite kennt die Adresse nicht, unter der Sie sie geöffnet haben. Öffnen Sie sie unter ihrer gewohnten Adresse, oder sagen Sie dem Betreiber Bescheid.",
 	pageForbidden.title: "Diese Seite steht Ihnen nicht offen",
@@ -108,6 +115,7 @@ var german = map[string]string{
 	pageLoggedOut.text:  "Sie sind von dieser Seite und vom Anmeldeserver abgemeldet. Sie können das Fenster schließen.",
 	pageHalfOut.title:   "Sie sind nur von dieser Seite abgemeldet",
 	pageHalfOut.text:    "Der Anmeldeserver war nicht erreichbar. Vielleicht sind Sie dort noch angemeldet.",
+	textOn:              "Weiter zur Seite",
 	textAgain:           "Noch einmal versuchen",
 	textBack:            "Zurück zur Seite",
 	textOther:           "Als jemand anderes anmelden",
@@ -116,6 +124,7 @@ var german = map[string]string{
 
 const (
 	textAgain     = "Try again"
+	textOn        = "Go on to the page"
 	textBack      = "Back to the site"
 	textOther     = "Sign in as somebody else"
 	textReference = "Reference, if you ask for help:"
@@ -151,11 +160,15 @@ func (e *Enforcer) Deny(w http.ResponseWriter, r *http.Request, refusal *Refusal
 	header.Set("Cache-Control", "no-store")
 	header.Set("Content-Type", "application/json")
 	header.Set("X-Content-Type-Options", "nosniff")
+	code := string(refusal.Err.Code)
+	if refusal.bare {
+		code = ""
+	}
 	body, err := json.Marshal(struct {
-		Code        string `json:"error"`
+		Code        string `json:"error,omitempty"`
 		Description string `json:"error_description,omitempty"`
 		Reference   string `json:"reference,omitempty"`
-	}{string(refusal.Err.Code), refusal.Err.Description, refusal.Reference})
+	}{code, refusal.Err.Description, refusal.Reference})
 	if err != nil {
 		e.cfg.Logger.Error("a refusal could not be written", zap.Error(err))
 	}

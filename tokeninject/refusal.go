@@ -23,6 +23,7 @@ type Refusal struct {
 	Reference string
 
 	page page
+	bare bool // the client sent no credential, and its answer has no code (RFC 6750 §3.1)
 }
 
 // Error makes a Refusal an error for logs.
@@ -43,6 +44,7 @@ func (p *passage) challenge(err *oauth.Error) *Refusal {
 	case "":
 		c.Scope = p.e.requiredScope
 		refusal.Err = &oauth.Error{Code: oauth.InvalidToken, Description: "sign in or send an access token"}
+		refusal.bare = true
 	case oauth.InsufficientScope:
 		c.Scope = p.e.requiredScope
 		refusal.Status = http.StatusForbidden

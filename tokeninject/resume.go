@@ -56,7 +56,7 @@ func (p *passage) resume() *Refusal {
 		e.cfg.Logger.Warn("the use of a session could not be stored", zap.Error(err))
 	}
 	live.proven.Store(true)
-	p.live, p.id = live, live.who(e.attributes)
+	p.live, p.id = live, live.who(e.people)
 	return nil
 }
 

@@ -108,13 +108,13 @@ func newLive(r *sessionRecord) *liveSession {
 	return live
 }
 
-// who makes the session's identity, with attributes from the issuer of the gate that asks.
-func (l *liveSession) who(attributes *attributeCache) *Identity {
+// who makes the session's identity, with people looked up at the issuer of the gate that asks.
+func (l *liveSession) who(people *peopleCache) *Identity {
 	s := l.session.Load()
 	return &Identity{
 		Subject: s.Subject, ClientID: s.ClientID, Username: s.Username, SessionID: s.SessionID, GrantID: s.GrantID,
 		Scope: strings.Join(s.Scope, " "), IssuedAt: l.created, Expires: time.UnixMilli(l.expires.Load()),
-		session: s, attributes: attributes,
+		session: s, people: people,
 	}
 }
 

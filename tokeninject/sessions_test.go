@@ -18,6 +18,7 @@ import (
 	"github.com/gatewright/gatewright/authz/oauth"
 	"github.com/gatewright/gatewright/authz/revocation"
 	"github.com/gatewright/gatewright/authz/store"
+	"github.com/gatewright/gatewright/authz/token"
 )
 
 // sessionCookie is the browser's session at the site.
@@ -415,7 +416,7 @@ func TestAttributesAreReadOnceAMinute(t *testing.T) {
 		require.Equal(t, []string{"bob-id@example.com"}, attributes["mail"])
 	}
 	require.Equal(t, 1, calls)
-	s.clock.advance(attributesFor)
+	s.clock.advance(personFor)
 	_, err := id.Attributes(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, 2, calls)
@@ -424,7 +425,7 @@ func TestAttributesAreReadOnceAMinute(t *testing.T) {
 	s.issuer.set(func() {
 		s.issuer.attrs = func(string) (map[string][]string, error) { calls++; return nil, down }
 	})
-	s.clock.advance(attributesFor)
+	s.clock.advance(personFor)
 	for range 3 {
 		_, err = id.Attributes(t.Context())
 		require.ErrorIs(t, err, down)
@@ -432,14 +433,33 @@ func TestAttributesAreReadOnceAMinute(t *testing.T) {
 	require.Equal(t, 3, calls, "a failure is remembered for a moment")
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	s.clock.advance(attributesRetry)
+	s.clock.advance(personRetry)
 	_, err = id.Attributes(gone)
 	require.Error(t, err)
 	_, err = id.Attributes(t.Context())
 	require.ErrorIs(t, err, down)
 	require.Equal(t, 5, calls, "one that went away is no failure of the issuer")
-	for i := range maxAttributes + 100 {
-		s.enforcer.attributes.entry(fmt.Sprint(i))
+	for i := range maxPeople + 100 {
+		s.enforcer.people.entry(fmt.Sprint(i))
 	}
-	require.LessOrEqual(t, len(s.enforcer.attributes.people), maxAttributes)
+	require.LessOrEqual(t, len(s.enforcer.people.people), maxPeople)
+}
+
+func TestLoginNameOfATokenIsLookedUp(t *testing.T) {
+	s := newSite(t, nil)
+	s.issuer.attrs = func(string) (map[string][]string, error) { return nil, nil }
+	name := func(change func(*token.AccessToken)) (string, error) {
+		return s.check(s.issuer.accessToken(t, change)).Identity.LoginName(t.Context())
+	}
+	got, err := name(func(a *token.AccessToken) { a.Extra, a.Subject = nil, "carol-id" })
+	require.NoError(t, err)
+	require.Equal(t, "carol", got, "as the issuer says")
+	got, err = name(func(a *token.AccessToken) { a.Subject = "carol-id" })
+	require.NoError(t, err)
+	require.Equal(t, "bob", got, "as the token says")
+	_, err = name(func(a *token.AccessToken) { a.Extra, a.Subject = nil, "shop" })
+	require.ErrorIs(t, err, ErrNobody, "a client for itself")
+	got, err = name(func(a *token.AccessToken) { a.Extra, a.Subject, a.AuthTime = nil, "shop", s.clock.now() })
+	require.NoError(t, err)
+	require.Equal(t, "shop", got, "a person who is called like a client")
 }

@@ -2,6 +2,7 @@ package tokeninject
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/gatewright/gatewright/authz/oauth"
@@ -301,6 +302,19 @@ func bearer(values []string) (token string, malformed bool) {
 		return "", true
 	}
 	return token, false
+}
+
+// queryHas tells whether a query has a member of that name.
+func queryHas(query, name string) bool {
+	for query != "" {
+		var member string
+		member, query, _ = strings.Cut(query, "&")
+		given, _, _ := strings.Cut(member, "=")
+		if decoded, err := url.QueryUnescape(given); err == nil && decoded == name {
+			return true
+		}
+	}
+	return false
 }
 
 // b64token of RFC 6750 §2.1.

@@ -135,7 +135,8 @@ func TestA64_OneCredentialOrNone(t *testing.T) {
 		{"another scheme", []string{"Authorization: Basic YTpi"}, "", http.StatusUnauthorized},
 		{"a longer scheme", []string{"Authorization: Bearerx " + good}, "", http.StatusUnauthorized},
 		{"query parameter is ignored", nil, "?access_token=" + good, http.StatusUnauthorized},
-		{"query parameter is not a second token", []string{"Authorization: Bearer " + good}, "?access_token=x", http.StatusOK},
+		{"RFC 6750 §2 one method", []string{"Authorization: Bearer " + good}, "?a=1&access%5Ftoken=x", http.StatusBadRequest},
+		{"a longer parameter", []string{"Authorization: Bearer " + good}, "?access_tokens=x", http.StatusOK},
 	}
 	for _, row := range rows {
 		t.Run(row.rule, func(t *testing.T) {

@@ -46,6 +46,9 @@ func (c Config) withDefaults() Config {
 		setDefault(&session.Idle, defaultIdle)
 		setDefault(&session.Absolute, defaultAbsolute)
 		setDefault(&session.Logout, DefaultLogout)
+		if c.Optional {
+			setDefault(&session.Login, DefaultLogin)
+		}
 		c.Session = &session
 	}
 	if c.Token != nil {
@@ -94,6 +97,9 @@ func (c Config) checkSession() error {
 	}
 	if !strings.HasPrefix(c.Session.Logout, "/") {
 		errs = append(errs, errors.New("session: logout must be a path"))
+	}
+	if login := c.Session.Login; login != "" && (!strings.HasPrefix(login, "/") || login == c.Session.Logout) {
+		errs = append(errs, errors.New("session: login must be a path, and not the one of logout"))
 	}
 	if name := c.Session.Cookie; name != "" && !httpguts.ValidHeaderFieldName(name) {
 		errs = append(errs, fmt.Errorf("session: %q can't be a cookie's name", name))

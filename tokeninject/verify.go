@@ -62,7 +62,7 @@ func hashText(s string) [32]byte {
 }
 
 func (p *passage) accept(id *Identity, failed int) {
-	id.attributes = p.e.attributes
+	id.people = p.e.people
 	p.id, p.failed = id, failed
 }
 
