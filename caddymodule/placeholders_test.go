@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
@@ -31,6 +32,28 @@ func TestClaimText(t *testing.T) {
 func TestA57_ItemsOfAListStayApart(t *testing.T) {
 	require.NotEqual(t, joinItems([]string{"user", "admin"}, encodeItem), joinItems([]string{"user,admin"}, encodeItem))
 	require.NotEqual(t, joinItems([]string{"a,b"}, encodeItem), joinItems([]string{"a%2Cb"}, encodeItem))
+}
+
+func TestA57_ItemsInAHeaderAreEncodedOnce(t *testing.T) {
+	require.Equal(t, "ops%2Cadmin,50%25,a%3Bb,Zo%C3%AB x", joinItems([]string{"ops,admin", "50%", "a;b", "Zo\u00eb x"}, encodeHeaderItem))
+	require.Equal(t, "ops%2Cadmin,Zo\u00eb", joinItems([]string{"ops,admin", "Zo\u00eb"}, encodeItem), "a query can hold that")
+}
+
+func TestUsernameOfATokenIsThePersonsAndARobotHasNone(t *testing.T) {
+	w := newWorld(t)
+	w.site = strings.Replace(w.site, "{http.auth.user.id}", "{authz.username}/{authz.user.mail}", 1)
+	w.start()
+	client := w.browser()
+	members, err := w.redeem(w.code(client))
+	require.NoError(t, err)
+	_, body, err := w.api(client, members["access_token"].(string))
+	require.NoError(t, err)
+	require.Equal(t, "user=alice/alice@example.com", body)
+	robot, err := w.robotToken()
+	require.NoError(t, err)
+	_, body, err = w.api(client, robot)
+	require.NoError(t, err)
+	require.Equal(t, "user=", body)
 }
 
 func TestTemplates(t *testing.T) {

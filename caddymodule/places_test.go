@@ -70,3 +70,28 @@ func TestALogoutPathBelowTheGatesPathIsSeen(t *testing.T) {
 	_, body = w.signIn(client, body)
 	require.Contains(t, body, `action="/app/bye"`)
 }
+
+func TestAGateThatDoesNotSeeItsLogoutPathIsWarnedOf(t *testing.T) {
+	const warning = "the path that signs out is not known to lead to this gate"
+	for name, row := range map[string]struct {
+		site string
+		want int
+	}{
+		"seen":         {bareGate, 0},
+		"not seen":     {"handle /app/* {\n" + bareGate + "}", 1},
+		"below":        {"handle /app/* {\n" + strings.Replace(bareGate, "session", "session {\nlogout /app/bye\n}", 1) + "}", 0},
+		"another gate": {"handle /app/* {\n" + bareGate + "}\nhandle {\n" + bareGate + "}", 0},
+		"another client's gate": {"handle /app/* {\n" + strings.Replace(bareGate, "session",
+			"session {\nclient shop shop-secret-shop-secret-shop-secret\n}", 1) + "}\nhandle {\n" + bareGate + "}", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.site = row.site
+			w.start()
+			require.Equal(t, row.want, strings.Count(w.log(), warning))
+			if row.want > 0 {
+				require.Contains(t, w.log(), `"token_inject":"Caddyfile:`)
+			}
+		})
+	}
+}

@@ -150,6 +150,15 @@ func TestProvisionErrorsNameWhatIsWrong(t *testing.T) {
 		`decrypt_key: open /nowhere.json`: func(w *world) {
 			w.site = "token_inject {\n\t\tresource_server orders\n\t\tdecrypt_key /nowhere.json\n\t}"
 		},
+		`inject header X-User: there is no placeholder {authz.usrname}`: func(w *world) {
+			w.site = "token_inject {\n\t\tsession\n\t\tinject header X-User \"u {authz.usrname}\"\n\t}"
+		},
+		`inject basic: there is no placeholder {authz.user}`: func(w *world) {
+			w.site = "token_inject {\n\t\tsession\n\t\tinject basic {authz.user} x\n\t}"
+		},
+		`session: login must be a path, and not the one of logout`: func(w *world) {
+			w.site = "token_inject {\n\t\tsession {\n\t\t\tlogout /x\n\t\t\tlogin /x\n\t\t}\n\t}"
+		},
 		`an ID has 1 to 256 of the characters`: func(w *world) { // C14
 			w.block = "client c:d {\n\t\t\tsecret x\n\t\t}"
 		},
@@ -192,6 +201,21 @@ func TestA56_AnUngatedProxyBesideAGateIsWarnedOf(t *testing.T) {
 		w.site = "token_inject /app/* {\n\t\tsession\n\t}\n\treverse_proxy 127.0.0.1:1"
 		w.start()
 		require.Contains(t, w.log(), warning)
+		line := 1 + strings.Count(w.caddyfile()[:strings.Index(w.caddyfile(), "token_inject")], "\n")
+		require.Contains(t, w.log(), fmt.Sprintf(`"token_inject":["Caddyfile:%d"]`, line))
+	})
+	t.Run("ungated, on a site for any host", func(t *testing.T) {
+		w := newWorld(t)
+		w.address = "http://" + w.app[strings.LastIndex(w.app, ":"):]
+		w.site = "token_inject /api/* {\n\t\tresource_server orders\n\t}\n\treverse_proxy 127.0.0.1:1"
+		w.start()
+		require.Equal(t, 1, strings.Count(w.log(), warning))
+	})
+	t.Run("guarded, on a site for any host", func(t *testing.T) {
+		w := newWorld(t)
+		w.address = "http://" + w.app[strings.LastIndex(w.app, ":"):]
+		w.start()
+		require.NotContains(t, w.log(), warning)
 	})
 	t.Run("a gate before everything", func(t *testing.T) {
 		w := newWorld(t)
