@@ -8,6 +8,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"go.uber.org/zap"
 
+	"github.com/gatewright/gatewright/authz/grants"
 	"github.com/gatewright/gatewright/authz/oauth"
 	"github.com/gatewright/gatewright/authz/token"
 	"github.com/gatewright/gatewright/authz/users"
@@ -21,6 +22,8 @@ type Config struct {
 	Issuer string
 
 	Users users.Store
+	// NewGrants keeps grants elsewhere than in the store: it is given what the server knows. nil: the store.
+	NewGrants func(grants.DirectoryConfig) (grants.Grants, error)
 	// Keys keeps the server's key document. It is asked in Start, never in New.
 	Keys KeyStore
 

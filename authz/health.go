@@ -39,8 +39,8 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request) {
 // vitals are the parts without which the server can't do its work.
 func (s *Server) vitals() map[string]func(context.Context) error {
 	vitals := map[string]func(context.Context) error{"store": s.run.store.Ping, "keys": s.checkKeys}
-	if pinger, ok := s.cfg.Users.(users.Pinger); ok {
-		vitals["directory"] = pinger.Ping
+	if checker, ok := s.cfg.Users.(users.HealthChecker); ok {
+		vitals["directory"] = checker.Health
 	}
 	return vitals
 }

@@ -115,10 +115,11 @@ func (k *recipientKeys) refresh(ctx context.Context, wait bool) {
 	if _, _, due := k.held(); !due {
 		return // somebody else's flight has just landed
 	}
+	began := k.now() // the answer is as old as the question
 	next, err := k.fetch(ctx)
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.tried, k.failure = k.now(), err
+	k.tried, k.failure = began, err
 	if err == nil {
 		k.current, k.fetched = next, k.tried
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/gatewright/gatewright/authz/grants"
 	"github.com/gatewright/gatewright/authz/token"
 )
 
@@ -40,6 +41,7 @@ type Server struct {
 // running is what Start adds to a Server: secrets and state.
 type running struct {
 	*State
+	grants       grants.Grants // State's, or the configuration's own
 	longest      time.Duration // lifetime of anything issued under this or an earlier configuration
 	keyring      *keyring
 	stop         func() // ends the keyring's maintenance, and waits for that
@@ -145,6 +147,7 @@ func (s *Server) Start(ctx context.Context, state *State) error {
 	s.run = &running{
 		State:        state,
 		longest:      longest,
+		grants:       state.grants,
 		keyring:      ring,
 		stop:         background(ring.maintain),
 		interactions: keys.Sealer("interaction"),
@@ -153,8 +156,29 @@ func (s *Server) Start(ctx context.Context, state *State) error {
 		private:      keys.Sealer("private part"),
 		owner:        keys.Sealer("access token owner"),
 	}
+	if s.cfg.NewGrants != nil {
+		if s.run.grants, err = s.cfg.NewGrants(s.grantsConfig(state, keys)); err != nil {
+			s.run.stop()
+			return fmt.Errorf("grants: %w", err)
+		}
+	}
 	close(s.ready)
 	return nil
+}
+
+// grantsConfig is what grants that are kept elsewhere need to know. Their seal has a key of its own,
+// which is never rotated away (U3).
+func (s *Server) grantsConfig(state *State, keys *token.Keys) grants.DirectoryConfig {
+	return grants.DirectoryConfig{
+		Issuer: s.cfg.Issuer,
+		Sealer: keys.Sealer("grants"),
+		Store:  state.store,
+		Now:    s.now,
+		Logger: s.cfg.Logger,
+		Audit: func(ctx context.Context, e grants.AuditEvent) {
+			s.cfg.Observe(ctx, Event{Name: e.Name, Issuer: s.cfg.Issuer, Subject: e.Subject, ClientID: e.Client})
+		},
+	}
 }
 
 // background runs a job until stop is called, which waits for it to end.

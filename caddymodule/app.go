@@ -13,8 +13,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gatewright/gatewright/authz"
-	"github.com/gatewright/gatewright/authz/users"
-	"github.com/gatewright/gatewright/authz/users/static"
 )
 
 // defaultServer is the name of an authorization server that was given none.
@@ -75,8 +73,13 @@ func (a *App) provision(name string) (*issuer, error) {
 	if err != nil {
 		return nil, config.locate(err)
 	}
-	if cfg.Users, err = a.users(config); err != nil {
+	people, err := a.users(config)
+	if err != nil {
 		return nil, err
+	}
+	cfg.Users = people.Users()
+	if keeper, ok := people.(GrantStore); ok && keeper.HoldsGrants() {
+		cfg.NewGrants = keeper.Grants
 	}
 	cfg.Keys = newKeyStore(a.ctx.Storage(), cfg.Issuer)
 	cfg.Logger = a.log.With(zap.String("issuer", cfg.Issuer))
@@ -91,7 +94,11 @@ func (a *App) provision(name string) (*issuer, error) {
 			zap.String("issuer", cfg.Issuer))
 	}
 	a.warnUnasked(cfg)
-	return newIssuer(name, server, storage, a.log)
+	is, err := newIssuer(name, server, storage, a.log)
+	if runner, ok := people.(Runner); ok && err == nil {
+		is.runner = runner
+	}
+	return is, err
 }
 
 // warnUnasked warns of scopes that give away what is known of a person without asking (S12).
@@ -122,9 +129,10 @@ func (a *App) storage(config *ServerConfig) (Storage, error) {
 	return storage, nil
 }
 
-func (a *App) users(config *ServerConfig) (users.Store, error) {
+func (a *App) users(config *ServerConfig) (UserStore, error) {
 	if len(config.UsersRaw) == 0 {
-		return static.New(nil)
+		nobody := new(LocalUsers)
+		return nobody, nobody.Provision(a.ctx)
 	}
 	module, err := a.ctx.LoadModule(config, "UsersRaw")
 	if err != nil {
@@ -134,7 +142,7 @@ func (a *App) users(config *ServerConfig) (users.Store, error) {
 	if !ok {
 		return nil, fmt.Errorf("users: %T is no UserStore", module)
 	}
-	return people.Users(), nil
+	return people, nil
 }
 
 // startTimeout bounds how long a config may take to open its stores and read its keys.

@@ -27,6 +27,7 @@ import (
 //				disabled
 //			}
 //		}
+//		users ldap { ... }               # see parseLDAP
 //		attribute_set <name> {
 //			<attribute> <claim>
 //			constant <claim> <value>
@@ -167,12 +168,22 @@ func (p *authzParser) users(d *caddyfile.Dispenser) error {
 		return d.Err("users is set already")
 	}
 	if !d.NextArg() {
-		return d.Err("users needs a kind: local")
+		return d.Err("users needs a kind: local or ldap")
 	}
 	kind := d.Val()
-	if kind != "local" {
+	switch kind {
+	case "local":
+		return p.localUsers(d)
+	case "ldap":
+		directory, err := parseLDAP(d)
+		p.config.UsersRaw = caddyconfig.JSONModuleObject(directory, "module", kind, nil)
+		return err
+	default:
 		return d.Errf("unrecognized users: %s", kind)
 	}
+}
+
+func (p *authzParser) localUsers(d *caddyfile.Dispenser) error {
 	local := new(LocalUsers)
 	taken := make(map[string]bool)
 	err := words{
@@ -187,7 +198,7 @@ func (p *authzParser) users(d *caddyfile.Dispenser) error {
 			return err
 		},
 	}.only(d)
-	p.config.UsersRaw = caddyconfig.JSONModuleObject(local, "module", kind, nil)
+	p.config.UsersRaw = caddyconfig.JSONModuleObject(local, "module", "local", nil)
 	return err
 }
 

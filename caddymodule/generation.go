@@ -19,6 +19,7 @@ type issuer struct {
 	storage Storage
 	where   string     // what storage calls its place
 	gates   *gateState // shared with other generations
+	runner  Runner     // the store of users, where it has something to run; else nil
 	log     *zap.Logger
 
 	lease *lease
@@ -56,6 +57,10 @@ func (is *issuer) start(ctx context.Context) error {
 	}
 	is.finally(func() { is.tell(release()) })
 	is.gates.store.set(state.Store())
+	if is.runner != nil {
+		is.runner.Start()
+		is.finally(is.runner.Close)
+	}
 	if err := is.server.Start(ctx, state.State); err != nil {
 		return err
 	}

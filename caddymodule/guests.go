@@ -7,6 +7,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/gatewright/gatewright/authz/grants"
 	"github.com/gatewright/gatewright/authz/store"
 	"github.com/gatewright/gatewright/authz/store/bolt"
 	"github.com/gatewright/gatewright/authz/users"
@@ -25,6 +26,19 @@ type Storage interface {
 type UserStore interface {
 	// Users returns the store, which is there as soon as the module is provisioned.
 	Users() users.Store
+}
+
+// Runner is a UserStore that works in the background between the two calls.
+type Runner interface {
+	Start()
+	Close()
+}
+
+// GrantStore is a UserStore that can keep the grants of its people as well (U3).
+type GrantStore interface {
+	HoldsGrants() bool
+	// Grants adds the place to what the server knows.
+	Grants(cfg grants.DirectoryConfig) (grants.Grants, error)
 }
 
 // BoltStorage keeps state in one file; one process at a time has it open.

@@ -14,6 +14,7 @@ func init() {
 	caddy.RegisterModule(new(BoltStorage))
 	caddy.RegisterModule(new(MemoryStorage))
 	caddy.RegisterModule(new(LocalUsers))
+	caddy.RegisterModule(new(LDAPUsers))
 
 	httpcaddyfile.RegisterGlobalOption("authz", parseAuthz)
 	httpcaddyfile.RegisterHandlerDirective("authz_server", parseAuthzServer)

@@ -2,8 +2,14 @@ package e2e
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"maps"
+	"math/big"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,12 +17,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
 
 // snippets are the fenced blocks of README.md by what stands after the fence: "caddyfile" is a whole
-// file, "caddyfile authz" what belongs in the authz block, "caddyfile site" what belongs in a site.
+// file, "caddyfile authz" what belongs in the authz block, "caddyfile ldap" what stands there instead of
+// local users, "caddyfile site" what belongs in a site.
 func snippets(t *testing.T) map[string][]string {
 	t.Helper()
 	found := make(map[string][]string)
@@ -36,6 +44,10 @@ func TestReadme_EveryCaddyfileLoads(t *testing.T) {
 	for _, file := range found["caddyfile"] {
 		validate(t, file)
 	}
+	require.NotEmpty(t, found["caddyfile ldap"])
+	for _, people := range found["caddyfile ldap"] {
+		validate(t, "{\n\tauthz {\n\t\tissuer https://login.example.com\n"+people+"\t}\n}\nlogin.example.com {\n\tauthz_server\n}\n")
+	}
 	for _, site := range found["caddyfile site"] {
 		validate(t, server+"www.example.com {\n"+site+"\n\treverse_proxy 127.0.0.1:9000\n}\n")
 	}
@@ -49,6 +61,7 @@ func validate(t *testing.T, source string) {
 	people, err := json.Marshal(map[string]any{"user": []any{}})
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "users.json"), people, 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "ldap-ca.pem"), certificate(t), 0o600))
 	env := []string{aliceHash(t)}
 	for _, variable := range regexp.MustCompile(`\{env\.(\w+)}`).FindAllStringSubmatch(source, -1) {
 		if strings.HasSuffix(variable[1], "_HASH") {
@@ -62,6 +75,17 @@ func validate(t *testing.T, source string) {
 	defer cancel()
 	output, err := c.command(ctx, "validate").CombinedOutput()
 	require.NoError(t, err, "%s", output)
+}
+
+// certificate is one of nobody in particular, in PEM.
+func certificate(t *testing.T) []byte {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	require.NoError(t, err)
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }
 
 // The two commands for the API, as they stand in README.md.

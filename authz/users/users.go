@@ -80,7 +80,7 @@ type Store interface {
 	Canonical(username string) string
 }
 
-// Pinger is a Store that can tell whether it is well, for the health endpoint.
-type Pinger interface {
-	Ping(ctx context.Context) error
+// HealthChecker is a Store that can tell whether it is well, for the health endpoint.
+type HealthChecker interface {
+	Health(ctx context.Context) error
 }

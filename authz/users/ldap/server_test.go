@@ -78,7 +78,7 @@ func TestU1_HungServer(t *testing.T) {
 		began := time.Now()
 		_, err := signIn(t, d, "alice", "alice-pw")
 		require.NoError(t, err, "the second server answers")
-		require.Less(t, time.Since(began), 5*time.Second)
+		require.Less(t, time.Since(began), 10*time.Second, "50 waiters at 300 ms each would take 15 s, one after the other")
 		_, cause := d.servers[0].down()
 		require.Error(t, cause)
 		first.awake()
@@ -105,7 +105,8 @@ func TestU1_BoundedWaiting(t *testing.T) {
 	}
 	flood.Wait()
 	require.Less(t, time.Since(began), 5*time.Second)
-	require.Empty(t, d.servers[0].searches.slots, "every slot was given back")
+	// The probe that watches the server may be holding one at this very moment.
+	require.Eventually(t, func() bool { return len(d.servers[0].searches.slots) == 0 }, 5*time.Second, time.Millisecond, "every slot is given back")
 }
 
 // Waiting for a connection is this side's fault and takes no server out.
