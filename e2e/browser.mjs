@@ -54,6 +54,23 @@ export async function decide(page, decision) {
   await page.click(`button[name=decision][value=${decision}]`);
 }
 
+// Sends a browser to an authorization request, has the pages answered, and returns where it ends up:
+// nobody is at the callback, so it is caught.
+export async function authorize(page, url, answer) {
+  const callback = url.searchParams.get('redirect_uri');
+  await page.route(`${callback}**`, (route) => route.fulfill({ body: 'back' }));
+  await page.goto(url.href);
+  await answer();
+  await page.waitForURL(`${callback}**`);
+  return new URL(page.url());
+}
+
+// Signs in and agrees to everything.
+export async function agree(page) {
+  await signIn(page);
+  await decide(page, 'allow');
+}
+
 const levels = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'];
 
 // Keeps what a page looks like, light, dark and on a narrow screen, and asserts that it is accessible

@@ -2,21 +2,9 @@
 import assert from 'node:assert/strict';
 import { createRemoteJWKSet, jwtVerify } from 'jose';
 import * as openid from 'openid-client';
-import { decide, run, shows, signIn, withPage } from './browser.mjs';
+import { agree, authorize, run, withPage } from './browser.mjs';
 
 const callback = 'https://app.example.com/callback';
-
-// Sends a browser to the URL and returns where it ends up: nobody is at the callback, so it is caught.
-async function authorize(input, url) {
-  return withPage(input, async (page) => {
-    await page.route(`${callback}**`, (route) => route.fulfill({ body: 'back' }));
-    await page.goto(url.href);
-    await signIn(page);
-    await decide(page, 'allow');
-    await page.waitForURL(`${callback}**`);
-    return new URL(page.url());
-  });
-}
 
 // Authorization code with PKCE, state, nonce; ID token and userinfo.
 async function login(input, config, scope) {
@@ -26,7 +14,7 @@ async function login(input, config, scope) {
     redirect_uri: callback, scope, state, nonce,
     code_challenge: await openid.calculatePKCECodeChallenge(verifier), code_challenge_method: 'S256',
   });
-  const back = await authorize(input, url);
+  const back = await withPage(input, (page) => authorize(page, url, () => agree(page)));
   const tokens = await openid.authorizationCodeGrant(config, back, {
     pkceCodeVerifier: verifier, expectedState: state, expectedNonce: nonce, idTokenExpected: true,
   });
@@ -88,8 +76,7 @@ await run({
   async apache(input) {
     await withPage(input, async (page) => {
       await page.goto(`${input.apache}/secure/`);
-      await signIn(page);
-      await decide(page, 'allow');
+      await agree(page);
       await page.waitForURL(`${input.apache}/secure/`);
       assert.equal(await page.locator('body').innerText(), 'alice alice@example.com');
     });

@@ -39,15 +39,21 @@ func contract(t *testing.T) *caddy {
 	return c
 }
 
-// writeResourceKeys makes the keys of a resource server: its public half for the authorization server,
-// its private one for the gate.
+// writeResourceKeys makes an RSA key of a resource server, and writes its two halves.
 func writeResourceKeys(t *testing.T, dir, name string) {
 	t.Helper()
 	private, err := rsa.GenerateKey(rand.Reader, 2048)
 	require.NoError(t, err)
 	key := jose.JSONWebKey{Key: private, KeyID: name + "-key", Use: "enc"}
-	for half, key := range map[string]jose.JSONWebKey{"private": key, "jwks": key.Public()} {
-		set, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{key}})
+	writeHalves(t, dir, name, key, key.Public())
+}
+
+// writeHalves writes the key sets of a resource server: the public one is for the authorization server,
+// the private one for the gate.
+func writeHalves(t *testing.T, dir, name string, private, public any) {
+	t.Helper()
+	for half, key := range map[string]any{"private": private, "jwks": public} {
+		set, err := json.Marshal(map[string]any{"keys": []any{key}})
 		require.NoError(t, err)
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name+"."+half+".json"), set, 0o600))
 	}
