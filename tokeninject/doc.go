@@ -6,7 +6,7 @@
 //	take      every owned name leaves the request, in whatever spelling; what the client presented
 //	          as a credential is kept aside
 //	admit     the gate is open, its issuer ready
-//	own       logout, and the return from a login
+//	own       logout, a login that a link asks for, and the return from a login
 //	identify  exactly one credential: a bearer token verified, or a session found and renewed;
 //	          a browser without one goes to login, anything else gets a challenge
 //	authorize the `require` lines
