@@ -1,6 +1,10 @@
 package e2e
 
 import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
 	"net"
 	"net/http"
 	"os"
@@ -9,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-jose/go-jose/v4"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/clientcredentials"
@@ -33,8 +38,11 @@ func startApache(t *testing.T, c *caddy) {
 	write("www/secure/index.html", apachePage)
 	write("www/api/index.html", apachePage)
 	write("root.crt", read(t, c.rootFile()))
+	private, public := rsaKey(t)
+	write("private.pem", private)
+	write("public.pem", public)
 	config := strings.NewReplacer("{DIR}", dir, "{ISSUER}", c.issuer(),
-		":9000", ":"+c.port["9000"], ":8445", ":"+c.port["8445"]).Replace(read(t, "testdata", "apache.conf"))
+		":9000", ":"+c.port["9000"], ":8445", ":"+c.port["8445"], ":8444", ":"+c.port["8444"]).Replace(read(t, "testdata", "apache.conf"))
 	write("apache.conf", config)
 	launch(t, exec.Command("apache2", "-X", "-f", filepath.Join(dir, "apache.conf")), func() bool {
 		connection, err := net.Dial("tcp", "127.0.0.1:"+c.port["9000"])
@@ -42,10 +50,61 @@ func startApache(t *testing.T, c *caddy) {
 	})
 }
 
+// rsaKey makes a key; its halves are in PEM.
+func rsaKey(t *testing.T) (private, public string) {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	require.NoError(t, err)
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	require.NoError(t, err)
+	publicDER, err := x509.MarshalPKIXPublicKey(key.Public())
+	require.NoError(t, err)
+	encode := func(kind string, der []byte) string {
+		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
+	}
+	return encode("PRIVATE KEY", der), encode("PUBLIC KEY", publicDER)
+}
+
 func TestApacheSignsPeopleIn(t *testing.T) {
 	c := startForClients(t)
 	startApache(t, c)
-	c.node(t, "clients.mjs", "apache", map[string]any{"apache": "http://127.0.0.1:" + c.port["9000"]}, nil)
+	signInAtApache(t, c, "9000")
+}
+
+func TestC6_ApacheDecryptsIDTokens(t *testing.T) {
+	c := startForClients(t)
+	startApache(t, c)
+	signInAtApache(t, c, "8444")
+	tokens := codeFlow(t, c, oauth2.Config{
+		ClientID: "sealed", ClientSecret: "sealed-secret-sealed-secret-seal",
+		RedirectURL: "http://127.0.0.1:" + c.port["8444"] + "/secure/callback", Scopes: []string{"openid"},
+	})
+	raw, _ := tokens.Extra("id_token").(string)
+	encrypted, err := jose.ParseEncryptedCompact(raw, []jose.KeyAlgorithm{jose.RSA_OAEP}, []jose.ContentEncryption{jose.A256GCM})
+	require.NoError(t, err, "what it took was encrypted")
+	require.Equal(t, "apache", encrypted.Header.KeyID)
+}
+
+func signInAtApache(t *testing.T, c *caddy, port string) {
+	t.Helper()
+	c.node(t, "clients.mjs", "apache", map[string]any{"apache": "http://127.0.0.1:" + c.port[port]}, nil)
+}
+
+// It has no key for the access tokens of an API, but it can ask about them.
+func TestR3_ApacheTakesEncryptedAccessTokensByIntrospection(t *testing.T) {
+	c := startForClients(t)
+	startApache(t, c)
+	token := post(t, c, "/token", "robot", robotSecret,
+		"grant_type", "client_credentials", "scope", "books.read", "resourceServer", "issuer").tokens(t)
+	require.Equal(t, 4, strings.Count(token.AccessToken, "."), "a JWE")
+	require.Equal(t, http.StatusOK, callApache(t, c, "9000", token.AccessToken))
+	require.Equal(t, http.StatusUnauthorized, callApache(t, c, "8445", token.AccessToken), "the published keys don't decrypt")
+}
+
+// callApache sends an access token to the API of one of Apache's hosts.
+func callApache(t *testing.T, c *caddy, port, token string) (status int) {
+	t.Helper()
+	return get(t, http.DefaultClient, "http://127.0.0.1:"+c.port[port]+"/api/", "Authorization", "Bearer "+token).status
 }
 
 func TestApacheTakesAccessTokens(t *testing.T) {
@@ -55,17 +114,14 @@ func TestApacheTakesAccessTokens(t *testing.T) {
 	token, err := config.Token(contextWith(t, c))
 	require.NoError(t, err)
 
-	status := func(port, token string) int {
-		return get(t, http.DefaultClient, "http://127.0.0.1:"+c.port[port]+"/api/", "Authorization", "Bearer "+token).status
-	}
 	forged := token.AccessToken[:len(token.AccessToken)-8] + "AAAAAAAA"
 	for port, how := range map[string]string{"9000": "introspection", "8445": "the published keys"} {
-		require.Equal(t, http.StatusOK, status(port, token.AccessToken), how)
-		require.Equal(t, http.StatusUnauthorized, status(port, forged), how)
+		require.Equal(t, http.StatusOK, callApache(t, c, port, token.AccessToken), how)
+		require.Equal(t, http.StatusUnauthorized, callApache(t, c, port, forged), how)
 	}
 
 	revoke(t, c, "robot", robotSecret, token)
-	require.Equal(t, http.StatusUnauthorized, status("9000", token.AccessToken), "introspection tells of a revocation")
+	require.Equal(t, http.StatusUnauthorized, callApache(t, c, "9000", token.AccessToken), "introspection tells of a revocation")
 }
 
 // revoke ends a token as its client (RFC 7009).
