@@ -52,6 +52,9 @@ func NewEncrypter(jwks []byte, alg, enc string) (*Encrypter, error) {
 			return nil, refuse(ErrKey, fmt.Sprintf("key %d of the JWKS has kid %q; 0 to 10 belong to the server's own keys", i+1, key.KeyID))
 		}
 	}
+	if len(set) == 0 {
+		return nil, refuse(ErrKey, "the JWKS has no keys")
+	}
 	var reasons []string
 	for i, key := range set {
 		e := &Encrypter{alg: alg, content: content, kid: key.KeyID, expires: key.expires}
