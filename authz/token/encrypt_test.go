@@ -151,7 +151,7 @@ func TestR4_NothingFitsSaysWhy(t *testing.T) {
 		{"R4 too small", small, "RSA-OAEP", "A256GCM", `unusable key: no key of the JWKS fits RSA-OAEP: [key 1 has 1024 bits, want 2048 to 8192]`},
 		{"even exponent", even, "RSA-OAEP-384", "A256GCM", `unusable key: no key of the JWKS fits RSA-OAEP-384: [key 1 encrypts nothing: crypto/rsa: public exponent is even]`},
 		{"point off the curve", offCurve, "ECDH-ES", "A256GCM", `unusable key: no key of the JWKS fits ECDH-ES: [key 1 unusable key: is of an unknown type or broken]`},
-		{"A16 empty set", `{"keys":[]}`, "ECDH-ES", "A256GCM", `unusable key: no key of the JWKS fits ECDH-ES: []`},
+		{"A16 empty set", `{"keys":[]}`, "ECDH-ES", "A256GCM", `unusable key: the JWKS has no keys`},
 		{"private", string(jwksOf(t, jose.JSONWebKey{Key: ec})), "ECDH-ES", "A256GCM", `unusable key: key 1 of the JWKS is private or symmetric; publish public keys only`},
 		{"private beside a good one", string(jwksOf(t, jose.JSONWebKey{Key: &ec.PublicKey}, jose.JSONWebKey{Key: testRSA()})), "ECDH-ES", "A256GCM", `unusable key: key 2 of the JWKS is private or symmetric; publish public keys only`},
 		{"symmetric", `{"keys":[{"kty":"oct","k":"AAAA"}]}`, "ECDH-ES", "A256GCM", `unusable key: key 1 of the JWKS is private or symmetric; publish public keys only`},
