@@ -211,6 +211,10 @@ func inAccessToken(p Placement) bool { return p.AccessToken }
 
 func inIDToken(p Placement) bool { return p.IDToken }
 
+// insteadOfUserInfo: an ID token has what userinfo would (OpenID Connect Core §5.4), but for what is
+// placed in access tokens alone.
+func insteadOfUserInfo(p Placement) bool { return p.IDToken || !p.AccessToken }
+
 // claimsOf gathers what the scopes give where the placement fits: of a person, or, with no person,
 // what needs none (S6).
 func (s *Server) claimsOf(scopes []string, u *users.User, wanted func(Placement) bool) map[string]any {

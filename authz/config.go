@@ -215,7 +215,7 @@ type AttributeSet struct {
 	// Constants: claim -> value.
 	Constants map[string]string
 	// Virtual: claim -> CEL expression over user, a map of the attributes (one value a string, several
-	// a list), and of username, subject and roles.
+	// a list), of username, subject and roles, and of values, where every attribute is a list.
 	Virtual map[string]string
 }
 

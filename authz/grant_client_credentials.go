@@ -31,6 +31,9 @@ func (g clientCredentialsGrant) Authorize(ctx context.Context, r *TokenRequest) 
 	}
 	scope := slices.DeleteFunc(r.client.grantable(asked), g.s.forPeople)
 	target, named, err := g.s.target(r, "", scope)
+	if errors.Is(err, errSeveral) && len(r.scope) == 0 {
+		target, err = g.s.resourceNamed(IssuerResource), nil // nobody asked for these scopes: all that there are
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -184,3 +184,16 @@ func TestE3_ARefreshWhoseTokenCantBeMadeChangesNothing(t *testing.T) {
 	f.Reload(cfg)
 	assert.Equal(t, http.StatusOK, refresh(f, "rotating", first).Status, "the client's token is still the last generation")
 }
+
+func TestG11_NoTokenIsBornDead(t *testing.T) {
+	cfg := authztest.Config()
+	cfg.Clients[0].Lifetimes = authz.Lifetimes{RefreshToken: 10 * time.Second, RefreshIdle: 10 * time.Second}
+	f := authztest.New(t, cfg)
+	token := f.Redeem("shop", f.NewBrowser().Authorize(f.AuthorizeURL(), "alice").Get("code")).Get("refresh_token")
+	f.Clock.Advance(8500 * time.Millisecond)
+	last := refresh(f, "shop", token)
+	require.Equal(t, http.StatusOK, last.Status, last.JSON)
+	assert.InDelta(t, 1, last.JSON["expires_in"], 0)
+	f.Clock.Advance(time.Second)
+	assert.Equal(t, "invalid_grant", refresh(f, "shop", token).Get("error"), "half a second is no lifetime")
+}

@@ -31,6 +31,9 @@ type tokenResponse struct {
 // configured is not made at all (A16).
 func (s *Server) issue(ctx context.Context, a *Authorization) (*tokenResponse, error) {
 	now := s.now()
+	if !a.until.IsZero() && a.until.Sub(now) < time.Second {
+		return nil, oauth.Errorf(oauth.InvalidGrant, "the grant ends now") // times in tokens have whole seconds
+	}
 	response := &tokenResponse{Scope: oauth.FormatScope(a.scope)}
 	if s.mayHave(a.client, AccessTokenType) {
 		access, expires, err := s.mintAccessToken(ctx, a, now)
@@ -126,7 +129,7 @@ type idTokenParts struct {
 func (s *Server) mintIDToken(ctx context.Context, a *Authorization, now time.Time, parts idTokenParts) (string, error) {
 	placed := inIDToken
 	if parts.allClaims {
-		placed = everywhere
+		placed = insteadOfUserInfo
 	}
 	claims := s.claimsOf(a.scope, a.user, placed)
 	claims["iss"] = s.cfg.Issuer

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/gatewright/gatewright/authz/oauth"
 	"github.com/gatewright/gatewright/authz/token"
@@ -57,12 +58,24 @@ func (s *Server) buildMetadata() ([]byte, error) {
 func (s *Server) supportedResponseTypes() []string {
 	var supported []string
 	for _, responseType := range slices.Sorted(maps.Keys(responseTypes)) {
-		enabled := func(g string) bool { return slices.Contains(s.cfg.GrantTypes, g) }
+		enabled := func(g string) bool {
+			return slices.Contains(s.cfg.GrantTypes, g) && s.issues(responseType)
+		}
 		if !slices.ContainsFunc(responseTypes[responseType], func(g string) bool { return !enabled(g) }) {
 			supported = append(supported, responseType)
 		}
 	}
 	return supported
+}
+
+// issues tells whether the server's token_type allows what a response type holds (G6).
+func (s *Server) issues(responseType string) bool {
+	for value, kind := range map[string]TokenType{responseToken: AccessTokenType, responseIDToken: IDTokenType} {
+		if slices.Contains(strings.Fields(responseType), value) && !slices.Contains(s.cfg.TokenTypes, kind) {
+			return false
+		}
+	}
+	return true
 }
 
 // publicScopes leaves out the scopes nobody is asked about (S4), save openid (S11).

@@ -115,7 +115,7 @@ func (s *Server) requestedResource(p oauth.Params) (*resource, error) {
 		found = append(found, s.resourceNamed(name))
 	}
 	for _, id := range p.Values("resource") {
-		i := slices.IndexFunc(s.resources, func(r *resource) bool { return slices.Contains(r.Identifiers, id) })
+		i := slices.IndexFunc(s.resources, func(r *resource) bool { return r.audience == id || slices.Contains(r.Identifiers, id) })
 		if i < 0 {
 			found = append(found, nil)
 			continue
@@ -158,7 +158,7 @@ func (s *Server) chooseResource(named *resource, c *client, scopes []string) (*r
 			continue
 		}
 		if only != nil {
-			return nil, oauth.Errorf(oauth.InvalidTarget, "the scopes belong to several resource servers: name one by resource or resourceServer")
+			return nil, oauth.Errorf(oauth.InvalidTarget, "the scopes belong to several resource servers: name one by resource or resourceServer").Because(errSeveral)
 		}
 		only = sc.resource
 	}
@@ -167,6 +167,9 @@ func (s *Server) chooseResource(named *resource, c *client, scopes []string) (*r
 	}
 	return s.resourceNamed(IssuerResource), nil
 }
+
+// errSeveral: no one resource server fits all scopes.
+var errSeveral = errors.New("scopes of several resource servers")
 
 func validName(s string) bool {
 	if s == "" || len(s) > 64 {

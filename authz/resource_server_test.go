@@ -1,6 +1,7 @@
 package authz_test
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 
@@ -77,4 +78,17 @@ func TestR1_ResourceServersEachWithTheirMode(t *testing.T) {
 	assert.Equal(t, f.URL+"/rs/plain", f.Claims(mint("plain"))["aud"])
 	assert.Equal(t, "A256KW", f.JWEHeader(mint("sealed"))["alg"], "R3: server_key is the default")
 	assert.Equal(t, f.URL+"/rs/keyed", f.Claims(key.decrypt(t, mint("keyed")))["aud"])
+}
+
+func TestR13_NoScopeAskedAndTheAudienceAsAName(t *testing.T) {
+	cfg := authztest.Config()
+	cfg.ResourceServers = append(cfg.ResourceServers, authz.ResourceServer{Name: "stock", Encryption: authz.EncryptionNone, Scopes: []authz.Scope{{Name: "stock.read"}}})
+	cfg.Clients[3].Scopes = []string{"orders.read", "stock.read"}
+	f := authztest.New(t, cfg)
+	all := f.Token("robot", "grant_type", "client_credentials")
+	require.Equal(t, http.StatusOK, all.Status, all.JSON)
+	assert.Equal(t, "orders.read stock.read", all.Get("scope"), "RFC 6749 §3.3: the default is all that the client may have")
+	assert.Equal(t, f.URL, f.Bearer(http.MethodGet, "/tokeninfo", all.Get("access_token")).Get("audience"))
+	named := f.Token("robot", "grant_type", "client_credentials", "scope", "orders.read", "resource", f.URL+"/rs/stock")
+	assert.Equal(t, f.URL+"/rs/stock", f.Claims(named.Get("access_token"))["aud"], "RFC 8707: by the aud that its tokens have")
 }

@@ -14,8 +14,8 @@ import (
 const maxVirtualCost = 10_000
 
 // compileVirtual prepares a derived attribute (S2): a CEL expression over user, a map of the
-// attributes (one value a string, several a list), and of username, subject and roles. An expression
-// that fails for a person gives no claim.
+// attributes (one value a string, several a list), of username, subject and roles, and of values, where
+// every attribute is a list. An expression that fails for a person gives no claim.
 func compileVirtual(expression string, log *zap.Logger) (func(*users.User) (any, bool), error) {
 	env, err := cel.NewEnv(cel.Variable("user", cel.MapType(cel.StringType, cel.DynType)))
 	if err != nil {
@@ -32,12 +32,12 @@ func compileVirtual(expression string, log *zap.Logger) (func(*users.User) (any,
 	return func(u *users.User) (any, bool) {
 		out, _, err := program.Eval(map[string]any{"user": celUser(u)})
 		if err != nil {
-			log.Debug("virtual attribute has no value", zap.String("expression", expression), zap.Error(err))
+			log.Info("virtual attribute has no value", zap.String("expression", expression), zap.Error(err))
 			return nil, false
 		}
 		value, err := out.ConvertToNative(jsonType)
 		if err != nil {
-			log.Debug("virtual attribute is no JSON", zap.String("expression", expression), zap.Error(err))
+			log.Info("virtual attribute is no JSON", zap.String("expression", expression), zap.Error(err))
 			return nil, false
 		}
 		return value, true
@@ -47,7 +47,7 @@ func compileVirtual(expression string, log *zap.Logger) (func(*users.User) (any,
 var jsonType = reflect.TypeFor[any]()
 
 func celUser(u *users.User) map[string]any {
-	m := make(map[string]any, len(u.Attributes)+3)
+	m := make(map[string]any, len(u.Attributes)+4)
 	for name, values := range u.Attributes {
 		if len(values) == 1 {
 			m[name] = values[0]
@@ -55,6 +55,6 @@ func celUser(u *users.User) map[string]any {
 			m[name] = values
 		}
 	}
-	m["username"], m["subject"], m["roles"] = u.Username, u.Subject, u.Roles
+	m["username"], m["subject"], m["roles"], m["values"] = u.Username, u.Subject, u.Roles, u.Attributes
 	return m
 }
