@@ -118,12 +118,31 @@ func (s *Server) loginFailed(w http.ResponseWriter, r *http.Request, ix *interac
 		status = http.StatusTooManyRequests
 		setRetryAfter(w, wait)
 	case errors.Is(err, users.ErrDisabled):
-		view.Error = msgAccountDisabled
+		view.Error = whyDisabled(err)
 	default:
 		s.log(r, "login failed", oauth.Errorf(oauth.TemporarilyUnavailable, "").Because(err))
 		view.Error, status = msgDirectoryUnavailable, http.StatusServiceUnavailable
 	}
 	s.loginPage(w, r, status, ix, view)
+}
+
+// whyDisabled puts into words why somebody who knew the password may not sign in.
+func whyDisabled(err error) messageKey {
+	for _, m := range []struct {
+		cause error
+		key   messageKey
+	}{
+		{users.ErrLocked, msgAccountLocked},
+		{users.ErrExpired, msgAccountExpired},
+		{users.ErrPasswordExpired, msgPasswordExpired},
+		{users.ErrMustChange, msgMustChange},
+		{users.ErrNotNow, msgNotNow},
+	} {
+		if errors.Is(err, m.cause) {
+			return m.key
+		}
+	}
+	return msgAccountDisabled
 }
 
 // clientIP is the address that guesses are counted under.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/gatewright/gatewright/authz"
 	"github.com/gatewright/gatewright/authz/authztest"
@@ -27,6 +28,24 @@ func (f *faulty) Authenticate(ctx context.Context, c users.Credentials) (*users.
 		return nil, *err
 	}
 	return f.Store.Authenticate(ctx, c)
+}
+
+func TestU1_WordsForWhyAnAccountCantSignIn(t *testing.T) {
+	store := &faulty{Store: people(t)}
+	cfg := authztest.Config()
+	cfg.Users = store
+	f := authztest.New(t, cfg)
+	browser := f.NewBrowser()
+	page := browser.Get(f.AuthorizeURL())
+	seen := map[string]bool{}
+	for _, why := range []error{users.ErrDisabled, users.ErrLocked, users.ErrExpired, users.ErrPasswordExpired, users.ErrMustChange, users.ErrNotNow} {
+		store.failure.Store(&why)
+		page = browser.Submit(page, "username", "alice", "password", authztest.Password)
+		require.Equal(t, "login", page.ID())
+		require.Equal(t, http.StatusOK, page.Status)
+		seen[page.Text()] = true
+	}
+	assert.Len(t, seen, 6, "each has words of its own")
 }
 
 func TestU9_AnAbortedRequestWashesNoGuessAway(t *testing.T) {

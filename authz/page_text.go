@@ -19,6 +19,11 @@ const (
 	msgWrongCredentials       messageKey = "wrong_credentials"
 	msgLocked                 messageKey = "locked"
 	msgAccountDisabled        messageKey = "account_disabled"
+	msgAccountLocked          messageKey = "account_locked"
+	msgAccountExpired         messageKey = "account_expired"
+	msgPasswordExpired        messageKey = "password_expired"
+	msgMustChange             messageKey = "must_change"
+	msgNotNow                 messageKey = "not_now"
 	msgDirectoryUnavailable   messageKey = "directory_unavailable"
 	msgCookiesMissing         messageKey = "cookies_missing"
 	msgExpired                messageKey = "expired"
@@ -210,7 +215,27 @@ var english = words{
 		},
 		msgAccountDisabled: {
 			"This account cannot sign in",
-			"The account is disabled, or its password has to be changed first. Ask those who manage your account.",
+			"The account is disabled. Ask those who manage your account.",
+		},
+		msgAccountLocked: {
+			"This account is locked for now",
+			"A wrong password was entered too often. Try again later, or ask those who manage your account.",
+		},
+		msgAccountExpired: {
+			"This account has expired",
+			"Ask those who manage your account.",
+		},
+		msgPasswordExpired: {
+			"Your password has expired",
+			"Change it where you usually change your password, then sign in here.",
+		},
+		msgMustChange: {
+			"Your password has to be changed first",
+			"Change it where you usually change your password, then sign in here.",
+		},
+		msgNotNow: {
+			"This account cannot sign in right now",
+			"It may sign in at other times, or from other machines only. Ask those who manage your account.",
 		},
 		msgDirectoryUnavailable: {
 			"Signing in is not possible right now",
@@ -321,7 +346,27 @@ var german = words{
 		},
 		msgAccountDisabled: {
 			"Dieses Konto kann sich nicht anmelden",
-			"Das Konto ist gesperrt, oder das Passwort muss erst geändert werden. Wenden Sie sich an die Stelle, die Ihr Konto verwaltet.",
+			"Das Konto ist deaktiviert. Wenden Sie sich an die Stelle, die Ihr Konto verwaltet.",
+		},
+		msgAccountLocked: {
+			"Dieses Konto ist vorübergehend gesperrt",
+			"Es wurde zu oft ein falsches Passwort eingegeben. Versuchen Sie es später erneut, oder wenden Sie sich an die Stelle, die Ihr Konto verwaltet.",
+		},
+		msgAccountExpired: {
+			"Dieses Konto ist abgelaufen",
+			"Wenden Sie sich an die Stelle, die Ihr Konto verwaltet.",
+		},
+		msgPasswordExpired: {
+			"Ihr Passwort ist abgelaufen",
+			"Ändern Sie es dort, wo Sie Ihr Passwort sonst ändern, und melden Sie sich dann hier an.",
+		},
+		msgMustChange: {
+			"Ihr Passwort muss erst geändert werden",
+			"Ändern Sie es dort, wo Sie Ihr Passwort sonst ändern, und melden Sie sich dann hier an.",
+		},
+		msgNotNow: {
+			"Dieses Konto kann sich gerade nicht anmelden",
+			"Es darf sich nur zu anderen Zeiten oder von anderen Rechnern aus anmelden. Wenden Sie sich an die Stelle, die Ihr Konto verwaltet.",
 		},
 		msgDirectoryUnavailable: {
 			"Die Anmeldung ist gerade nicht möglich",
