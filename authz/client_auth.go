@@ -83,10 +83,10 @@ func (s *Server) checkClient(presented clientCredentials) (*client, error) {
 	fingerprint := oauth.Fingerprint(presented.secret)
 	c := s.clients[presented.id]
 	if c == nil {
-		constantEqual(fingerprint, unknownSecret)
+		oauth.SameSecret(fingerprint, unknownSecret)
 		return nil, refused.Because(errNoClient)
 	}
-	matches := constantEqual(fingerprint, c.SecretHash)
+	matches := oauth.SameSecret(fingerprint, c.SecretHash)
 	switch {
 	case presented.method == AuthNone && !c.public():
 		return nil, refused.Because(errSecretMissing)

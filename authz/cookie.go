@@ -1,7 +1,6 @@
 package authz
 
 import (
-	"crypto/subtle"
 	"net/http"
 	"strings"
 )
@@ -56,6 +55,3 @@ func (s *Server) newCookie(kind, value string, maxAge int) *http.Cookie {
 		SameSite: http.SameSiteLaxMode,
 	}
 }
-
-// constantEqual compares secrets.
-func constantEqual(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }

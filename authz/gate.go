@@ -83,7 +83,7 @@ func (s *Server) gateClientFor(id, secret string) (*client, error) {
 	if c == nil {
 		return nil, oauth.Errorf(oauth.InvalidClient, "client authentication failed").Because(errNoClient)
 	}
-	if !c.public() && !constantEqual(oauth.Fingerprint(secret), c.SecretHash) {
+	if !c.public() && !oauth.SameSecret(oauth.Fingerprint(secret), c.SecretHash) {
 		return nil, oauth.Errorf(oauth.InvalidClient, "client authentication failed").Because(errWrongSecret)
 	}
 	return c, nil

@@ -23,7 +23,7 @@ func (g clientCredentialsGrant) Authorize(ctx context.Context, r *TokenRequest) 
 	case err == nil || errors.Is(err, users.ErrDisabled):
 		return nil, oauth.Errorf(oauth.UnauthorizedClient, "the client may not act for itself").Because(errSubjectClash)
 	case !errors.Is(err, users.ErrNotFound):
-		return nil, oauth.Errorf(oauth.TemporarilyUnavailable, "the user store is unavailable").Because(err)
+		return nil, errUserStore.Because(err)
 	}
 	asked := r.scope
 	if len(asked) == 0 {

@@ -62,23 +62,11 @@ func (s *Server) authorizeCode(ctx context.Context, r *TokenRequest, rec *codeRe
 	if err != nil {
 		return nil, err
 	}
-	scope := r.client.grantable(rec.Scope)
-	target, named, err := s.target(r, rec.Resource, scope)
+	a, err := s.authorization(r, user, rec.Scope, rec.Resource)
 	if err != nil {
 		return nil, err
 	}
-	a := &Authorization{
-		client:   r.client,
-		user:     user,
-		scope:    scope,
-		resource: target,
-		named:    named,
-		format:   r.client.TokenFormat,
-		grantID:  rec.GrantID,
-		sid:      rec.SID,
-		nonce:    rec.Nonce,
-		authTime: rec.AuthTime,
-	}
+	a.grantID, a.sid, a.nonce, a.authTime = rec.GrantID, rec.SID, rec.Nonce, rec.AuthTime
 	s.beginFamily(a, r.now)
 	return a, nil
 }

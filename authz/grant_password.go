@@ -28,25 +28,15 @@ func (g passwordGrant) Authorize(ctx context.Context, r *TokenRequest) (*Authori
 	case errors.Is(err, users.ErrCredentials), errors.Is(err, users.ErrDisabled), errors.Is(err, errLocked):
 		return nil, oauth.Errorf(oauth.InvalidGrant, "the name or the password is wrong, or the account can't be used now").Because(err)
 	case err != nil:
-		return nil, oauth.Errorf(oauth.TemporarilyUnavailable, "the user store is unavailable").Because(err)
+		return nil, errUserStore.Because(err)
 	case !r.client.admits(user):
 		return nil, oauth.Errorf(oauth.InvalidGrant, "this person may not use the client")
 	}
-	scope := r.client.grantable(r.scope)
-	target, named, err := g.s.target(r, "", scope)
+	a, err := g.s.authorization(r, user, r.scope, "")
 	if err != nil {
 		return nil, err
 	}
-	a := &Authorization{
-		client:   r.client,
-		user:     user,
-		scope:    scope,
-		resource: target,
-		named:    named,
-		format:   r.client.TokenFormat,
-		grantID:  oauth.NewID(),
-		authTime: r.now,
-	}
+	a.grantID, a.authTime = oauth.NewID(), r.now
 	g.s.beginFamily(a, r.now)
 	return a, nil
 }

@@ -132,24 +132,13 @@ func (g refreshGrant) Authorize(ctx context.Context, r *TokenRequest) (*Authoriz
 	if err := g.s.checkFamily(ctx, t, r.now); err != nil {
 		return nil, err
 	}
-	scope = r.client.grantable(scope) // the client may have lost some since
-	target, named, err := g.s.target(r, t.Resource, scope)
+	a, err := g.s.authorization(r, user, scope, t.Resource)
 	if err != nil {
 		return nil, err
 	}
-	return &Authorization{
-		client:   r.client,
-		user:     user,
-		scope:    scope,
-		resource: target,
-		named:    named,
-		format:   r.client.TokenFormat,
-		grantID:  t.GrantID,
-		sid:      t.SID,
-		authTime: t.AuthTime,
-		until:    t.Expires,
-		commit:   func(ctx context.Context) (*refreshToken, error) { return g.s.rotate(ctx, r.client, t, r.now) },
-	}, nil
+	a.grantID, a.sid, a.authTime, a.until = t.GrantID, t.SID, t.AuthTime, t.Expires
+	a.commit = func(ctx context.Context) (*refreshToken, error) { return g.s.rotate(ctx, r.client, t, r.now) }
+	return a, nil
 }
 
 var (
@@ -252,7 +241,7 @@ func (s *Server) grantUser(ctx context.Context, c *client, subject, stamp string
 	case err != nil && gone(err):
 		return nil, refused.Because(err)
 	case err != nil:
-		return nil, oauth.Errorf(oauth.TemporarilyUnavailable, "the user store is unavailable").Because(err)
+		return nil, errUserStore.Because(err)
 	case !c.admits(user):
 		return nil, refused
 	}

@@ -94,7 +94,7 @@ func (s *Server) openForm(r *http.Request, path string) (oauth.Params, *interact
 	if origin := r.Header.Get("Origin"); origin != "" && origin != s.origin {
 		return nil, nil, pageError(errBrowser)
 	}
-	if !constantEqual(params.Get("csrf"), s.csrf(path, ix)) {
+	if !oauth.SameSecret(params.Get("csrf"), s.csrf(path, ix)) {
 		return nil, nil, pageError(errBrowser)
 	}
 	return params, ix, nil

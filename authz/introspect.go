@@ -150,7 +150,7 @@ func (s *Server) describe(r *http.Request, t *token.AccessToken) ([]byte, error)
 	case gone(err):
 		return inactive, nil
 	default:
-		return nil, oauth.Errorf(oauth.TemporarilyUnavailable, "the user store is unavailable").Because(err)
+		return nil, errUserStore.Because(err)
 	}
 	return about.with(t.Extra)
 }

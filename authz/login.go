@@ -118,7 +118,7 @@ func (s *Server) loginFailed(w http.ResponseWriter, r *http.Request, ix *interac
 		status = http.StatusTooManyRequests
 		setRetryAfter(w, wait)
 	case errors.Is(err, users.ErrDisabled):
-		view.Error = whyDisabled(err)
+		view.Error = disabledCauses.message(err, msgAccountDisabled)
 	default:
 		s.log(r, "login failed", oauth.Errorf(oauth.TemporarilyUnavailable, "").Because(err))
 		view.Error, status = msgDirectoryUnavailable, http.StatusServiceUnavailable
@@ -126,23 +126,13 @@ func (s *Server) loginFailed(w http.ResponseWriter, r *http.Request, ix *interac
 	s.loginPage(w, r, status, ix, view)
 }
 
-// whyDisabled puts into words why somebody who knew the password may not sign in.
-func whyDisabled(err error) messageKey {
-	for _, m := range []struct {
-		cause error
-		key   messageKey
-	}{
-		{users.ErrLocked, msgAccountLocked},
-		{users.ErrExpired, msgAccountExpired},
-		{users.ErrPasswordExpired, msgPasswordExpired},
-		{users.ErrMustChange, msgMustChange},
-		{users.ErrNotNow, msgNotNow},
-	} {
-		if errors.Is(err, m.cause) {
-			return m.key
-		}
-	}
-	return msgAccountDisabled
+// disabledCauses put into words why somebody who knew the password may not sign in.
+var disabledCauses = causes{
+	{users.ErrLocked, msgAccountLocked},
+	{users.ErrExpired, msgAccountExpired},
+	{users.ErrPasswordExpired, msgPasswordExpired},
+	{users.ErrMustChange, msgMustChange},
+	{users.ErrNotNow, msgNotNow},
 }
 
 // clientIP is the address that guesses are counted under.

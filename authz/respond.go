@@ -62,7 +62,7 @@ func (s *Server) errorPage(w http.ResponseWriter, r *http.Request, err error, op
 	e := oauth.From(err)
 	reference := oauth.NewID()[:8]
 	s.log(r, "error page", e, zap.String("reference", reference))
-	view := errorView{Code: e.Code, Message: messageOf(err), Reference: reference, Continue: opts.back}
+	view := errorView{Code: e.Code, Message: pageCauses.message(err, ""), Reference: reference, Continue: opts.back}
 	if opts.client != nil {
 		view.Client = &clientView{Name: opts.client.Name}
 	}
@@ -73,25 +73,30 @@ func (s *Server) errorPage(w http.ResponseWriter, r *http.Request, err error, op
 	s.pages.render(w, r, status, view, pageOptions{UILocales: opts.uiLocales})
 }
 
-// messageOf picks the words for an error page, "" where the code says it all.
-func messageOf(err error) messageKey {
-	for _, m := range []struct {
-		cause error
-		key   messageKey
-	}{
-		{errInteraction, msgNothingHere},
-		{errExpired, msgExpired},
-		{errBrowser, msgCookiesMissing},
-		{errDecided, msgAlreadyUsed},
-		{errUnknownClient, msgUnknownClient},
-		{errNotAdmitted, msgNotAllowed},
-		{errRedirectMismatch, msgRedirectMismatch},
-	} {
+// causes are words for errors, the first that fits.
+type causes []struct {
+	cause error
+	key   messageKey
+}
+
+func (c causes) message(err error, otherwise messageKey) messageKey {
+	for _, m := range c {
 		if errors.Is(err, m.cause) {
 			return m.key
 		}
 	}
-	return ""
+	return otherwise
+}
+
+// pageCauses are what an error page has words for where the code alone doesn't say it.
+var pageCauses = causes{
+	{errInteraction, msgNothingHere},
+	{errExpired, msgExpired},
+	{errBrowser, msgCookiesMissing},
+	{errDecided, msgAlreadyUsed},
+	{errUnknownClient, msgUnknownClient},
+	{errNotAdmitted, msgNotAllowed},
+	{errRedirectMismatch, msgRedirectMismatch},
 }
 
 // log writes down why a request failed: a fault of ours as an error, a bad request for the curious.

@@ -131,6 +131,9 @@ func (s *Server) sessionUser(ctx context.Context, session *session) (*users.User
 	return s.lookUp(ctx, session.Subject, session.Stamp)
 }
 
+// errUserStore: whether somebody may go on can't be told now.
+var errUserStore = oauth.Errorf(oauth.TemporarilyUnavailable, "the user store is unavailable")
+
 // errPasswordChanged ends what was given before a password changed (E3).
 var errPasswordChanged = errors.New("the password has changed since")
 
@@ -156,7 +159,7 @@ func gone(err error) bool {
 // lostUser answers where a session's person can't be had: who is gone signs in again.
 func (s *Server) lostUser(w http.ResponseWriter, r *http.Request, ix *interaction, err error) {
 	if !gone(err) {
-		s.redirectError(w, r, &ix.Request, oauth.Errorf(oauth.TemporarilyUnavailable, "the user store is unavailable").Because(err))
+		s.redirectError(w, r, &ix.Request, errUserStore.Because(err))
 		return
 	}
 	s.clearCookie(w, cookieSession)

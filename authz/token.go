@@ -124,6 +124,17 @@ func (s *Server) redeem(r *http.Request, c *client, params oauth.Params) (*Autho
 	})
 }
 
+// authorization is what every grant has in common: the scopes that the client may have now, and the
+// resource server for them. granted names the one that the grant is for, "" for none.
+func (s *Server) authorization(r *TokenRequest, user *users.User, scope []string, granted string) (*Authorization, error) {
+	scope = r.client.grantable(scope) // it may have lost some since they were granted
+	target, named, err := s.target(r, granted, scope)
+	if err != nil {
+		return nil, err
+	}
+	return &Authorization{client: r.client, user: user, scope: scope, resource: target, named: named, format: r.client.TokenFormat}, nil
+}
+
 // target is the resource server of a token (R13). What the grant named stays (A33); where it named
 // none, the request may (R5).
 func (s *Server) target(r *TokenRequest, granted string, scope []string) (rs *resource, named bool, err error) {

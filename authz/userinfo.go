@@ -53,7 +53,7 @@ func (s *Server) claimsOfToken(r *http.Request, t *token.AccessToken) (map[strin
 	case err != nil && gone(err):
 		return nil, errInvalidToken.Because(err)
 	case err != nil:
-		return nil, oauth.Errorf(oauth.TemporarilyUnavailable, "the user store is unavailable").Because(err)
+		return nil, errUserStore.Because(err)
 	}
 	claims := s.claimsOf(t.Scope, user, everywhere)
 	claims["sub"] = t.Subject

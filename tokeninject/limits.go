@@ -1,7 +1,6 @@
 package tokeninject
 
 import (
-	"crypto/subtle"
 	"math"
 	"strconv"
 	"sync"
@@ -119,6 +118,3 @@ func (a *attempts) forget(browser string) {
 func seconds(d time.Duration) string {
 	return strconv.Itoa(max(1, int(math.Ceil(d.Seconds()))))
 }
-
-// sameSecret compares in constant time.
-func sameSecret(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }

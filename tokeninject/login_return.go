@@ -64,7 +64,7 @@ func (p *passage) begun(record *loginRecord) bool {
 }
 
 func (p *passage) ofBrowser(record *loginRecord) bool {
-	return p.taken.browser != "" && sameSecret(oauth.Fingerprint(p.taken.browser), record.Browser)
+	return p.taken.browser != "" && oauth.SameSecret(oauth.Fingerprint(p.taken.browser), record.Browser)
 }
 
 // finish takes a login, once: errDone for everybody but the first.

@@ -2,7 +2,6 @@ package oauth
 
 import (
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/base64"
 )
 
@@ -54,7 +53,7 @@ func VerifyPKCE(challenge, method, verifier string) error {
 	default: // were it taken for plain, whoever saw the challenge would have the verifier
 		return Errorf(InvalidGrant, "code_challenge_method is unknown")
 	}
-	if subtle.ConstantTimeCompare([]byte(derived), []byte(challenge)) != 1 {
+	if !SameSecret(derived, challenge) {
 		return Errorf(InvalidGrant, "code_verifier does not match the code_challenge")
 	}
 	return nil
