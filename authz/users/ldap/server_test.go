@@ -74,7 +74,7 @@ func TestU1_HungServer(t *testing.T) {
 			_, err := signIn(t, d, "alice", "alice-pw")
 			require.NoError(t, err)
 		}
-		first.hang()
+		first.hang(t)
 		began := time.Now()
 		_, err := signIn(t, d, "alice", "alice-pw")
 		require.NoError(t, err, "the second server answers")
@@ -91,7 +91,7 @@ func TestU1_BoundedWaiting(t *testing.T) {
 	d, s := directory(t, func(cfg *Config) { cfg.Pool, cfg.Timeout = 2, 300*time.Millisecond })
 	_, err := signIn(t, d, "alice", "alice-pw")
 	require.NoError(t, err)
-	s.hang()
+	s.hang(t)
 	defer s.awake()
 	var flood sync.WaitGroup
 	began := time.Now()

@@ -165,8 +165,27 @@ func (s *slapd) end(signal syscall.Signal) {
 
 // stop ends the server, again starts it anew with the same data, hang stops it from answering.
 func (s *slapd) stop()  { s.end(syscall.SIGTERM) }
-func (s *slapd) hang()  { _ = s.process.Process.Signal(syscall.SIGSTOP) }
 func (s *slapd) awake() { _ = s.process.Process.Signal(syscall.SIGCONT) }
+
+// hang returns once every thread has stopped: one that still runs could answer after the signal was sent.
+func (s *slapd) hang(t testing.TB) {
+	t.Helper()
+	require.NoError(t, s.process.Process.Signal(syscall.SIGSTOP))
+	require.Eventually(t, s.stopped, 10*time.Second, time.Millisecond, "slapd still runs")
+}
+
+// stopped reads the states of the threads, which follow the name in parentheses (proc_pid_stat(5)).
+func (s *slapd) stopped() bool {
+	threads, err := filepath.Glob("/proc/" + strconv.Itoa(s.process.Process.Pid) + "/task/*/stat")
+	for _, thread := range threads {
+		stat, err := os.ReadFile(thread)
+		_, state, _ := strings.Cut(string(stat), ") ")
+		if err != nil || !strings.HasPrefix(state, "T") {
+			return false
+		}
+	}
+	return err == nil && len(threads) > 0
+}
 
 func (s *slapd) again(t testing.TB) {
 	t.Helper()
