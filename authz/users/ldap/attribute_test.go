@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gatewright/gatewright/authz/users"
+	"github.com/gatewright/gatewright/authz/users/ldap/ldaptest"
 )
 
 const grantAttribute = "nidsOAuthGrant"
@@ -20,7 +21,7 @@ const grantAttribute = "nidsOAuthGrant"
 func grants(t *testing.T) (a *Attribute, s *slapd, aliceID, bobID string) {
 	t.Helper()
 	d, s := directory(t, nil)
-	return d.Attribute(grantAttribute), s, s.entryUUID(t, alice), s.entryUUID(t, "uid=bob,ou=people,"+testBase)
+	return d.Attribute(grantAttribute), s, s.EntryUUID(t, alice), s.EntryUUID(t, "uid=bob,ou=people,"+testBase)
 }
 
 func TestU4_SwapComparesAndWritesInOneStep(t *testing.T) {
@@ -95,12 +96,12 @@ func TestU6_ProbeChangesNothing(t *testing.T) {
 	require.ErrorIs(t, a.d.Attribute("noSuchThing").Probe(ctx, ""), ErrNoSchema)
 	require.ErrorIs(t, a.d.Attribute("mail").Probe(ctx, aliceID), ErrNoAccess)
 
-	readonly := startSlapd(t, slapd{NoGrants: true})
+	readonly := startSlapd(t, ldaptest.Options{NoGrants: true})
 	denied := open(t, readonly.config(t)).Attribute(grantAttribute)
 	require.ErrorIs(t, denied.Probe(ctx, ""), ErrNoAccess)
-	require.ErrorIs(t, denied.Swap(ctx, readonly.entryUUID(t, alice), nil, []byte("x")), ErrNoAccess)
+	require.ErrorIs(t, denied.Swap(ctx, readonly.EntryUUID(t, alice), nil, []byte("x")), ErrNoAccess)
 
-	s.stop()
+	s.Stop()
 	err = a.Probe(ctx, "")
 	require.ErrorIs(t, err, users.ErrUnavailable, "no definite no")
 	require.NotErrorIs(t, err, ErrNoAccess)
@@ -126,12 +127,12 @@ func TestU3_StreamsAreReplacedOnly(t *testing.T) {
 
 // A replica is behind until it asks again: reads for update don't come from there, and writes don't go there.
 func TestG9_ReplicaIsReadAndNeverWritten(t *testing.T) {
-	provider := startSlapd(t, slapd{})
-	replica := startSlapd(t, slapd{Provider: provider.URL})
+	provider := startSlapd(t, ldaptest.Options{})
+	replica := startSlapd(t, ldaptest.Options{Provider: provider.URL})
 	cfg := provider.config(t)
 	cfg.Servers, cfg.WriteServers = []string{replica.URL}, []string{provider.TLS}
 	d := open(t, cfg)
-	a, ctx, aliceID := d.Attribute(grantAttribute), bounded(t), provider.entryUUID(t, alice)
+	a, ctx, aliceID := d.Attribute(grantAttribute), bounded(t), provider.EntryUUID(t, alice)
 	require.Eventually(t, func() bool { return d.Health(ctx) == nil }, 10*time.Second, 10*time.Millisecond)
 
 	require.NoError(t, a.Swap(ctx, aliceID, nil, []byte("new")))
@@ -157,7 +158,7 @@ func TestG9_ReplicaIsReadAndNeverWritten(t *testing.T) {
 
 // One write server at a time: the next one only after WriteFailover, and no way back by itself.
 func TestU4_WriteFailover(t *testing.T) {
-	first, second := startSlapd(t, slapd{}), startSlapd(t, slapd{})
+	first, second := startSlapd(t, ldaptest.Options{}), startSlapd(t, ldaptest.Options{})
 	now := time.Now()
 	cfg := first.config(t)
 	cfg.Servers, cfg.WriteServers = []string{second.URL}, []string{first.URL, second.URL}
@@ -173,14 +174,14 @@ func TestU4_WriteFailover(t *testing.T) {
 	}
 	require.NoError(t, d.Health(bounded(t)))
 	require.Equal(t, first.URL, writer())
-	first.stop()
+	first.Stop()
 	require.Error(t, d.Health(bounded(t)))
 	require.Empty(t, writer())
 	now = now.Add(time.Minute - 1)
 	require.Empty(t, writer())
 	now = now.Add(1)
 	require.Equal(t, second.URL, writer())
-	first.again(t)
+	first.Again(t)
 	require.NoError(t, d.Health(bounded(t)))
 	require.Equal(t, second.URL, writer())
 }

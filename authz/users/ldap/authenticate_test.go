@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gatewright/gatewright/authz/users"
+	"github.com/gatewright/gatewright/authz/users/ldap/ldaptest"
 )
 
 func signIn(t *testing.T, d *Directory, name, password string) (*users.User, error) {
@@ -23,7 +24,7 @@ func TestU1_SearchThenBind(t *testing.T) {
 	d, s := directory(t, nil)
 	u, err := signIn(t, d, "ALICE", "alice-pw")
 	require.NoError(t, err)
-	require.Equal(t, s.entryUUID(t, alice), u.Subject)
+	require.Equal(t, s.EntryUUID(t, alice), u.Subject)
 	require.Equal(t, "alice", u.Username, "the directory's spelling")
 	require.Equal(t, []string{"alice@example.org", "a.example@example.org"}, u.Attributes["mail"])
 	require.Equal(t, []string{"/9j/4AAQSkZJRgABAQAAAQABAAD/"}, u.Attributes["jpegPhoto"], "what is no text is base64")
@@ -98,7 +99,7 @@ func TestA73_EmptyAndBlankPasswords(t *testing.T) {
 
 // An empty password ends before any server is asked: none is there to say something else.
 func TestA73_EmptyPasswordReachesNoServer(t *testing.T) {
-	d := open(t, Config{Servers: []string{"ldap://" + freePort(t)}, Base: testBase})
+	d := open(t, Config{Servers: []string{"ldap://" + ldaptest.FreePort(t)}, Base: testBase})
 	_, err := signIn(t, d, "alice", "")
 	require.ErrorIs(t, err, users.ErrCredentials)
 	_, err = signIn(t, d, "alice", "x")
@@ -120,16 +121,16 @@ func TestU1_ReasonsOnlyForTheRightPassword(t *testing.T) {
 	}
 	bob := "uid=bob,ou=people," + testBase
 
-	s.change(t, bob, "pwdReset", "TRUE")
+	s.Change(t, bob, "pwdReset", "TRUE")
 	permit("wrong", users.ErrCredentials)
 	permit("bob-pw", users.ErrMustChange)
-	s.change(t, bob, "pwdReset")
+	s.Change(t, bob, "pwdReset")
 
 	s.relaxed(t, bob, "pwdChangedTime", "20200101000000Z")
 	permit("wrong", users.ErrCredentials)
 	permit("bob-pw", users.ErrPasswordExpired)
 
-	s.change(t, bob, "pwdAccountLockedTime", lockedForGood)
+	s.Change(t, bob, "pwdAccountLockedTime", lockedForGood)
 	permit("wrong", users.ErrCredentials)
 	permit("bob-pw", users.ErrCredentials)
 }
@@ -139,7 +140,7 @@ func (s *slapd) relaxed(t *testing.T, dn, attribute string, values ...string) {
 	t.Helper()
 	request := ldap.NewModifyRequest(dn, []ldap.Control{ldap.NewControlString("1.3.6.1.4.1.4203.666.5.12", true, "")})
 	request.Replace(attribute, values)
-	require.NoError(t, s.admin(t).Modify(request))
+	require.NoError(t, s.Admin(t).Modify(request))
 }
 
 func TestU1_LockAfterWrongPasswords(t *testing.T) {
@@ -160,14 +161,14 @@ func TestU1_LockAfterWrongPasswords(t *testing.T) {
 // An unknown name costs a bind and leaves everybody's count of wrong passwords alone, the service account's too.
 func TestU9_UnknownNameCostsABind(t *testing.T) {
 	d, s := directory(t, nil)
-	admin := s.admin(t)
+	admin := s.Admin(t)
 	for _, name := range []string{"alice", "nobody", "twins@example.org"} {
 		_, err := signIn(t, d, name, "x") // learns the layout, and connects
 		require.ErrorIs(t, err, users.ErrCredentials)
-		before := s.binds(t, admin)
+		before := s.Operations(t, admin, "Bind")
 		_, err = signIn(t, d, name, "x")
 		require.ErrorIs(t, err, users.ErrCredentials)
-		require.Equal(t, 1, s.binds(t, admin)-before, name)
+		require.Equal(t, 1, s.Operations(t, admin, "Bind")-before, name)
 	}
 }
 

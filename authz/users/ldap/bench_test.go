@@ -8,12 +8,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gatewright/gatewright/authz/users"
+	"github.com/gatewright/gatewright/authz/users/ldap/ldaptest"
 )
 
 // What a sign-in costs against what it is made of: a search and a bind, each on a connection of its own that
 // stays open. The ratio of the two rates is what to look at.
 func BenchmarkAuthenticate(b *testing.B) {
-	s := startSlapd(b, slapd{})
+	s := startSlapd(b, ldaptest.Options{})
 	cfg := s.config(b)
 	cfg.Servers = []string{s.URL}
 	b.Run("bare", func(b *testing.B) { bareSignIn(b, s) })
@@ -41,7 +42,7 @@ func BenchmarkAuthenticate(b *testing.B) {
 		}
 	})
 	b.Run("lookup", func(b *testing.B) {
-		d, id := open(b, cfg), s.entryUUID(b, alice)
+		d, id := open(b, cfg), s.EntryUUID(b, alice)
 		b.ReportAllocs()
 		for b.Loop() {
 			if _, err := d.Lookup(b.Context(), id); err != nil {

@@ -6,6 +6,8 @@ import (
 
 	"github.com/go-ldap/ldap/v3"
 	"github.com/stretchr/testify/require"
+
+	"github.com/gatewright/gatewright/authz/users/ldap/ldaptest"
 )
 
 // failed are what Check found wrong, by what it looked at.
@@ -20,8 +22,8 @@ func failed(findings []Finding) map[string]Finding {
 }
 
 func TestU6_CheckFindsNothingWrong(t *testing.T) {
-	provider := startSlapd(t, slapd{})
-	replica := startSlapd(t, slapd{Provider: provider.URL})
+	provider := startSlapd(t, ldaptest.Options{})
+	replica := startSlapd(t, ldaptest.Options{Provider: provider.URL})
 	cfg := provider.config(t)
 	cfg.Servers, cfg.WriteServers = []string{replica.URL}, []string{provider.TLS}
 	d := open(t, cfg)
@@ -62,10 +64,10 @@ func TestU6_CheckTellsTheLag(t *testing.T) {
 }
 
 func TestU6_CheckNamesWhatIsMissing(t *testing.T) {
-	good := startSlapd(t, slapd{})
-	readonly := startSlapd(t, slapd{NoGrants: true})
-	expired := slapd{}
-	expired.Cert, expired.Key = certificate(t, -time.Hour)
+	good := startSlapd(t, ldaptest.Options{})
+	readonly := startSlapd(t, ldaptest.Options{NoGrants: true})
+	expired := ldaptest.Options{}
+	expired.Cert, expired.Key = ldaptest.Certificate(t, -time.Hour)
 	late := startSlapd(t, expired)
 	for _, test := range []struct {
 		name   string
@@ -74,7 +76,7 @@ func TestU6_CheckNamesWhatIsMissing(t *testing.T) {
 		what   string
 		fix    string
 	}{
-		{"server that is not there", good, func(c *Config) { c.Servers = []string{"ldap://" + freePort(t)} }, "connection", "start the server"},
+		{"server that is not there", good, func(c *Config) { c.Servers = []string{"ldap://" + ldaptest.FreePort(t)} }, "connection", "start the server"},
 		{"another CA", good, func(c *Config) { c.CA = late.config(t).CA }, "connection", "tls_ca"},
 		{"expired certificate", late, func(*Config) {}, "connection", "renew"},
 		{"wrong password", good, func(c *Config) { c.Password = "x" }, "service account", "ldapwhoami"},

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gatewright/gatewright/authz/users"
+	"github.com/gatewright/gatewright/authz/users/ldap/ldaptest"
 )
 
 // ds389 is a 389 Directory Server of one test's own. Its installer takes every path from one file, and that
@@ -32,7 +33,7 @@ var systemPaths = regexp.MustCompile(`= (/etc|/var|/run|/tmp|/dev/shm|/usr/lib/x
 
 func start389(t *testing.T) *ds389 {
 	t.Helper()
-	needs(t, "dscreate", "ns-slapd", "ldapmodify")
+	ldaptest.Needs(t, "dscreate", "ns-slapd", "ldapmodify")
 	dir := t.TempDir()
 	defaults, err := os.ReadFile("/usr/share/dirsrv/inf/defaults.inf")
 	require.NoError(t, err)
@@ -50,16 +51,16 @@ func start389(t *testing.T) *ds389 {
 	for _, folder := range []string{"etc/default", "etc/tmpfiles.d", "run/dirsrv", "run/lock/dirsrv", "tmp", "dev/shm", "var/log/dirsrv", "var/lib/dirsrv", "usr/lib/x86_64-linux-gnu/dirsrv"} {
 		require.NoError(t, os.MkdirAll(filepath.Join(dir, folder), 0o755))
 	}
-	run(t, "cp", "-r", "/etc/dirsrv", filepath.Join(dir, "etc"))
-	run(t, "cp", "../../../examples/ldap/schema/389ds/99gatewright.ldif", filepath.Join(dir, "etc/dirsrv/schema"))
-	port, secure := freePort(t), freePort(t)
+	ldaptest.Run(t, "cp", "-r", "/etc/dirsrv", filepath.Join(dir, "etc"))
+	ldaptest.Run(t, "cp", "../../../examples/ldap/schema/389ds/99gatewright.ldif", filepath.Join(dir, "etc/dirsrv/schema"))
+	port, secure := ldaptest.FreePort(t), ldaptest.FreePort(t)
 	write(t, filepath.Join(dir, "instance.inf"), strings.Join([]string{
 		"[general]", "config_version = 2", "full_machine_name = localhost", "strict_host_checking = False", "systemd = False", "start = True",
 		"[slapd]", "instance_name = t", "root_password = directory-manager", "self_sign_cert = False",
 		"port = " + portOf(port), "secure_port = " + portOf(secure), "[backend-userroot]", "suffix = " + testBase, "",
 	}, "\n"))
 	if os.Geteuid() == 0 {
-		run(t, "chown", "-R", account+":"+account, dir)
+		ldaptest.Run(t, "chown", "-R", account+":"+account, dir)
 		// The folder above the test's own one is as closed as the umask made it.
 		require.NoError(t, os.Chmod(filepath.Dir(dir), 0o755))
 	}
@@ -105,10 +106,10 @@ func end(t *testing.T, pidFile string) {
 func (s *ds389) load(t *testing.T) {
 	t.Helper()
 	for _, arguments := range [][]string{{"-a", "-f", "testdata/people389.ldif"}, {"-f", "../../../examples/ldap/schema/389ds/access.ldif"}} {
-		run(t, "ldapmodify", append([]string{"-x", "-H", s.url, "-D", "cn=Directory Manager", "-w", "directory-manager"}, arguments...)...)
+		ldaptest.Run(t, "ldapmodify", append([]string{"-x", "-H", s.url, "-D", "cn=Directory Manager", "-w", "directory-manager"}, arguments...)...)
 	}
 	for setting, value := range map[string]string{"passwordTrackUpdateTime": "on", "passwordLockout": "on", "passwordMaxFailure": "2", "passwordMustChange": "on", "passwordExp": "on"} {
-		replace(t, s.conn, "cn=config", setting, []string{value})
+		ldaptest.Replace(t, s.conn, "cn=config", setting, value)
 	}
 }
 
@@ -131,7 +132,7 @@ func TestU7_389DirectoryServer(t *testing.T) {
 }
 
 func (s *ds389) signsIn(t *testing.T, d *Directory) {
-	id := read(t, s.conn, alice, "nsUniqueId").GetAttributeValue("nsUniqueId")
+	id := ldaptest.Read(t, s.conn, alice, "nsUniqueId").GetAttributeValue("nsUniqueId")
 	for _, name := range []string{"ALICE", "alice@example.org"} {
 		u, err := signIn(t, d, name, "alice-pw-1")
 		require.NoError(t, err)
@@ -150,24 +151,24 @@ func (s *ds389) givesReasons(t *testing.T, d *Directory) {
 	require.NoError(t, err)
 	lookup := func() (*users.User, error) { return d.Lookup(bounded(t), u.Subject) }
 
-	replace(t, s.conn, bob, "nsAccountLock", []string{"true"})
+	ldaptest.Replace(t, s.conn, bob, "nsAccountLock", "true")
 	for _, password := range []string{"wrong", "bob-pw-1"} {
 		_, err := signIn(t, d, "bob", password)
 		require.Equal(t, users.ErrCredentials, err, "the server tells it before it looks at the password")
 	}
 	_, err = lookup()
 	require.ErrorIs(t, err, users.ErrDisabled)
-	replace(t, s.conn, bob, "nsAccountLock", nil)
+	ldaptest.Replace(t, s.conn, bob, "nsAccountLock")
 
-	replace(t, s.conn, bob, "passwordExpirationTime", []string{"20200101000000Z"})
+	ldaptest.Replace(t, s.conn, bob, "passwordExpirationTime", "20200101000000Z")
 	_, err = signIn(t, d, "bob", "wrong")
 	require.Equal(t, users.ErrCredentials, err)
 	_, err = signIn(t, d, "bob", "bob-pw-1")
 	require.Equal(t, users.ErrPasswordExpired, err)
 
-	replace(t, s.conn, bob, "userPassword", []string{"bob-pw-2"})
+	ldaptest.Replace(t, s.conn, bob, "userPassword", "bob-pw-2")
 	require.Eventually(t, func() bool { // the server answers first and notes the change then
-		return read(t, s.conn, bob, "passwordExpirationTime").GetAttributeValue("passwordExpirationTime") == "19700101000000Z"
+		return ldaptest.Read(t, s.conn, bob, "passwordExpirationTime").GetAttributeValue("passwordExpirationTime") == "19700101000000Z"
 	}, 10*time.Second, time.Millisecond)
 	_, err = signIn(t, d, "bob", "bob-pw-2")
 	require.Equal(t, users.ErrMustChange, err, "an administrator set it")
@@ -186,7 +187,7 @@ func (s *ds389) givesReasons(t *testing.T, d *Directory) {
 }
 
 func (s *ds389) keepsGrants(t *testing.T, d *Directory) {
-	id := read(t, s.conn, alice, "nsUniqueId").GetAttributeValue("nsUniqueId")
+	id := ldaptest.Read(t, s.conn, alice, "nsUniqueId").GetAttributeValue("nsUniqueId")
 	a, ctx := d.Attribute(grantAttribute), bounded(t)
 	require.NoError(t, a.Probe(ctx, id))
 	require.ErrorIs(t, d.Attribute("mail").Probe(ctx, id), ErrNoAccess)

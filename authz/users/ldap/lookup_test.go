@@ -23,37 +23,37 @@ func TestA40_LookupSeesWhatChanged(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, u, same)
 
-	s.change(t, "cn=staff,ou=groups,"+testBase, "member", "uid=bob,ou=people,"+testBase)
+	s.Change(t, "cn=staff,ou=groups,"+testBase, "member", "uid=bob,ou=people,"+testBase)
 	fresh, err := lookup()
 	require.NoError(t, err)
 	require.NotContains(t, fresh.Roles, "staff", "E3: moved out of the role")
 
-	s.change(t, alice, "userPassword", "another")
+	s.Change(t, alice, "userPassword", "another")
 	fresh, err = lookup()
 	require.NoError(t, err)
 	require.NotEqual(t, u.PasswordStamp, fresh.PasswordStamp, "E3: a changed password")
 	require.NotEmpty(t, u.PasswordStamp, "not even the first change goes unseen")
 	require.NotContains(t, fresh.PasswordStamp, "another")
 
-	require.NoError(t, s.admin(t).ModifyDN(ldap.NewModifyDNRequest(alice, "uid=alicia", true, "")))
+	require.NoError(t, s.Admin(t).ModifyDN(ldap.NewModifyDNRequest(alice, "uid=alicia", true, "")))
 	renamed := "uid=alicia,ou=people," + testBase
 	fresh, err = lookup()
 	require.NoError(t, err)
 	require.Equal(t, "alicia", fresh.Username, "a rename keeps the subject")
 
-	s.change(t, renamed, "title", "retired")
+	s.Change(t, renamed, "title", "retired")
 	_, err = lookup()
 	require.ErrorIs(t, err, users.ErrNotFound, "the filter doesn't hold any more")
-	s.change(t, renamed, "title", "engineer")
+	s.Change(t, renamed, "title", "engineer")
 
-	s.change(t, renamed, "pwdAccountLockedTime", lockedForGood)
+	s.Change(t, renamed, "pwdAccountLockedTime", lockedForGood)
 	_, err = lookup()
 	require.ErrorIs(t, err, users.ErrDisabled)
-	s.change(t, renamed, "pwdAccountLockedTime")
+	s.Change(t, renamed, "pwdAccountLockedTime")
 	_, err = lookup()
 	require.NoError(t, err)
 
-	require.NoError(t, s.admin(t).Del(ldap.NewDelRequest(renamed, nil)))
+	require.NoError(t, s.Admin(t).Del(ldap.NewDelRequest(renamed, nil)))
 	_, err = lookup()
 	require.ErrorIs(t, err, users.ErrNotFound)
 }
@@ -69,7 +69,7 @@ func TestA40_AFaultEndsNobody(t *testing.T) {
 	require.Error(t, err)
 	require.NotErrorIs(t, err, users.ErrNotFound)
 	require.NotErrorIs(t, err, users.ErrDisabled)
-	s.stop()
+	s.Stop()
 	_, err = d.Lookup(bounded(t), u.Subject)
 	require.ErrorIs(t, err, users.ErrUnavailable)
 }

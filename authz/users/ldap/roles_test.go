@@ -5,11 +5,13 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gatewright/gatewright/authz/users/ldap/ldaptest"
 )
 
 func TestU1_Roles(t *testing.T) {
-	s := startSlapd(t, slapd{})
-	s.change(t, alice, "employeeType", "cn=staff,ou=groups,"+testBase, "cn=staff,ou=elsewhere,"+testBase, "plain role")
+	s := startSlapd(t, ldaptest.Options{})
+	s.Change(t, alice, "employeeType", "cn=staff,ou=groups,"+testBase, "cn=staff,ou=elsewhere,"+testBase, "plain role")
 	groups := "ou=groups," + testBase
 	for _, test := range []struct {
 		name  string
@@ -65,14 +67,14 @@ func TestU1_RolesAreCachedForSignInsOnly(t *testing.T) {
 		return u.Roles
 	}
 	require.Equal(t, []string{"wheel"}, rolesOf("alice", "alice-pw"))
-	s.change(t, "cn=wheel,ou=groups,"+testBase, "memberUid", "bob")
+	s.Change(t, "cn=wheel,ou=groups,"+testBase, "memberUid", "bob")
 	require.Equal(t, []string{"wheel"}, rolesOf("alice", "alice-pw"), "from the cache")
 	now = now.Add(time.Minute)
 	require.Empty(t, rolesOf("alice", "alice-pw"))
 	require.Equal(t, []string{"wheel"}, rolesOf("bob", "bob-pw"))
 
-	s.change(t, "cn=wheel,ou=groups,"+testBase, "memberUid", "alice")
-	u, err := d.Lookup(bounded(t), s.entryUUID(t, alice))
+	s.Change(t, "cn=wheel,ou=groups,"+testBase, "memberUid", "alice")
+	u, err := d.Lookup(bounded(t), s.EntryUUID(t, alice))
 	require.NoError(t, err)
 	require.Equal(t, []string{"wheel"}, u.Roles, "A40: past the cache")
 	require.Equal(t, []string{"wheel"}, rolesOf("alice", "alice-pw"), "which has it now")

@@ -11,6 +11,8 @@ import (
 
 	"github.com/go-ldap/ldap/v3"
 	"github.com/stretchr/testify/require"
+
+	"github.com/gatewright/gatewright/authz/users/ldap/ldaptest"
 )
 
 const schemas = "../../../examples/ldap/schema"
@@ -32,8 +34,8 @@ func (s *slapd) apply(t *testing.T, file string, replacements ...string) {
 
 // A running OpenLDAP learns the schema and the rights from the files alone, as its README says.
 func TestU7_OpenLDAPByConfig(t *testing.T) {
-	needs(t, "ldapmodify")
-	s := startSlapd(t, slapd{Plain: true})
+	ldaptest.Needs(t, "ldapmodify")
+	s := startSlapd(t, ldaptest.Options{Plain: true})
 	d := open(t, s.config(t))
 	require.Contains(t, failed(d.Check(bounded(t))), "schema")
 	s.apply(t, "openldap/gatewright.ldif")
@@ -41,13 +43,13 @@ func TestU7_OpenLDAPByConfig(t *testing.T) {
 	s.apply(t, "openldap/access.ldif", "{1}mdb", "{2}mdb")
 	require.Empty(t, failed(d.Check(bounded(t))))
 
-	id, a := s.entryUUID(t, alice), d.Attribute(grantAttribute)
+	id, a := s.EntryUUID(t, alice), d.Attribute(grantAttribute)
 	require.NoError(t, a.Swap(bounded(t), id, nil, []byte("x")))
 	own, err := ldap.DialURL(s.URL)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = own.Close() })
 	require.NoError(t, own.Bind(alice, "alice-pw"))
-	require.Empty(t, read(t, own, alice, grantAttribute).Attributes, "even the person doesn't read it")
+	require.Empty(t, ldaptest.Read(t, own, alice, grantAttribute).Attributes, "even the person doesn't read it")
 
 	// Of the object classes, the service account may add this one and no other.
 	service, err := ldap.DialURL(s.URL)

@@ -13,10 +13,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gatewright/gatewright/authz/users"
+	"github.com/gatewright/gatewright/authz/users/ldap/ldaptest"
 )
 
 func TestU1_FailoverWhenAServerStops(t *testing.T) {
-	first, second := startSlapd(t, slapd{}), startSlapd(t, slapd{})
+	first, second := startSlapd(t, ldaptest.Options{}), startSlapd(t, ldaptest.Options{})
 	cfg := first.config(t)
 	cfg.Servers = []string{first.URL, second.URL}
 	d := open(t, cfg)
@@ -24,21 +25,21 @@ func TestU1_FailoverWhenAServerStops(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, d.Health(bounded(t)))
 
-	first.stop()
-	second.change(t, alice, "title", "of the second")
+	first.Stop()
+	second.Change(t, alice, "title", "of the second")
 	u, err := signIn(t, d, "alice", "alice-pw")
 	require.NoError(t, err)
 	require.Equal(t, "of the second", u.Attribute("title"))
 	require.ErrorIs(t, d.Health(bounded(t)), users.ErrUnavailable, "the writes stay with the first for WriteFailover")
 
-	second.stop()
+	second.Stop()
 	_, err = signIn(t, d, "alice", "alice-pw")
 	require.ErrorIs(t, err, users.ErrUnavailable)
 	_, err = signIn(t, d, "alice", "wrong")
 	require.ErrorIs(t, err, users.ErrUnavailable)
 	require.NotErrorIs(t, err, users.ErrCredentials)
 
-	first.again(t)
+	first.Again(t)
 	require.NoError(t, d.Health(bounded(t)))
 	u, err = signIn(t, d, "alice", "alice-pw")
 	require.NoError(t, err)
@@ -48,10 +49,10 @@ func TestU1_FailoverWhenAServerStops(t *testing.T) {
 // Start brings a server back that wasn't there when the process began, without a request that fails.
 func TestU1_StartFindsServersThatComeUp(t *testing.T) {
 	d, s := directory(t, nil)
-	s.stop()
+	s.Stop()
 	d.Start(t.Context())
 	require.Eventually(t, func() bool { _, cause := d.servers[0].down(); return cause != nil }, 10*time.Second, time.Millisecond)
-	s.again(t)
+	s.Again(t)
 	require.Eventually(t, func() bool { _, cause := d.servers[0].down(); return cause == nil }, 20*time.Second, 10*time.Millisecond)
 	_, err := signIn(t, d, "alice", "alice-pw")
 	require.NoError(t, err)
@@ -61,7 +62,7 @@ func TestU1_StartFindsServersThatComeUp(t *testing.T) {
 }
 
 func TestU1_HungServer(t *testing.T) {
-	first, second := startSlapd(t, slapd{}), startSlapd(t, slapd{})
+	first, second := startSlapd(t, ldaptest.Options{}), startSlapd(t, ldaptest.Options{})
 	for _, encrypted := range []bool{false, true} {
 		cfg := first.config(t)
 		cfg.Servers, cfg.Timeout, cfg.CA = []string{first.URL, second.URL}, 300*time.Millisecond, nil
@@ -74,14 +75,14 @@ func TestU1_HungServer(t *testing.T) {
 			_, err := signIn(t, d, "alice", "alice-pw")
 			require.NoError(t, err)
 		}
-		first.hang(t)
+		first.Hang(t)
 		began := time.Now()
 		_, err := signIn(t, d, "alice", "alice-pw")
 		require.NoError(t, err, "the second server answers")
 		require.Less(t, time.Since(began), 10*time.Second, "50 waiters at 300 ms each would take 15 s, one after the other")
 		_, cause := d.servers[0].down()
 		require.Error(t, cause)
-		first.awake()
+		first.Awake()
 		require.NoError(t, d.Health(bounded(t)))
 	}
 }
@@ -91,8 +92,8 @@ func TestU1_BoundedWaiting(t *testing.T) {
 	d, s := directory(t, func(cfg *Config) { cfg.Pool, cfg.Timeout = 2, 300*time.Millisecond })
 	_, err := signIn(t, d, "alice", "alice-pw")
 	require.NoError(t, err)
-	s.hang(t)
-	defer s.awake()
+	s.Hang(t)
+	defer s.Awake()
 	var flood sync.WaitGroup
 	began := time.Now()
 	for range 50 {
@@ -132,8 +133,8 @@ func TestU1_DroppedConnectionsAreReplaced(t *testing.T) {
 	u, err := signIn(t, d, "alice", "alice-pw")
 	require.NoError(t, err)
 	for range 3 {
-		s.stop()
-		s.again(t)
+		s.Stop()
+		s.Again(t)
 		_, err = signIn(t, d, "alice", "alice-pw")
 		require.NoError(t, err)
 		_, err = d.Lookup(bounded(t), u.Subject)
@@ -155,9 +156,9 @@ func TestU1_IdleConnectionsEnd(t *testing.T) {
 }
 
 func TestA73_WhomTLSTrusts(t *testing.T) {
-	expired := slapd{}
-	expired.Cert, expired.Key = certificate(t, -time.Hour)
-	good, bad := startSlapd(t, slapd{}), startSlapd(t, expired)
+	expired := ldaptest.Options{}
+	expired.Cert, expired.Key = ldaptest.Certificate(t, -time.Hour)
+	good, bad := startSlapd(t, ldaptest.Options{}), startSlapd(t, expired)
 	ok, stranger := good.config(t), good.config(t)
 	stranger.CA = bad.config(t).CA
 	late := bad.config(t)
@@ -197,7 +198,7 @@ func TestA73_WhomTLSTrusts(t *testing.T) {
 
 // A name that isn't the certificate's is refused though the CA is trusted.
 func TestA73_CertificateOfAnotherName(t *testing.T) {
-	s := startSlapd(t, slapd{})
+	s := startSlapd(t, ldaptest.Options{})
 	cfg := s.config(t)
 	_, port, err := net.SplitHostPort(s.TLS[len("ldaps://"):])
 	require.NoError(t, err)
@@ -264,8 +265,8 @@ func TestA73_ReferralsAreNotFollowed(t *testing.T) {
 	attacker, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = attacker.Close() })
-	s := startSlapd(t, slapd{Settings: "referral ldap://" + attacker.Addr().String() + "\n"})
-	require.NoError(t, s.admin(t).Add(&ldap.AddRequest{DN: "ou=away,ou=people," + testBase, Attributes: []ldap.Attribute{
+	s := startSlapd(t, ldaptest.Options{Settings: "referral ldap://" + attacker.Addr().String() + "\n"})
+	require.NoError(t, s.Admin(t).Add(&ldap.AddRequest{DN: "ou=away,ou=people," + testBase, Attributes: []ldap.Attribute{
 		{Type: "objectClass", Vals: []string{"referral", "extensibleObject"}},
 		{Type: "ou", Vals: []string{"away"}},
 		{Type: "ref", Vals: []string{"ldap://" + attacker.Addr().String() + "/ou=people," + testBase}},
