@@ -34,8 +34,11 @@ type authorizationRequest struct {
 	MaxAge              *int     `json:"max_age,omitempty"` // seconds
 	LoginHint           string   `json:"login_hint,omitempty"`
 	UILocales           string   `json:"ui_locales,omitempty"`
-	Resource            string   `json:"resource,omitempty"` // name of the resource server the request names
-	Gate                bool     `json:"gate,omitempty"`     // pushed by a gate of this process
+	// Subjects are the only ones the answer may be about, as the client knows them; empty: anybody.
+	Subjects []string         `json:"subjects,omitempty"`
+	Claims   *requestedClaims `json:"claims,omitempty"`
+	Resource string           `json:"resource,omitempty"` // name of the resource server the request names
+	Gate     bool             `json:"gate,omitempty"`     // pushed by a gate of this process
 }
 
 // authorize is the authorization endpoint (RFC 6749 §3.1).
@@ -59,8 +62,22 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 	}
+	if query := url.Values(params).Encode(); s.cookiesWithheld(r) && len(query) <= maxGet {
+		w.Header().Set("Cache-Control", "no-store")
+		http.Redirect(w, r, s.base+pathAuthorize+"?"+query, http.StatusSeeOther)
+		return
+	}
 	ix := &interaction{ID: oauth.NewID(), Request: *req, Started: s.now()}
 	s.proceed(w, r, ix, s.currentSession(r))
+}
+
+// maxGet is the longest query, in bytes, that any proxy may be trusted to pass on.
+const maxGet = 4 << 10
+
+// cookiesWithheld tells a form that another site posted, with which browsers send no SameSite=Lax cookie:
+// who is signed in shows only after a redirect.
+func (s *Server) cookiesWithheld(r *http.Request) bool {
+	return r.Method == http.MethodPost && s.cookie(r, cookieBrowser) == "" && s.cookie(r, cookieSession) == ""
 }
 
 func authorizeParams(r *http.Request) (oauth.Params, error) {
@@ -142,6 +159,10 @@ func (s *Server) proceed(w http.ResponseWriter, r *http.Request, ix *interaction
 		s.toPage(w, r, pathLogin, ix)
 		return
 	}
+	if !s.isAbout(c, req, session) {
+		s.wrongPerson(w, r, ix, session)
+		return
+	}
 	user, err := s.sessionUser(r.Context(), session)
 	if err != nil {
 		s.lostUser(w, r, ix, err)
@@ -153,6 +174,21 @@ func (s *Server) proceed(w http.ResponseWriter, r *http.Request, ix *interaction
 		return
 	}
 	s.proceedToConsent(w, r, ix, session, user)
+}
+
+// isAbout tells whether the person signed in is the one that id_token_hint or a request for sub names.
+func (s *Server) isAbout(c *client, req *authorizationRequest, session *session) bool {
+	return len(req.Subjects) == 0 || slices.Contains(req.Subjects, s.subjectFor(c, session.Subject))
+}
+
+// wrongPerson gives the person that the request is about the chance to sign in. An answer about anybody
+// else is forbidden (OpenID Connect Core §3.1.2.1, §5.5.1).
+func (s *Server) wrongPerson(w http.ResponseWriter, r *http.Request, ix *interaction, session *session) {
+	if ix.Request.prompts("none") || session.Via == ix.ID {
+		s.redirectError(w, r, &ix.Request, oauth.Errorf(oauth.LoginRequired, "another person is signed in"))
+		return
+	}
+	s.toPage(w, r, pathLogin, ix)
 }
 
 // notAdmitted tells a person that the client is not for them, with a way back on which the client

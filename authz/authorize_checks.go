@@ -16,31 +16,15 @@ var authorizeChecks = []struct {
 	run  func(*Server, *client, oauth.Params, *authorizationRequest) error
 }{
 	{"response_type", checkResponseType},
-	{"response_mode", checkResponseMode},
 	{"unsupported parameters", checkUnsupported},
 	{"scope", checkScope},
 	{"resource", checkResource},
 	{"pkce", checkPKCE},
 	{"prompt", checkPrompt},
 	{"max_age", checkMaxAge},
+	{"nonce", checkNonce},
 	{"hints", checkHints},
-}
-
-// checkResponseMode lets the client choose how to be answered, but for tokens in a query (OAuth 2.0
-// Multiple Response Types §2.1).
-func checkResponseMode(_ *Server, _ *client, p oauth.Params, req *authorizationRequest) error {
-	mode := p.Get("response_mode")
-	switch {
-	case mode == "":
-		return nil
-	case mode == "query" && req.inFront():
-		return oauth.Errorf(oauth.InvalidRequest, "response_mode query is not for tokens")
-	case mode == "query" || mode == "fragment" || mode == "form_post":
-		req.ResponseMode = mode
-		return nil
-	default:
-		return oauth.Errorf(oauth.InvalidRequest, "response_mode is not one of query, fragment, form_post")
-	}
+	{"claims", checkClaims},
 }
 
 // checkUnsupported refuses by name what OpenID Connect Core §3.1.2.6 gives a name for.
@@ -56,26 +40,45 @@ func checkUnsupported(_ *Server, _ *client, p oauth.Params, _ *authorizationRequ
 	return nil
 }
 
-// checkResponseType comes first: it decides where an error goes.
+// checkResponseType comes first: with response_mode it decides where an error goes.
 func checkResponseType(s *Server, c *client, p oauth.Params, req *authorizationRequest) error {
-	if !p.Has("response_type") {
-		return oauth.Errorf(oauth.InvalidRequest, "response_type is missing")
-	}
 	asked := canonicalResponseType(p.Get("response_type"))
-	if responseTypes[asked] == nil {
-		return oauth.Errorf(oauth.UnsupportedResponseType, "response_type is unknown")
+	if responseTypes[asked] != nil {
+		req.ResponseType = asked
 	}
-	req.ResponseType = asked
-	if req.inFront() {
-		req.ResponseMode = "fragment" // from here on, errors too (RFC 6749 §4.2.2.1)
+	if err := chooseResponseMode(p.Get("response_mode"), req); err != nil {
+		return err
 	}
 	switch {
+	case asked == "":
+		return oauth.Errorf(oauth.InvalidRequest, "response_type is missing")
+	case req.ResponseType == "":
+		return oauth.Errorf(oauth.UnsupportedResponseType, "response_type is unknown")
 	case !s.mayRespond(c, asked):
 		return oauth.Errorf(oauth.UnauthorizedClient, "the client may not use this response_type")
 	case req.RedirectURI == oauth.OOB && asked != responseCode:
 		return oauth.Errorf(oauth.InvalidRequest, "a code can be shown on a page, a token can't")
 	}
 	return nil
+}
+
+// chooseResponseMode lets the client choose how to be answered, but for tokens in a query (OAuth 2.0
+// Multiple Response Types §2.1).
+func chooseResponseMode(mode string, req *authorizationRequest) error {
+	if req.inFront() {
+		req.ResponseMode = "fragment" // errors too (RFC 6749 §4.2.2.1)
+	}
+	switch {
+	case mode == "":
+		return nil
+	case mode == "query" && req.inFront():
+		return oauth.Errorf(oauth.InvalidRequest, "response_mode query is not for tokens")
+	case mode == "query" || mode == "fragment" || mode == "form_post":
+		req.ResponseMode = mode
+		return nil
+	default:
+		return oauth.Errorf(oauth.InvalidRequest, "response_mode is not one of query, fragment, form_post")
+	}
 }
 
 func checkScope(_ *Server, c *client, p oauth.Params, req *authorizationRequest) error {
@@ -142,8 +145,10 @@ func checkPrompt(_ *Server, _ *client, p oauth.Params, req *authorizationRequest
 	return nil
 }
 
-func checkMaxAge(_ *Server, _ *client, p oauth.Params, req *authorizationRequest) error {
+// checkMaxAge falls back to what the client registered (OpenID Connect Dynamic Client Registration §2).
+func checkMaxAge(_ *Server, c *client, p oauth.Params, req *authorizationRequest) error {
 	if !p.Has("max_age") {
+		req.MaxAge = c.DefaultMaxAge
 		return nil
 	}
 	seconds, err := strconv.Atoi(p.Get("max_age"))
@@ -154,22 +159,40 @@ func checkMaxAge(_ *Server, _ *client, p oauth.Params, req *authorizationRequest
 	return nil
 }
 
-// maxHint bounds what a request may put on our pages, in bytes.
-const maxHint = 256
+// maxEcho bounds what a client may have carried through, in bytes: it all has to fit in a URL.
+const maxEcho = 4096
 
-func checkHints(_ *Server, _ *client, p oauth.Params, req *authorizationRequest) error {
-	req.Nonce, req.LoginHint = p.Get("nonce"), p.Get("login_hint")
-	if req.Nonce == "" && req.responds(responseIDToken) {
+// checkNonce wants one where an ID token comes through the browser (OpenID Connect Core §3.2.2.1).
+func checkNonce(_ *Server, _ *client, p oauth.Params, req *authorizationRequest) error {
+	req.Nonce = p.Get("nonce")
+	switch {
+	case req.Nonce == "" && req.responds(responseIDToken):
 		return oauth.Errorf(oauth.InvalidRequest, "nonce is missing")
-	}
-	if len(req.LoginHint) > maxHint {
-		req.LoginHint = ""
-	}
-	if len(req.Nonce) > maxEcho {
+	case len(req.Nonce) > maxEcho:
 		return oauth.Errorf(oauth.InvalidRequest, "nonce is too long")
 	}
 	return nil
 }
 
-// maxEcho bounds what a client may have carried through, in bytes: it all has to fit in a URL.
-const maxEcho = 4096
+// maxHint bounds what a request may put on our pages, in bytes.
+const maxHint = 256
+
+// checkHints reads who the client thinks will sign in (OpenID Connect Core §3.1.2.1). An ID token
+// may have expired, but it is one of ours for this client.
+func checkHints(s *Server, c *client, p oauth.Params, req *authorizationRequest) error {
+	if hint := p.Get("login_hint"); len(hint) <= maxHint {
+		req.LoginHint = hint
+	}
+	if !p.Has("id_token_hint") {
+		return nil
+	}
+	audience, subject, err := s.readHint(p.Get("id_token_hint"))
+	if err == nil && audience != c.ID {
+		err = errOtherClient
+	}
+	if err != nil {
+		return oauth.Errorf(oauth.InvalidRequest, "id_token_hint is not an ID token of this server for this client").Because(err)
+	}
+	req.Subjects = []string{subject}
+	return nil
+}

@@ -59,6 +59,10 @@ func (s *Server) mayRespond(c *client, responseType string) bool {
 	return len(c.ResponseTypes) == 0 || slices.Contains(c.ResponseTypes, responseType)
 }
 
+func holdsIDToken(responseType string) bool {
+	return slices.Contains(strings.Fields(responseType), responseIDToken)
+}
+
 // responds tells whether the answer is to hold a value.
 func (req *authorizationRequest) responds(value string) bool {
 	return slices.Contains(strings.Fields(req.ResponseType), value)
@@ -87,7 +91,7 @@ func (s *Server) authorizationResponse(ctx context.Context, req *authorizationRe
 	values := url.Values{}
 	c := s.activeClient(req.ClientID)
 	a := &Authorization{
-		client: c, user: user, scope: scope, format: c.TokenFormat, grantID: oauth.NewID(), sid: session.SID, nonce: req.Nonce, authTime: session.AuthTime,
+		client: c, user: user, scope: scope, format: c.TokenFormat, grantID: oauth.NewID(), sid: session.SID, nonce: req.Nonce, claims: req.Claims, authTime: session.AuthTime,
 	}
 	if req.responds(responseCode) {
 		code, err := s.issueCode(ctx, req, session, a)
@@ -154,6 +158,7 @@ func (s *Server) issueCode(ctx context.Context, req *authorizationRequest, sessi
 		Scope:            a.scope,
 		Resource:         req.Resource,
 		Gate:             req.Gate,
+		Claims:           req.Claims,
 	}
 	if err := s.run.codes.Put(ctx, code, rec, rec.Expires); err != nil {
 		return "", fmt.Errorf("code: %w", err)

@@ -224,3 +224,49 @@ func TestS8_ScopesTheClientMayNotHaveAreIgnored(t *testing.T) {
 		"scope", "openid orders.read orders.write nonsense"), "alice").Get("code")
 	assert.Equal(t, "openid orders.read", f.Redeem("rotating", code).Get("scope"))
 }
+
+func TestE1_PostedRequests(t *testing.T) {
+	f := authztest.New(t, authztest.Config())
+	browser := f.NewBrowser()
+	browser.Authorize(f.AuthorizeURL(), "alice")
+	post := func(pairs ...string) *http.Request {
+		query, err := url.Parse(f.AuthorizeURL(pairs...))
+		require.NoError(t, err)
+		req, err := http.NewRequest(http.MethodPost, f.URL+"/authorize", strings.NewReader(query.RawQuery))
+		require.NoError(t, err)
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		return req
+	}
+	page := browser.Do(post())
+	require.NotNil(t, page.Location, page.Body)
+	assert.NotEmpty(t, page.Location.Query().Get("code"), "oidcc-ensure-post-request-succeeds")
+
+	// A form of another site comes without SameSite=Lax cookies: the session shows after a redirect.
+	answer := f.Do(post("prompt", "none"))
+	require.Equal(t, http.StatusSeeOther, answer.Status)
+	page = browser.Get(f.URL + answer.Header.Get("Location"))
+	require.NotNil(t, page.Location, page.Body)
+	assert.NotEmpty(t, page.Location.Query().Get("code"))
+
+	for name, c := range map[string]struct {
+		change func(*http.Request)
+		status int
+	}{
+		"not a form":           {func(r *http.Request) { r.Header.Set("Content-Type", "application/json") }, http.StatusBadRequest},
+		"without a type":       {func(r *http.Request) { r.Header.Del("Content-Type") }, http.StatusBadRequest},
+		"in the URL as well":   {func(r *http.Request) { r.URL.RawQuery = "state=2" }, http.StatusBadRequest},
+		"another method":       {func(r *http.Request) { r.Method = http.MethodPut }, http.StatusMethodNotAllowed},
+		"an unknown client":    {func(r *http.Request) { *r = *post("client_id", "nobody") }, http.StatusBadRequest},
+		"another redirect URI": {func(r *http.Request) { *r = *post("redirect_uri", "https://evil.example") }, http.StatusBadRequest},
+		"too large":            {func(r *http.Request) { *r = *post("x", strings.Repeat("x", 70<<10)) }, http.StatusBadRequest},
+	} {
+		t.Run("G17 "+name, func(t *testing.T) {
+			req := post()
+			c.change(req)
+			page := f.NewBrowser().Do(req)
+			assert.Equal(t, c.status, page.Status)
+			assert.Equal(t, "error", page.ID(), "a person looks at it")
+			assert.Equal(t, "no-store", page.Header.Get("Cache-Control"))
+		})
+	}
+}

@@ -58,6 +58,7 @@ func (s *Server) openBinary(ctx context.Context, raw string) ([]byte, error) {
 		return nil, err
 	}
 	claims.ClientID, claims.Scope, claims.Audience = terms.ClientID, terms.Scope, []string{terms.Audience}
+	claims.Extra = s.sealPrivate(privatePart{UserInfo: terms.Claims.userInfo()}, claims.ID)
 	return claims.Marshal()
 }
 

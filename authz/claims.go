@@ -1,11 +1,14 @@
 package authz
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -43,10 +46,43 @@ var standardClaims = map[string]map[string][]string{
 		"birthdate":          {"birthdate"},
 		"zoneinfo":           {"zoneinfo"},
 		"locale":             {"locale", "preferredLanguage"},
+		"updated_at":         {"updated_at", "whenChanged"},
 		"preferred_username": {},
 	},
-	"email": {"email": {"email", "mail"}},
-	"phone": {"phone_number": {"phone_number", "telephoneNumber", "mobile"}},
+	"email": {
+		"email":          {"email", "mail"},
+		"email_verified": {"email_verified"},
+	},
+	"phone": {
+		"phone_number":          {"phone_number", "telephoneNumber", "mobile"},
+		"phone_number_verified": {"phone_number_verified"},
+	},
+}
+
+// typedClaims are the standard claims that are not strings (OpenID Connect Core §5.1).
+var typedClaims = map[string]func(string) (any, bool){
+	"email_verified":        truth,
+	"phone_number_verified": truth,
+	"updated_at":            seconds,
+}
+
+// truth reads a boolean as LDAP (RFC 4517 §3.3.3) and people write it.
+func truth(value string) (any, bool) {
+	b, err := strconv.ParseBool(value)
+	return b, err == nil
+}
+
+// seconds reads a time in seconds since 1970, or as LDAP writes it (RFC 4517 §3.3.13).
+func seconds(value string) (any, bool) {
+	if n, err := strconv.ParseInt(value, 10, 64); err == nil {
+		return n, true
+	}
+	for _, layout := range []string{"20060102150405Z0700", "20060102150405.0Z0700"} {
+		if t, err := time.Parse(layout, value); err == nil {
+			return t.Unix(), true
+		}
+	}
+	return nil, false
 }
 
 // compileClaims prepares what every scope gives.
@@ -83,9 +119,14 @@ func firstAttribute(claim string, attributes []string) func(*users.User) (any, b
 	}
 	return func(u *users.User) (any, bool) {
 		for _, name := range attributes {
-			if v := u.Attribute(name); v != "" {
-				return v, true
+			v := u.Attribute(name)
+			if v == "" {
+				continue
 			}
+			if read := typedClaims[claim]; read != nil {
+				return read(v)
+			}
+			return v, true
 		}
 		return nil, false
 	}
@@ -102,7 +143,7 @@ func address(u *users.User) (any, bool) {
 		"postal_code":    "postalCode",
 		"country":        "c",
 	} {
-		if v := u.Attribute(attribute); v != "" {
+		if v := cmp.Or(u.Attribute(member), u.Attribute(attribute)); v != "" {
 			parts[member] = v
 		}
 	}

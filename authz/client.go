@@ -206,8 +206,8 @@ func (c *client) prepareIDToken(cfg *Config) (err error) {
 	if c.IDTokenAlg != AlgNone && !slices.Contains(cfg.Signing.Algorithms, c.IDTokenAlg) {
 		return fmt.Errorf("id_token signed %s: signing has no key for it", c.IDTokenAlg)
 	}
-	if c.IDTokenAlg == AlgNone && c.allowsGrant(GrantImplicit) {
-		return errors.New("id_token signed none: not for a client with grant_type implicit (OpenID Connect Core §2)")
+	if c.IDTokenAlg == AlgNone && c.allowsGrant(GrantImplicit) && (len(c.ResponseTypes) == 0 || slices.ContainsFunc(c.ResponseTypes, holdsIDToken)) {
+		return errors.New("id_token signed none: not for a client that gets ID tokens from the authorization endpoint (OpenID Connect Core §2)")
 	}
 	if c.IDTokenKeyAlgorithm != "" {
 		if c.keys, err = newRecipientKeys(cfg, c.JWKS, c.JWKSURL, c.IDTokenKeyAlgorithm, c.IDTokenContentEncryption); err != nil {

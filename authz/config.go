@@ -301,6 +301,9 @@ type Client struct {
 	Terms    string
 	Contacts []string
 	Disabled bool
+	// DefaultMaxAge is the max_age of requests without one, in seconds (OpenID Connect Dynamic Client
+	// Registration §2); nil: none.
+	DefaultMaxAge *int
 }
 
 // Event is one thing that happened, for audit and statistics. It holds no secret.

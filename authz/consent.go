@@ -37,10 +37,11 @@ func (s *Server) scopesToAsk(ctx context.Context, req *authorizationRequest, sub
 	if c.asksNever() {
 		return nil, nil
 	}
-	candidates := s.consentable(req.Scope)
+	wanted := req.wanted()
+	candidates := s.consentable(wanted)
 	impersonable := !req.Gate && c.impersonable(req.RedirectURI)
 	if impersonable || c.asksFirst() {
-		candidates = req.Scope
+		candidates = wanted
 		if len(candidates) == 0 {
 			candidates = []string{ScopeOpenID} // who it is, at least
 		}
@@ -53,6 +54,17 @@ func (s *Server) scopesToAsk(ctx context.Context, req *authorizationRequest, sub
 		return nil, fmt.Errorf("grants: %w", err)
 	}
 	return record.Consented(c.ID, candidates), nil
+}
+
+// wanted are the scopes of a request, and those that give the single claims it asks for.
+func (req *authorizationRequest) wanted() []string {
+	all := slices.Clone(req.Scope)
+	for _, name := range req.Claims.scopes() {
+		if !slices.Contains(all, name) {
+			all = append(all, name)
+		}
+	}
+	return all
 }
 
 // consent is the page that asks a person what a client may have.
@@ -140,7 +152,7 @@ func (s *Server) agree(w http.ResponseWriter, r *http.Request, ix *interaction, 
 		s.notAdmitted(w, r, &ix.Request)
 		return
 	}
-	agreed, granted := s.agreedScopes(ix, checked)
+	agreed, declined := s.agreedScopes(ix, checked)
 	err = s.run.grants.Update(r.Context(), session.Subject, func(rec *grants.Record) error {
 		rec.Consent(c.ID, agreed, s.now())
 		return nil
@@ -150,13 +162,15 @@ func (s *Server) agree(w http.ResponseWriter, r *http.Request, ix *interaction, 
 		return
 	}
 	s.observe(r, Event{Name: "consent", ClientID: c.ID, Subject: session.Subject})
+	ix.Request.Claims = ix.Request.Claims.without(declined)
+	granted := slices.DeleteFunc(slices.Clone(ix.Request.Scope), func(name string) bool { return declined[name] })
 	s.complete(w, r, ix, session, user, granted)
 }
 
 // agreedScopes are the shown scopes the person agreed to, all but the optional ones left unchecked
-// (S5), and what is granted: the request without the declined ones.
-func (s *Server) agreedScopes(ix *interaction, checked []string) (agreed, granted []string) {
-	declined := make(map[string]bool)
+// (S5).
+func (s *Server) agreedScopes(ix *interaction, checked []string) (agreed []string, declined map[string]bool) {
+	declined = make(map[string]bool)
 	for _, name := range ix.Shown {
 		if sc := s.scopes[name]; sc != nil && sc.Optional && !slices.Contains(checked, name) {
 			declined[name] = true
@@ -164,8 +178,7 @@ func (s *Server) agreedScopes(ix *interaction, checked []string) (agreed, grante
 		}
 		agreed = append(agreed, name)
 	}
-	granted = slices.DeleteFunc(slices.Clone(ix.Request.Scope), func(name string) bool { return declined[name] })
-	return agreed, granted
+	return agreed, declined
 }
 
 // onlyOnce makes a consent form good for one answer (A28).

@@ -31,6 +31,8 @@ type codeRecord struct {
 	Scope            []string  `json:"scope,omitempty"`
 	Resource         string    `json:"resource,omitempty"` // named in the request
 	Gate             bool      `json:"gate,omitempty"`
+
+	Claims *requestedClaims `json:"claims,omitempty"`
 }
 
 // codeGrant is the authorization code grant (RFC 6749 §4.1.3).
@@ -66,7 +68,7 @@ func (s *Server) authorizeCode(ctx context.Context, r *TokenRequest, rec *codeRe
 	if err != nil {
 		return nil, err
 	}
-	a.grantID, a.sid, a.nonce, a.authTime = rec.GrantID, rec.SID, rec.Nonce, rec.AuthTime
+	a.grantID, a.sid, a.nonce, a.authTime, a.claims = rec.GrantID, rec.SID, rec.Nonce, rec.AuthTime, rec.Claims
 	s.beginFamily(a, r.now)
 	return a, nil
 }

@@ -33,6 +33,7 @@ func (s *Server) beginFamily(a *Authorization, now time.Time) {
 		Stamp:    a.user.PasswordStamp,
 		SID:      a.sid,
 		Scope:    a.scope,
+		Claims:   a.claims,
 		AuthTime: a.authTime,
 		Issued:   now,
 		Expires:  now.Add(a.client.Lifetimes.RefreshToken),
@@ -136,7 +137,7 @@ func (g refreshGrant) Authorize(ctx context.Context, r *TokenRequest) (*Authoriz
 	if err != nil {
 		return nil, err
 	}
-	a.grantID, a.sid, a.authTime, a.until = t.GrantID, t.SID, t.AuthTime, t.Expires
+	a.grantID, a.sid, a.authTime, a.claims, a.until = t.GrantID, t.SID, t.AuthTime, t.Claims, t.Expires
 	a.commit = func(ctx context.Context) (*refreshToken, error) { return g.s.rotate(ctx, r.client, t, r.now) }
 	return a, nil
 }

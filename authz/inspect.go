@@ -57,17 +57,24 @@ func (s *Server) decode(ctx context.Context, raw string) (*token.AccessToken, er
 
 // inspect is decode, and everything else that ends a token: revocation, and R8.
 func (s *Server) inspect(ctx context.Context, raw string) (*token.AccessToken, error) {
+	t, _, err := s.inspectAll(ctx, raw)
+	return t, err
+}
+
+// inspectAll also returns the token's private part.
+func (s *Server) inspectAll(ctx context.Context, raw string) (*token.AccessToken, privatePart, error) {
 	t, err := s.decode(ctx, raw)
 	if err != nil {
-		return nil, err
+		return nil, privatePart{}, err
 	}
 	if s.run.feed.Revoked(revocationSubject(t)) {
-		return nil, refusal(errRevoked)
+		return nil, privatePart{}, refusal(errRevoked)
 	}
-	if err := s.checkPrivate(t); err != nil {
-		return nil, refusal(err)
+	private, err := s.openPrivate(t)
+	if err != nil {
+		return nil, privatePart{}, refusal(err)
 	}
-	return t, nil
+	return t, private, nil
 }
 
 // refusal is invalid_token, unless the cause is a fault.

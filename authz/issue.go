@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -90,7 +91,7 @@ func (s *Server) mintAccessToken(ctx context.Context, a *Authorization, now time
 	if roles, ok := extra[claimRoles].([]string); ok {
 		claims.Roles = roles
 	}
-	s.mark(a, claims.ID, extra)
+	maps.Copy(extra, s.sealPrivate(s.privateOf(a), claims.ID))
 	payload, err := claims.Marshal()
 	if err != nil {
 		return "", expires, err
@@ -132,8 +133,9 @@ func (s *Server) mintIDToken(ctx context.Context, a *Authorization, now time.Tim
 		placed = insteadOfUserInfo
 	}
 	claims := s.claimsOf(a.scope, a.user, placed)
+	s.addRequested(claims, a.client, a.user, a.claims.idToken())
 	claims["iss"] = s.cfg.Issuer
-	claims["sub"] = a.user.Subject
+	claims["sub"] = s.subjectFor(a.client, a.user.Subject)
 	claims["aud"] = a.client.ID
 	claims["iat"] = now.Unix()
 	claims["exp"] = bounded(now.Add(a.client.Lifetimes.IDToken), a.until).Unix()

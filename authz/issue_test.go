@@ -1,6 +1,7 @@
 package authz_test
 
 import (
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -32,7 +33,7 @@ func TestC6_IDTokens(t *testing.T) {
 	}{
 		"signed with no key":         {func(c *authz.Client) { c.IDTokenAlg = "PS512" }, "no key"},
 		"encrypted without keys":     {func(c *authz.Client) { c.IDTokenKeyAlgorithm = "RSA-OAEP-256" }, "needs jwks"},
-		"none with implicit":         {func(c *authz.Client) { c.IDTokenAlg, c.GrantTypes = authz.AlgNone, []string{"implicit"} }, "implicit"},
+		"none with implicit":         {func(c *authz.Client) { c.IDTokenAlg, c.GrantTypes = authz.AlgNone, []string{"implicit"} }, "authorization endpoint"},
 		"encrypted, no key fits":     {func(c *authz.Client) { c.IDTokenKeyAlgorithm, c.JWKS = "ECDH-ES", key.jwks(t) }, "no key of the JWKS fits"},
 		"C16 a lifetime of too much": {func(c *authz.Client) { c.Lifetimes.Code = time.Hour }, "10 minutes"},
 		"C10 all origins":            {func(c *authz.Client) { c.CORS = []string{"*"} }, "not an origin"},
@@ -47,6 +48,20 @@ func TestC6_IDTokens(t *testing.T) {
 			require.ErrorContains(t, err, c.problem)
 		})
 	}
+}
+
+func TestC6_UnsignedIDTokensBesideTokensInFront(t *testing.T) {
+	cfg := implicitConfig()
+	cfg.Clients[0].IDTokenAlg, cfg.Clients[0].ResponseTypes = authz.AlgNone, []string{"code", "code token"}
+	f := authztest.New(t, cfg)
+	page := f.NewBrowser().SignIn(f.AuthorizeURL("response_type", "code token"), "alice")
+	require.NotNil(t, page.Location, page.Body)
+	values, err := url.ParseQuery(page.Location.Fragment)
+	require.NoError(t, err)
+	plain := f.Redeem("shop", values.Get("code")).Get("id_token")
+	assert.Equal(t, "none", f.Header(plain)["alg"], "oidcc-idtoken-unsigned")
+	page = f.NewBrowser().Get(f.AuthorizeURL("response_type", "code id_token", "nonce", "n"))
+	assert.Contains(t, page.Location.Fragment, "unauthorized_client", "never from the front channel")
 }
 
 func TestC7_LifetimesPerClient(t *testing.T) {

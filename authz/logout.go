@@ -27,7 +27,7 @@ func (s *Server) endSessionEndpoint(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case session == nil:
 		s.loggedOut(w, r, req)
-	case s.cfg.LogoutConsent == nil || *s.cfg.LogoutConsent || subject != session.Subject:
+	case s.cfg.LogoutConsent == nil || *s.cfg.LogoutConsent || subject != s.subjectFor(s.activeClient(req.ClientID), session.Subject):
 		// G7. Without a hint, or with one for somebody else, any site could sign people out.
 		s.toPage(w, r, pathLogout, &interaction{ID: oauth.NewID(), Request: *req, Started: s.now(), Session: session.SID})
 	default:

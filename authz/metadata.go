@@ -48,7 +48,9 @@ func (s *Server) buildMetadata() ([]byte, error) {
 		"prompt_values_supported":                        []string{"none", "login", "consent", "select_account"},
 		"ui_locales_supported":                           []string{"en", "de"},
 		"authorization_response_iss_parameter_supported": true,
-		"claims_parameter_supported":                     false,
+		"claims_parameter_supported":                     true,
+		"claim_types_supported":                          []string{"normal"},
+		"display_values_supported":                       []string{"page", "popup", "touch"},
 		"request_parameter_supported":                    false,
 		"request_uri_parameter_supported":                false,
 	}

@@ -20,6 +20,8 @@ type refreshToken struct {
 	AuthTime   time.Time `json:"a,omitzero"`
 	Issued     time.Time `json:"t"` // of the family
 	Expires    time.Time `json:"e"` // of the family; use never extends it
+
+	Claims *requestedClaims `json:"q,omitempty"`
 }
 
 // Contexts of the seal tell the two layouts apart.
@@ -55,7 +57,7 @@ func (s *Server) openRefresh(ctx context.Context, raw string) (*refreshToken, er
 }
 
 func (s *Server) sealBinaryRefresh(ctx context.Context, t *refreshToken) (string, error) {
-	number, err := s.run.terms.number(ctx, terms{ClientID: t.ClientID, Resource: t.Resource, Scope: t.Scope})
+	number, err := s.run.terms.number(ctx, terms{ClientID: t.ClientID, Resource: t.Resource, Scope: t.Scope, Claims: t.Claims})
 	if err != nil {
 		return "", err
 	}
@@ -89,7 +91,7 @@ func (s *Server) openBinaryRefresh(ctx context.Context, raw string) (*refreshTok
 	if err != nil {
 		return nil, err
 	}
-	t.ClientID, t.Resource, t.Scope = terms.ClientID, terms.Resource, terms.Scope
+	t.ClientID, t.Resource, t.Scope, t.Claims = terms.ClientID, terms.Resource, terms.Scope, terms.Claims
 	return t, nil
 }
 

@@ -78,14 +78,24 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !slices.Contains(rt.methods, r.Method) {
-		w.Header().Set("Allow", strings.Join(rt.methods, ", "))
-		w.WriteHeader(http.StatusMethodNotAllowed)
+		s.wrongMethod(w, r, rt)
 		return
 	}
 	if rt.cors == corsPublic {
 		w.Header().Set("Access-Control-Allow-Origin", "*")
 	}
 	rt.handle(w, r)
+}
+
+// wrongMethod is what a method comes to that an endpoint doesn't take (RFC 9110 §15.5.6).
+func (s *Server) wrongMethod(w http.ResponseWriter, r *http.Request, rt route) {
+	e := oauth.Errorf(oauth.InvalidRequest, "the method is not allowed here")
+	w.Header().Set("Allow", strings.Join(rt.methods, ", "))
+	if s.isPage(r) {
+		s.pages.render(w, r, http.StatusMethodNotAllowed, errorView{Code: e.Code}, pageOptions{})
+		return
+	}
+	writeErrorStatus(w, http.StatusMethodNotAllowed, e)
 }
 
 func (s *Server) unavailable(w http.ResponseWriter, r *http.Request, cause error) {

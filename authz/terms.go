@@ -20,15 +20,25 @@ type terms struct {
 	Resource string   `json:"resource"` // name of the resource server
 	Audience string   `json:"aud"`
 	Scope    []string `json:"scope"`
+
+	Claims *requestedClaims `json:"claims,omitempty"`
 }
 
 func (a *Authorization) terms() terms {
-	return terms{ClientID: a.client.ID, Resource: a.resource.Name, Audience: a.resource.audience, Scope: slices.Sorted(slices.Values(a.scope))}
+	t := terms{ClientID: a.client.ID, Resource: a.resource.Name, Audience: a.resource.audience, Scope: slices.Sorted(slices.Values(a.scope))}
+	if names := a.claims.userInfo(); len(names) > 0 {
+		t.Claims = &requestedClaims{UserInfo: names}
+	}
+	return t
 }
 
 // fingerprint is the same for the same terms.
 func (t terms) fingerprint() string {
-	return oauth.Fingerprint(strings.Join([]string{t.ClientID, t.Resource, t.Audience, oauth.FormatScope(t.Scope)}, "\n"))
+	parts := []string{t.ClientID, t.Resource, t.Audience, oauth.FormatScope(t.Scope)}
+	if t.Claims != nil {
+		parts = append(parts, strings.Join(t.Claims.UserInfo, "\t"), strings.Join(t.Claims.IDToken, "\t"))
+	}
+	return oauth.Fingerprint(strings.Join(parts, "\n"))
 }
 
 // maxTerms bounds how many terms are kept in memory; the store has them all.

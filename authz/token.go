@@ -44,6 +44,7 @@ type Authorization struct {
 	// logout, unless that is configured to revoke them (G10).
 	bound    bool
 	nonce    string
+	claims   *requestedClaims
 	authTime time.Time
 	actors   []string
 	// until bounds the tokens: nothing outlives its parent; zero: no bound.

@@ -47,6 +47,8 @@ func TestE2_TokenRequestErrors(t *testing.T) {
 	answer := f.Do(req)
 	assert.Equal(t, http.StatusMethodNotAllowed, answer.Status)
 	assert.Equal(t, "POST", answer.Header.Get("Allow"))
+	assert.Equal(t, "invalid_request", answer.Get("error"))
+	assert.Equal(t, "no-store", answer.Header.Get("Cache-Control"))
 }
 
 func TestO4_StateSurvivesAReload(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 
 // tokenInfo tells the bearer of a token what it is worth, as introspection's predecessor did (E5).
 func (s *Server) tokenInfo(w http.ResponseWriter, r *http.Request) {
-	t, err := s.presented(w, r)
+	t, _, err := s.presented(w, r)
 	if err != nil {
 		s.bearerError(w, r, oauth.From(err))
 		return

@@ -21,33 +21,33 @@ func (s *Server) userInfo(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) userClaims(w http.ResponseWriter, r *http.Request) (map[string]any, error) {
-	t, err := s.presented(w, r)
+	t, private, err := s.presented(w, r)
 	if err != nil {
 		return nil, err
 	}
 	if !slices.Contains(t.Scope, ScopeOpenID) {
 		return nil, oauth.Errorf(oauth.InsufficientScope, "the token lacks the scope openid")
 	}
-	return s.claimsOfToken(r, t)
+	return s.claimsOfToken(r, t, private.UserInfo)
 }
 
 // presented is the token that a request is about, sent by its bearer.
-func (s *Server) presented(w http.ResponseWriter, r *http.Request) (*token.AccessToken, error) {
+func (s *Server) presented(w http.ResponseWriter, r *http.Request) (t *token.AccessToken, private privatePart, err error) {
 	raw, err := tokenOf(r)
 	if err != nil {
-		return nil, err
+		return nil, private, err
 	}
 	if raw == "" {
-		return nil, errNoToken
+		return nil, private, errNoToken
 	}
-	t, err := s.inspect(r.Context(), raw)
+	t, private, err = s.inspectAll(r.Context(), raw)
 	if err == nil && !s.allowTokenOrigin(w, r, t) {
 		err = errInvalidToken.Because(errOrigin)
 	}
-	return t, err
+	return t, private, err
 }
 
-func (s *Server) claimsOfToken(r *http.Request, t *token.AccessToken) (map[string]any, error) {
+func (s *Server) claimsOfToken(r *http.Request, t *token.AccessToken, requested []string) (map[string]any, error) {
 	user, err := s.cfg.Users.Lookup(r.Context(), t.Subject)
 	switch {
 	case err != nil && gone(err):
@@ -56,6 +56,7 @@ func (s *Server) claimsOfToken(r *http.Request, t *token.AccessToken) (map[strin
 		return nil, errUserStore.Because(err)
 	}
 	claims := s.claimsOf(t.Scope, user, everywhere)
+	s.addRequested(claims, s.clients[t.ClientID], user, requested)
 	claims["sub"] = t.Subject
 	return claims, nil
 }

@@ -34,6 +34,7 @@ import (
 //		plain_pkce
 //		allow role|user <name...>
 //		prompt_user on|off
+//		default_max_age <duration>
 //		logo <url>
 //		policy <url>
 //		terms <url>
@@ -72,6 +73,7 @@ func (p *authzParser) parseClient(d *caddyfile.Dispenser) error {
 		"plain_pkce":               present(&c.PlainPKCE),
 		"allow":                    allow(&c.Allow),
 		"prompt_user":              onOff(&c.PromptUser),
+		"default_max_age":          span(&c.DefaultMaxAge),
 		"logo":                     text(&c.Logo),
 		"policy":                   text(&c.Policy),
 		"terms":                    text(&c.Terms),

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/gatewright/gatewright/authz"
@@ -65,6 +67,8 @@ type Client struct {
 	PlainPKCE bool `json:"plain_pkce,omitempty"`
 	// Whether people are asked at first access; default: the scopes decide.
 	PromptUser *bool `json:"prompt_user,omitempty"`
+	// How old a login may be where a request has no max_age; default: any age.
+	DefaultMaxAge caddy.Duration `json:"default_max_age,omitempty"`
 	// Who may sign in; default: everybody.
 	Allow *Allow `json:"allow,omitempty"`
 	// Shown on the consent page.
@@ -132,6 +136,10 @@ func (c *Client) domain() (authz.Client, error) {
 		Terms:                  c.Terms,
 		Contacts:               c.Contacts,
 		Disabled:               c.Disabled,
+	}
+	if c.DefaultMaxAge > 0 {
+		seconds := int(time.Duration(c.DefaultMaxAge) / time.Second)
+		converted.DefaultMaxAge = &seconds
 	}
 	if c.IDToken != nil {
 		converted.IDTokenAlg = jose.SignatureAlgorithm(c.IDToken.Signed)

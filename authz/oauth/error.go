@@ -37,6 +37,8 @@ const (
 	RequestURINotSupported   Code = "request_uri_not_supported"  // OpenID Connect Core §3.1.2.6
 	InvalidRequestURI        Code = "invalid_request_uri"        // OpenID Connect Core §3.1.2.6
 	RegistrationNotSupported Code = "registration_not_supported" // OpenID Connect Core §3.1.2.6
+	// UnmetAuthenticationRequirements is OpenID Connect Core Error Code UNMET_AUTHENTICATION_REQUIREMENTS.
+	UnmetAuthenticationRequirements Code = "unmet_authentication_requirements"
 	// InsufficientUserAuthentication asks for a stronger or fresher login (RFC 9470 §3).
 	InsufficientUserAuthentication Code = "insufficient_user_authentication"
 )
