@@ -132,3 +132,15 @@ func (s *Samba) Change(t testing.TB, dn, attribute string, values ...string) {
 	t.Helper()
 	Replace(t, s.Conn, dn, attribute, values...)
 }
+
+// Lock guesses a person's password until the domain locks the account.
+func (s *Samba) Lock(t testing.TB, name string) {
+	t.Helper()
+	s.Change(t, ADBase, "lockoutThreshold", "2")
+	c, err := ldap.DialURL(s.URL)
+	require.NoError(t, err)
+	defer func() { _ = c.Close() }()
+	for range 3 {
+		require.True(t, ldap.IsErrorWithCode(c.Bind(name+"@ad.example.org", "wrong"), ldap.LDAPResultInvalidCredentials))
+	}
+}

@@ -199,6 +199,24 @@ func (s *Slapd) Admin(t testing.TB) *ldap.Conn {
 	return c
 }
 
+// Knows tells whether a replica has an entry by now.
+func (s *Slapd) Knows(t testing.TB, dn string) bool {
+	t.Helper()
+	c := s.Admin(t)
+	_, err := c.Search(ldap.NewSearchRequest(dn, ldap.ScopeBaseObject, ldap.NeverDerefAliases, 1, 0, false, "(objectClass=*)", []string{"1.1"}, nil))
+	return err == nil
+}
+
+// Freeze makes a replica forget its provider: from now on it is behind.
+func (s *Slapd) Freeze(t testing.TB) {
+	t.Helper()
+	c, err := ldap.DialURL(s.URL)
+	require.NoError(t, err)
+	defer func() { _ = c.Close() }()
+	require.NoError(t, c.Bind("cn=config", "config"))
+	Replace(t, c, "olcDatabase={2}mdb,cn=config", "olcSyncrepl")
+}
+
 // Change replaces the values of an attribute, as the administrator.
 func (s *Slapd) Change(t testing.TB, dn, attribute string, values ...string) {
 	t.Helper()
