@@ -25,8 +25,11 @@ func (l localIssuer) Ready(ctx context.Context) error { return l.srv.Ready(ctx) 
 
 func (l localIssuer) Revocations() *revocation.Feed { return l.srv.Revocations() }
 
-func (l localIssuer) Open(ctx context.Context, raw string, key *token.Decrypter) ([]byte, error) {
-	return l.srv.OpenToken(ctx, raw, key)
+func (l localIssuer) NamesItself() bool { return true }
+
+func (l localIssuer) Open(ctx context.Context, raw string, key *token.Decrypter) ([]byte, time.Time, error) {
+	payload, err := l.srv.OpenToken(ctx, raw, key)
+	return payload, time.Time{}, err
 }
 
 func (l localIssuer) Audience(resourceServer string) (string, error) {
@@ -51,8 +54,8 @@ func (l localIssuer) Refresh(ctx context.Context, s *tokeninject.Session) (*toke
 	return toSession(session), ended(err)
 }
 
-func (l localIssuer) EndSession(ctx context.Context, s *tokeninject.Session) error {
-	return ended(l.srv.EndSession(ctx, fromSession(s)))
+func (l localIssuer) EndSession(ctx context.Context, s *tokeninject.Session) (next string, err error) {
+	return "", ended(l.srv.EndSession(ctx, fromSession(s)))
 }
 
 func (l localIssuer) Mint(ctx context.Context, m tokeninject.MintRequest) (*tokeninject.MintedToken, error) {

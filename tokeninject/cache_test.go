@@ -29,7 +29,7 @@ func hashOf(i int) *[32]byte {
 func TestCacheGivesBackWhatItTook(t *testing.T) {
 	c, now := newTokenCache(), time.Unix(1500, 0)
 	for i := range 500 {
-		c.put(hashOf(i), cached(i, i%300), i%5-1, uint64(i))
+		c.put(hashOf(i), cached(i, i%300), i%5-1, uint64(i), time.Time{})
 	}
 	for i := range 500 {
 		id, failed, epoch := c.get(hashOf(i), now)
@@ -59,7 +59,7 @@ func TestCacheForgetsTheOldestWhenFull(t *testing.T) {
 	c, now := newTokenCache(), time.Unix(1500, 0)
 	const size, n = 15_000, 3000 // some 45 MB
 	for i := range n {
-		c.put(hashOf(i), cached(i, size), -1, 0)
+		c.put(hashOf(i), cached(i, size), -1, 0, time.Time{})
 	}
 	kept := 0
 	for i := range n {
@@ -76,7 +76,7 @@ func TestCacheForgetsTheOldestWhenFull(t *testing.T) {
 		entries += len(c.shards[i].index)
 	}
 	require.Equal(t, kept, entries, "what is overwritten leaves the index, too")
-	c.put(hashOf(n), cached(n, maxEntry), -1, 0)
+	c.put(hashOf(n), cached(n, maxEntry), -1, 0, time.Time{})
 	id, _, _ := c.get(hashOf(n), now)
 	require.Nil(t, id, "too large to keep")
 }
@@ -91,7 +91,7 @@ func TestCacheNeedsLessThanAKilobyteAToken(t *testing.T) {
 	}
 	before, c := heap(), newTokenCache()
 	for i := range n {
-		c.put(hashOf(i), cached(i, 450), -1, 0)
+		c.put(hashOf(i), cached(i, 450), -1, 0, time.Time{})
 	}
 	after := heap()
 	for i := range n {

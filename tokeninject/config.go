@@ -13,7 +13,10 @@ import (
 
 // Config is everything an operator decides about one gate. New checks it and fills in defaults.
 type Config struct {
+	// Issuer is where people sign in. Its tokens are taken, and so are those of Others, each checked
+	// with the keys of its own issuer and no other's.
 	Issuer Issuer
+	Others []Issuer
 	// Name is what the act claim of tokens minted for a caller says (RFC 8693 §4.1).
 	Name string
 
@@ -77,9 +80,12 @@ type SessionConfig struct {
 	ClientID     string // empty: the issuer's built-in client
 	ClientSecret string
 	Scope        []string
-	Idle         time.Duration // default 1 h
-	Absolute     time.Duration // default 12 h
-	Logout       string        // path as the gate sees it; default DefaultLogout
+	// Callback is the path, as the client sees it, that logins come back to: the one that a foreign
+	// issuer knows. Empty: the page that was asked for.
+	Callback string
+	Idle     time.Duration // default 1 h
+	Absolute time.Duration // default 12 h
+	Logout   string        // path as the gate sees it; default DefaultLogout
 	// Login is the path, as the gate sees it, that begins a login and ends at the page that linked to
 	// it. Empty: none, or DefaultLogin where the gate is optional, since there nothing else begins one.
 	Login string

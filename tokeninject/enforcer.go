@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/gatewright/gatewright/authz/oauth"
-	"github.com/gatewright/gatewright/authz/revocation"
 	"github.com/gatewright/gatewright/authz/token"
 )
 
@@ -32,21 +31,14 @@ type Enforcer struct {
 	decrypting chan struct{} // one place per decryption under way
 	sessions   *Sessions
 	logins     *logins
-	people     *peopleCache
 	callers    *callerTokens
+	sources    []*source // whose tokens are taken; people sign in at the first
+	byAsking   []*source // the same, those last that show tokens to somebody
 	injectors  []func(*passage) *Refusal
 	mintPolicy string // tells apart what is minted for one session
 	streams    *streams
 	look       look
-
-	issuer atomic.Pointer[issuerState]
-	closed atomic.Bool
-}
-
-// issuerState is what a gate asks of its issuer once, when it is ready.
-type issuerState struct {
-	feed      *revocation.Feed
-	audiences []string
+	closed     atomic.Bool
 }
 
 // New checks the configuration and makes the gate. It does no input or output and starts nothing: the
@@ -63,7 +55,7 @@ func New(cfg Config) (*Enforcer, error) {
 		verified:   newTokenCache(),
 		refused:    &refusedTokens{},
 		decrypting: make(chan struct{}, runtime.GOMAXPROCS(0)),
-		people:     newPeopleCache(cfg.Issuer, cfg.Now),
+		sources:    newSources(cfg),
 		callers:    &callerTokens{},
 		streams:    newStreams(cfg.Now),
 		look:       newLook(cfg.Brand),
@@ -80,6 +72,7 @@ func New(cfg Config) (*Enforcer, error) {
 			e.requiredScope = joinScope(e.requiredScope, require.Values)
 		}
 	}
+	e.byAsking = byAsking(e.sources)
 	e.injectors = newInjectors(cfg)
 	if cfg.Token != nil {
 		e.mintPolicy = cfg.Token.ResourceServer + "\n" + oauth.FormatScope(cfg.Token.Scope)
@@ -138,7 +131,8 @@ type passage struct {
 	w      http.ResponseWriter
 	r      *http.Request
 	now    time.Time
-	issuer *issuerState
+	from   *source      // whose word counts
+	issuer *issuerState // of from
 	taken  credentials
 	id     *Identity
 	live   *liveSession // where the credential is a session
@@ -173,50 +167,40 @@ func (e *Enforcer) Check(w http.ResponseWriter, r *http.Request) Verdict {
 	return p.forward()
 }
 
-// admit sees to it that the gate can decide at all: it is open, and the issuer is ready.
+// admit sees to it that the gate can decide at all: it is open, and the issuer is ready. Where there
+// are several, one that is away must not keep out who brings a token of another.
 func (p *passage) admit() *Refusal {
-	e := p.e
-	if e.closed.Load() {
+	if p.e.closed.Load() {
 		return p.fault(errors.New("the gate is closed"))
 	}
-	state, err := e.ready(p.r.Context())
-	if err != nil {
-		return p.fault(err)
+	if p.taken.bearer != "" && len(p.e.sources) > 1 {
+		return nil
 	}
-	p.issuer = state
-	return nil
+	return p.turnToFirst()
 }
 
-// ready waits for the issuer, and asks it what this gate needs to know.
-func (e *Enforcer) ready(ctx context.Context) (*issuerState, error) {
-	if state := e.issuer.Load(); state != nil {
-		return state, nil
+// turnToFirst makes the issuer where people sign in the one whose word counts.
+func (p *passage) turnToFirst() *Refusal {
+	if err := p.turnTo(p.e.sources[0]); err != nil {
+		return p.fault(err)
 	}
-	if err := e.cfg.Issuer.Ready(ctx); err != nil {
-		return nil, fmt.Errorf("the issuer is not ready: %w", err)
-	}
-	state := &issuerState{feed: e.cfg.Issuer.Revocations(), audiences: e.cfg.Audiences}
-	if len(state.audiences) == 0 && e.cfg.ResourceServer != "" {
-		audience, err := e.cfg.Issuer.Audience(e.cfg.ResourceServer)
-		if err != nil {
-			return nil, fmt.Errorf("the audience of resource server %q: %w", e.cfg.ResourceServer, err)
-		}
-		state.audiences = []string{audience}
-	}
-	e.issuer.Store(state)
-	return state, nil
+	return nil
 }
 
 // own answers what is the gate's own business.
 func (p *passage) own() *Refusal {
-	if p.e.cfg.Session == nil {
+	session := p.e.cfg.Session
+	if session == nil || p.from == nil {
 		return nil
 	}
 	switch p.r.URL.Path {
-	case p.e.cfg.Session.Logout:
+	case session.Logout:
 		return p.logout()
-	case p.e.cfg.Session.Login: // "" is none: no request has that path here
+	case session.Login: // "" is none: no request has that path here
 		return p.login()
+	}
+	if session.Callback != "" {
+		return p.callback()
 	}
 	return p.loginReturn(p.r.URL.RawQuery)
 }
@@ -230,8 +214,13 @@ func (p *passage) identify() *Refusal {
 	if p.taken.bearer != "" && queryHas(p.r.URL.RawQuery, "access_token") { // RFC 6750 §2
 		return p.challenge(oauth.Errorf(oauth.InvalidRequest, "there is a second access token in the query"))
 	}
-	if p.taken.bearer != "" && len(p.issuer.audiences) > 0 {
+	if p.taken.bearer != "" && p.e.takesTokens() {
 		return p.verify()
+	}
+	if p.from == nil {
+		if refusal := p.turnToFirst(); refusal != nil {
+			return refusal
+		}
 	}
 	if p.e.cfg.Session != nil && p.taken.session != "" {
 		if refusal := p.resume(); refusal != nil || p.id != nil {
@@ -255,6 +244,9 @@ func (p *passage) signIn(scope []string, again bool) *Refusal {
 	p.unknownClient = true
 	return p.challenge(&oauth.Error{})
 }
+
+// takesTokens tells whether the gate says whose tokens it takes (R13).
+func (e *Enforcer) takesTokens() bool { return len(e.cfg.Audiences) > 0 || e.cfg.ResourceServer != "" }
 
 func isContext(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)

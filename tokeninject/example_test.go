@@ -20,12 +20,12 @@ func (issuer) URL() string                     { return "https://id.example" }
 func (issuer) Ready(context.Context) error     { return nil }
 func (issuer) Audience(string) (string, error) { return "https://orders.example", nil }
 func (issuer) Revocations() *revocation.Feed   { return revocation.New(store.NewMemory(nil), nil) }
-func (issuer) Open(_ context.Context, raw string, _ *token.Decrypter) ([]byte, error) {
+func (issuer) Open(_ context.Context, raw string, _ *token.Decrypter) ([]byte, time.Time, error) {
 	if raw != "good" {
-		return nil, token.ErrSignature
+		return nil, time.Time{}, token.ErrSignature
 	}
 	return []byte(`{"iss":"https://id.example","sub":"alice","aud":"https://orders.example","client_id":"shop",
-		"jti":"1","iat":1700000000,"exp":1700000600,"scope":"orders.read"}`), nil
+		"jti":"1","iat":1700000000,"exp":1700000600,"scope":"orders.read"}`), time.Time{}, nil
 }
 
 func ExampleNew() {

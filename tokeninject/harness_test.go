@@ -94,8 +94,15 @@ func (i *testIssuer) Ready(context.Context) error {
 	return i.notReady
 }
 
-func (i *testIssuer) Open(_ context.Context, raw string, key *token.Decrypter) ([]byte, error) {
+func (i *testIssuer) NamesItself() bool { return true }
+
+func (i *testIssuer) Open(_ context.Context, raw string, key *token.Decrypter) ([]byte, time.Time, error) {
 	i.opened.Add(1)
+	payload, err := i.verify(raw, key)
+	return payload, time.Time{}, err
+}
+
+func (i *testIssuer) verify(raw string, key *token.Decrypter) ([]byte, error) {
 	if token.IsJWE(raw) {
 		plain, err := i.keys.Decrypt(raw)
 		if errors.Is(err, token.ErrNotOurs) && key != nil {
@@ -150,11 +157,11 @@ func (i *testIssuer) Refresh(_ context.Context, s *Session) (*Session, error) {
 	return s, nil
 }
 
-func (i *testIssuer) EndSession(_ context.Context, s *Session) error {
+func (i *testIssuer) EndSession(_ context.Context, s *Session) (string, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.ended = append(i.ended, *s)
-	return i.endError
+	return "", i.endError
 }
 
 func (i *testIssuer) Mint(_ context.Context, m MintRequest) (*MintedToken, error) {

@@ -26,6 +26,7 @@ type Identity struct {
 	Expires time.Time
 
 	claims  string // one JSON object
+	source  uint8  // index of the issuer among the gate's
 	session *Session
 	people  *peopleCache
 }

@@ -20,13 +20,16 @@ type Issuer interface {
 	Ready(ctx context.Context) error
 	// Open opens an access token as far as its cryptography goes: decrypts it (with key where the
 	// issuer's own key doesn't fit; key may be nil), checks signature and typ, and returns the
-	// claims. Times, audience and revocation are the caller's.
-	Open(ctx context.Context, raw string, key *token.Decrypter) (payload []byte, err error)
+	// claims. Times, audience and revocation are the caller's. until, if not zero, is when the issuer
+	// has to be asked again, which a token that it only vouches for needs.
+	Open(ctx context.Context, raw string, key *token.Decrypter) (payload []byte, until time.Time, err error)
 	// Audience is the aud of tokens for a resource server of that name; ErrUnknownResource.
 	Audience(resourceServer string) (string, error)
 	// Revocations is the feed of what was revoked and is not yet expired.
 	Revocations() *revocation.Feed
 
+	// NamesItself tells whether the answer to a login always says who gives it (RFC 9207 §3).
+	NamesItself() bool
 	// BeginLogin pushes an authorization request and returns the URL to send the browser to.
 	BeginLogin(ctx context.Context, l LoginRequest) (url string, err error)
 	// RedeemLogin turns the code of a login into what the issuer says of the person.
@@ -36,8 +39,8 @@ type Issuer interface {
 	// new, and Refresh for the rest.
 	Refresh(ctx context.Context, s *Session) (*Session, error)
 	// EndSession signs the person out at the issuer as well, and ends what the login gave;
-	// ErrSessionEnded counts as done.
-	EndSession(ctx context.Context, s *Session) error
+	// ErrSessionEnded counts as done. next, if not empty, is where the browser has to go for that.
+	EndSession(ctx context.Context, s *Session) (next string, err error)
 	// Mint makes an access token for injection: ErrSessionEnded, or an *oauth.Error with
 	// insufficient_scope where the scopes were never granted.
 	Mint(ctx context.Context, m MintRequest) (*MintedToken, error)
@@ -80,7 +83,8 @@ type Session struct {
 	Roles     []string        `json:"roles,omitempty"`
 	Claims    json.RawMessage `json:"claims"` // one JSON object: the claims of the granted scopes
 	AuthTime  time.Time       `json:"auth_time"`
-	// Stamp lets the issuer tell a password changed since.
+	// Stamp is the issuer's own note, kept with the session and never looked at: ours tells a password
+	// changed since by it, a foreign issuer's tokens are in it.
 	Stamp string `json:"stamp,omitempty"`
 }
 

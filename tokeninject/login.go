@@ -59,8 +59,17 @@ func (p *passage) beginLogin(scope []string, again bool) *Refusal {
 	return p.beginLoginTo(pageURL(p.e.cfg.Seen(p.r).URL, true), scope, again)
 }
 
-// beginLoginTo begins a login that ends at page. The issuer answers to the path that was asked for,
-// without its query (decision 9): a gate sees no other path for certain.
+// redirectURI is where a login comes back to: the path that was asked for, without its query (decision
+// 9), since a gate sees no other path for certain; or the one that a foreign issuer knows.
+func (p *passage) redirectURI() string {
+	seen := p.e.cfg.Seen(p.r).URL
+	if callback := p.e.cfg.Session.Callback; callback != "" {
+		seen.Path, seen.RawPath = callback, ""
+	}
+	return pageURL(seen, false)
+}
+
+// beginLoginTo begins a login that ends at page.
 func (p *passage) beginLoginTo(page string, scope []string, again bool) *Refusal {
 	e, seen := p.e, p.e.cfg.Seen(p.r)
 	if !e.cfg.KnownHost(p.r) {
@@ -82,7 +91,7 @@ func (p *passage) beginLoginTo(page string, scope []string, again bool) *Refusal
 		return p.loginPage(http.StatusForbidden, pageCookies, errors.New("several logins gave no session that the browser came back with"))
 	}
 	login := LoginRequest{
-		ClientID: e.cfg.Session.ClientID, ClientSecret: e.cfg.Session.ClientSecret, RedirectURI: pageURL(seen.URL, false),
+		ClientID: e.cfg.Session.ClientID, ClientSecret: e.cfg.Session.ClientSecret, RedirectURI: p.redirectURI(),
 		State: statePrefix + oauth.NewSecret(), Nonce: oauth.NewSecret(), Verifier: oauth.NewSecret(), Scope: scope,
 	}
 	record := &loginRecord{

@@ -48,7 +48,7 @@ func (p *passage) loginReturn(query string) *Refusal {
 		return p.stray(ctx, params, record)
 	case err != nil:
 		return p.fault(fmt.Errorf("take a login: %w", err))
-	case params.Get("iss") != p.e.cfg.Issuer.URL(): // RFC 9207 §2.4
+	case !p.answersHere(params):
 		return p.loginPage(http.StatusBadRequest, pageFailed, errors.New("the login came back from another issuer"))
 	case params.Has("error"):
 		return p.loginRefused(record, oauth.Code(params.Get("error")))
@@ -56,11 +56,18 @@ func (p *passage) loginReturn(query string) *Refusal {
 	return p.finishLogin(ctx, record, params.Get("code"))
 }
 
+// answersHere tells whether an answer is of the issuer that the gate asks (RFC 9207 §2.4). One that never
+// says who it is can't be told from others; the state still can.
+func (p *passage) answersHere(params oauth.Params) bool {
+	issuer := p.e.cfg.Issuer
+	return params.Get("iss") == issuer.URL() || !params.Has("iss") && !issuer.NamesItself()
+}
+
 // begun tells whether a login is one that this browser began on this page, and that is not over.
 // Somebody else's was planted here (A27).
 func (p *passage) begun(record *loginRecord) bool {
 	return record != nil && !record.Done && p.e.cfg.KnownHost(p.r) && p.ofBrowser(record) &&
-		record.Login.RedirectURI == pageURL(p.e.cfg.Seen(p.r).URL, false)
+		record.Login.RedirectURI == p.redirectURI()
 }
 
 func (p *passage) ofBrowser(record *loginRecord) bool {
@@ -83,7 +90,7 @@ func (l *logins) finish(ctx context.Context, state string) error {
 // that came twice or too late, or somebody else's. It has a code, so it goes neither to the upstream
 // nor round through another login: whoever is signed in goes on to the page, all others get to choose.
 func (p *passage) stray(ctx context.Context, params oauth.Params, record *loginRecord) *Refusal {
-	if params.Get("iss") != p.e.cfg.Issuer.URL() || !wantsPage(p.r) {
+	if !p.answersHere(params) || !wantsPage(p.r) {
 		return p.unanswered(record)
 	}
 	if !p.e.cfg.KnownHost(p.r) {
@@ -110,7 +117,7 @@ func (p *passage) stray(ctx context.Context, params oauth.Params, record *loginR
 // would go round for ever. Of anything else it says nothing.
 func (p *passage) unanswered(record *loginRecord) *Refusal {
 	if record == nil || record.Done || p.taken.browser != "" || !p.e.cfg.KnownHost(p.r) ||
-		record.Login.RedirectURI != pageURL(p.e.cfg.Seen(p.r).URL, false) {
+		record.Login.RedirectURI != p.redirectURI() {
 		return nil
 	}
 	return p.loginPage(http.StatusForbidden, pageCookies, errors.New("the login came back without the browser's cookie"))
@@ -120,8 +127,11 @@ func (p *passage) unanswered(record *loginRecord) *Refusal {
 // that is known, else this one without the answer.
 func (p *passage) pageBehind(record *loginRecord) string {
 	seen := p.e.cfg.Seen(p.r).URL
-	if record != nil && p.ofBrowser(record) && record.Login.RedirectURI == pageURL(seen, false) {
+	if record != nil && p.ofBrowser(record) && record.Login.RedirectURI == p.redirectURI() {
 		return record.URL
+	}
+	if p.e.cfg.Session.Callback != "" {
+		return pageURL(url.URL{Scheme: seen.Scheme, Host: seen.Host}, false)
 	}
 	members := strings.Split(seen.RawQuery, "&")
 	seen.RawQuery = strings.Join(slices.DeleteFunc(members, ofAnswer), "&")

@@ -40,9 +40,14 @@ func (p *passage) logout() *Refusal {
 		http.SetCookie(p.w, names.cookie(names.browser, "", -1))
 	}
 	if p.live != nil {
-		if err := p.e.cfg.Issuer.EndSession(ctx, p.live.session.Load()); err != nil && !errors.Is(err, ErrSessionEnded) {
+		next, err := p.e.cfg.Issuer.EndSession(ctx, p.live.session.Load())
+		if err != nil && !errors.Is(err, ErrSessionEnded) {
 			p.e.cfg.Logger.Error("a session ended at the gate, but not at the issuer", zap.Error(err))
 			p.e.writePage(p.w, p.r, http.StatusBadGateway, pageHalfOut)
+			return answered
+		}
+		if next != "" {
+			p.redirect(http.StatusSeeOther, next)
 			return answered
 		}
 	}

@@ -35,7 +35,7 @@ func (p *passage) resume() *Refusal {
 	// What follows may write: it is to be finished even if the browser goes away.
 	ctx := context.WithoutCancel(p.r.Context())
 	if err = p.alive(ctx, live); err == nil {
-		err = e.refresh(ctx, live, p.now)
+		err = e.refresh(ctx, handle, live, p.now)
 	}
 	switch {
 	case errors.Is(err, ErrSessionEnded):
@@ -56,7 +56,7 @@ func (p *passage) resume() *Refusal {
 		e.cfg.Logger.Warn("the use of a session could not be stored", zap.Error(err))
 	}
 	live.proven.Store(true)
-	p.live, p.id = live, live.who(e.people)
+	p.live, p.id = live, live.who(e.sources[0].people)
 	return nil
 }
 
@@ -94,7 +94,7 @@ func (p *passage) alive(ctx context.Context, live *liveSession) error {
 
 // refresh looks the person up again when that is due. One request does it; others go on with what is
 // known while that is not too old, and else wait.
-func (e *Enforcer) refresh(ctx context.Context, live *liveSession, now time.Time) error {
+func (e *Enforcer) refresh(ctx context.Context, handle string, live *liveSession, now time.Time) error {
 	age := now.Sub(time.UnixMilli(live.refreshed.Load()))
 	if age < refreshEvery {
 		return nil
@@ -115,14 +115,19 @@ func (e *Enforcer) refresh(ctx context.Context, live *liveSession, now time.Time
 	}
 	ctx, cancel := context.WithTimeout(ctx, refreshWait)
 	defer cancel()
-	session, err := e.cfg.Issuer.Refresh(ctx, live.session.Load())
+	before := live.session.Load()
+	session, err := e.cfg.Issuer.Refresh(ctx, before)
 	if err == nil && !validObject(session.Claims) {
 		err = errors.New("the issuer's claims are no JSON object")
 	}
 	if err == nil {
 		live.session.Store(session)
 		live.refreshed.Store(now.UnixMilli())
-		return nil
+		if session.Stamp == before.Stamp {
+			return nil
+		}
+		// The issuer gave a new refresh token for the old one, which is dead: a restart must find the new.
+		return e.sessions.update(ctx, handle, live, func(next *sessionRecord) { next.Session, next.Refreshed = *session, now })
 	}
 	if errors.Is(err, ErrSessionEnded) {
 		return err

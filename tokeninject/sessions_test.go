@@ -440,9 +440,9 @@ func TestAttributesAreReadOnceAMinute(t *testing.T) {
 	require.ErrorIs(t, err, down)
 	require.Equal(t, 5, calls, "one that went away is no failure of the issuer")
 	for i := range maxPeople + 100 {
-		s.enforcer.people.entry(fmt.Sprint(i))
+		s.enforcer.sources[0].people.entry(fmt.Sprint(i))
 	}
-	require.LessOrEqual(t, len(s.enforcer.people.people), maxPeople)
+	require.LessOrEqual(t, len(s.enforcer.sources[0].people.people), maxPeople)
 }
 
 func TestLoginNameOfATokenIsLookedUp(t *testing.T) {

@@ -69,8 +69,8 @@ func setDefault[T comparable](field *T, value T) {
 // check finds what can't work, with everything that is wrong in one error.
 func (c Config) check() error {
 	errs := []error{c.checkSession(), c.checkRequirements(), c.checkHeaders(), c.checkLists(), c.checkToken()}
-	if c.Issuer == nil || c.Issuer.URL() == "" {
-		errs = append(errs, errors.New("an issuer with a URL is needed"))
+	if err := c.checkIssuers(); err != nil {
+		errs = append(errs, err)
 	}
 	if c.Missing != MissingSkip && c.Missing != MissingEmpty && c.Missing != MissingDeny {
 		errs = append(errs, fmt.Errorf("missing: %q is none of skip, empty, deny", c.Missing))
@@ -79,6 +79,32 @@ func (c Config) check() error {
 		errs = append(errs, errors.New("audience: empty"))
 	}
 	return errors.Join(errs...)
+}
+
+// maxIssuers bounds those of one gate.
+const maxIssuers = 16
+
+func (c Config) checkIssuers() error {
+	seen, asking := map[string]bool{}, 0
+	for _, issuer := range append([]Issuer{c.Issuer}, c.Others...) {
+		switch {
+		case issuer == nil || issuer.URL() == "":
+			return errors.New("an issuer with a URL is needed")
+		case seen[issuer.URL()]:
+			return fmt.Errorf("the issuer %s is named twice", issuer.URL())
+		}
+		seen[issuer.URL()] = true
+		if i, ok := issuer.(Introspector); ok && i.Introspects() {
+			asking++
+		}
+	}
+	switch {
+	case len(seen) > maxIssuers:
+		return fmt.Errorf("more than %d issuers", maxIssuers)
+	case asking > 1:
+		return errors.New("introspect: at most one issuer can be asked, or each would see the tokens of the others")
+	}
+	return nil
 }
 
 func (c Config) checkSession() error {
@@ -100,6 +126,9 @@ func (c Config) checkSession() error {
 	}
 	if login := c.Session.Login; login != "" && (!strings.HasPrefix(login, "/") || login == c.Session.Logout) {
 		errs = append(errs, errors.New("session: login must be a path, and not the one of logout"))
+	}
+	if callback := c.Session.Callback; callback != "" && (!strings.HasPrefix(callback, "/") || callback == c.Session.Logout || callback == c.Session.Login) {
+		errs = append(errs, errors.New("session: callback must be a path, and not the one of logout or login"))
 	}
 	if name := c.Session.Cookie; name != "" && !httpguts.ValidHeaderFieldName(name) {
 		errs = append(errs, fmt.Errorf("session: %q can't be a cookie's name", name))

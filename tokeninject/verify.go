@@ -36,8 +36,11 @@ func (p *passage) verify() *Refusal {
 		return p.invalid(token.ErrMalformed)
 	}
 	p.caller = hashText(p.taken.bearer)
-	p.epoch = p.issuer.feed.Epoch()
 	if id, failed, epoch := e.verified.get(&p.caller, p.now); id != nil {
+		if err := p.turnTo(e.sources[id.source]); err != nil {
+			return p.fault(err)
+		}
+		p.epoch = p.issuer.feed.Epoch()
 		if epoch != p.epoch && p.issuer.feed.Revoked(id.subject()) {
 			e.verified.drop(&p.caller)
 			return p.invalid(errRevoked)
@@ -62,44 +65,57 @@ func hashText(s string) [32]byte {
 }
 
 func (p *passage) accept(id *Identity, failed int) {
-	id.people = p.e.people
+	id.people = p.from.people
 	p.id, p.failed = id, failed
 }
 
 func (p *passage) verifyAfresh() *Refusal {
 	e := p.e
-	payload, err := e.open(p.r.Context(), p.taken.bearer)
+	id, until, err := p.open()
 	if err != nil && (unavailable(err) || errors.Is(err, errBusy)) {
 		return p.fault(err)
-	}
-	var id *Identity
-	if err == nil {
-		id, err = p.examine(payload)
 	}
 	if err != nil {
 		e.refused.add(&p.caller, p.now)
 		return p.invalid(err)
 	}
 	failed := e.unmet(id)
-	e.verified.put(&p.caller, id, failed, p.epoch)
+	e.verified.put(&p.caller, id, failed, p.epoch, until)
 	p.accept(id, failed)
 	return nil
 }
 
-// open undoes a token's cryptography. Decryption with a resource server's private key costs as much
+// open finds the issuer whose token this is, and what it says.
+func (p *passage) open() (id *Identity, until time.Time, err error) {
+	err = errIssuer
+	for _, from := range p.e.sourcesOf(p.taken.bearer) {
+		var payload []byte
+		if err = p.turnTo(from); err == nil {
+			p.epoch = p.issuer.feed.Epoch()
+			payload, until, err = p.e.decrypt(p.r.Context(), from.issuer, p.taken.bearer)
+		}
+		if err == nil {
+			id, err = p.examine(payload)
+			return id, until, err
+		}
+	}
+	return nil, time.Time{}, err
+}
+
+// decrypt undoes a token's cryptography. Decryption with a resource server's private key costs as much
 // as twenty signatures, so only so many run at once: a flood of them waits and does not starve others.
-func (e *Enforcer) open(ctx context.Context, raw string) ([]byte, error) {
+func (e *Enforcer) decrypt(ctx context.Context, issuer Issuer, raw string) ([]byte, time.Time, error) {
 	if e.decrypter == nil || !token.IsJWE(raw) {
-		return e.cfg.Issuer.Open(ctx, raw, e.decrypter)
+		return issuer.Open(ctx, raw, e.decrypter)
 	}
 	waiting, cancel := context.WithTimeout(ctx, decryptWait)
 	defer cancel()
 	select {
 	case e.decrypting <- struct{}{}:
 		defer func() { <-e.decrypting }()
-		return e.cfg.Issuer.Open(ctx, raw, e.decrypter)
+		return issuer.Open(ctx, raw, e.decrypter)
 	case <-waiting.Done():
-		return nil, errBusy
+		return nil, time.Time{}, errBusy
 	}
 }
 
@@ -111,7 +127,7 @@ func (p *passage) examine(payload []byte) (*Identity, error) {
 		return nil, err
 	case !t.ExpiresAt.After(p.now):
 		return nil, token.ErrExpired
-	case t.Issuer != p.e.cfg.Issuer.URL():
+	case t.Issuer != p.from.issuer.URL():
 		return nil, errIssuer
 	case !slices.ContainsFunc(t.Audience, p.isAudience):
 		return nil, errAudience
@@ -121,7 +137,7 @@ func (p *passage) examine(payload []byte) (*Identity, error) {
 	id := &Identity{
 		Subject: t.Subject, ClientID: t.ClientID, Username: usernameOf(payload), SessionID: t.SessionID,
 		GrantID: t.GrantID, TokenID: t.ID, Scope: oauth.FormatScope(t.Scope), IssuedAt: t.IssuedAt, Expires: t.ExpiresAt,
-		claims: string(payload),
+		claims: string(payload), source: p.from.index,
 	}
 	if p.issuer.feed.Revoked(id.subject()) {
 		return nil, errRevoked

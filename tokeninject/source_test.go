@@ -1,0 +1,166 @@
+package tokeninject
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gatewright/gatewright/authz/oauth"
+	"github.com/gatewright/gatewright/authz/revocation"
+	"github.com/gatewright/gatewright/authz/store"
+	"github.com/gatewright/gatewright/authz/token"
+)
+
+// strangerURL is the issuer of tokens that testIssuer knows nothing of.
+const strangerURL = "https://stranger.example"
+
+// stranger is another issuer, with keys, feed and people of its own.
+type stranger struct {
+	*testIssuer
+	asks   bool
+	opaque map[string]string // token -> claims
+	asked  []string
+}
+
+func newStranger(t *testing.T, c *clock) *stranger {
+	t.Helper()
+	keys, err := token.GenerateKeys([]jose.SignatureAlgorithm{jose.ES256}, c.now())
+	require.NoError(t, err)
+	s := &stranger{testIssuer: newTestIssuer(c)}
+	s.keys, s.feed = keys, revocation.New(store.NewMemory(c.now), c.now)
+	return s
+}
+
+func (s *stranger) URL() string { return strangerURL }
+
+func (s *stranger) Introspects() bool { return s.asks }
+
+func (s *stranger) Open(ctx context.Context, raw string, key *token.Decrypter) ([]byte, time.Time, error) {
+	s.asked = append(s.asked, raw)
+	if claims, ok := s.opaque[raw]; ok {
+		return []byte(claims), s.clock.now().Add(time.Minute), nil
+	}
+	return s.testIssuer.Open(ctx, raw, key)
+}
+
+func ofStranger(a *token.AccessToken) { a.Issuer = strangerURL }
+
+func TestW6_EveryIssuerHasItsOwnKeysAndFeed(t *testing.T) {
+	c := newClock()
+	other := newStranger(t, c)
+	s := newSite(t, func(cfg *Config) {
+		cfg.Audiences, cfg.Others = []string{testAudience}, []Issuer{other}
+	})
+	bearer := func(raw string) string { return "Authorization: Bearer " + raw }
+	ours, theirs := s.issuer.accessToken(t, nil), other.accessToken(t, ofStranger)
+	for _, raw := range []string{ours, theirs, ours, theirs} {
+		require.Equal(t, http.StatusOK, s.get("/", bearer(raw)).status)
+	}
+	for name, raw := range map[string]string{
+		"theirs under our name":         other.accessToken(t, nil),
+		"ours under theirs":             s.issuer.accessToken(t, ofStranger),
+		"under a name nobody has":       other.accessToken(t, func(a *token.AccessToken) { a.Issuer = "https://nobody.example" }),
+		"for another audience":          other.accessToken(t, func(a *token.AccessToken) { ofStranger(a); a.Audience = []string{"https://else.example"} }),
+		"opaque, where nobody is asked": "opaque",
+	} {
+		require.Equal(t, http.StatusUnauthorized, s.get("/", bearer(raw)).status, name)
+	}
+	require.NoError(t, other.feed.Revoke(t.Context(), revocation.Family, "grant-b", time.Time{}))
+	require.Equal(t, http.StatusOK, s.get("/", bearer(ours)).status, "another issuer's revocation is none here")
+	require.Equal(t, http.StatusUnauthorized, s.get("/", bearer(theirs)).status)
+}
+
+func TestW6_OneIssuerAwayKeepsNobodyElseOut(t *testing.T) {
+	c := newClock()
+	other := newStranger(t, c)
+	s := newSite(t, func(cfg *Config) {
+		cfg.Audiences, cfg.Others = []string{testAudience}, []Issuer{other}
+	})
+	s.issuer.set(func() { s.issuer.notReady = errors.New("away") })
+	require.Equal(t, http.StatusOK, s.get("/", "Authorization: Bearer "+other.accessToken(t, ofStranger)).status)
+	require.Equal(t, http.StatusServiceUnavailable, s.get("/", "Authorization: Bearer "+s.issuer.accessToken(t, nil)).status)
+	require.Equal(t, http.StatusServiceUnavailable, s.get("/").status)
+}
+
+func TestW6_AnIssuerThatVouchesIsAskedAgain(t *testing.T) {
+	c := newClock()
+	other := newStranger(t, c)
+	other.asks = true
+	other.opaque = map[string]string{"thing": `{"iss":"` + strangerURL + `","sub":"s","aud":"` + testAudience + `","client_id":"c","jti":"j","iat":1777890000,"exp":1785000000}`}
+	s := newSite(t, nil)
+	e := s.gate(func(cfg *Config) {
+		// People sign in at the one that is asked, and yet it is the last to see a token.
+		cfg.Issuer, cfg.Others, cfg.Audiences, cfg.Now = other, []Issuer{s.issuer}, []string{testAudience}, c.now
+	})
+	pass := func(raw string) bool {
+		w := record(t, guard(e, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })), "http://app.example/", "Authorization: Bearer "+raw)
+		return w.Code == http.StatusNoContent
+	}
+	encrypted, err := s.issuer.keys.Encrypt(s.issuer.accessToken(t, nil))
+	require.NoError(t, err)
+	require.True(t, pass(encrypted))
+	require.Empty(t, other.asked, "what an issuer of ours can open is shown to nobody")
+	require.True(t, pass("thing"))
+	require.True(t, pass("thing"))
+	require.Len(t, other.asked, 1)
+	c.advance(61 * time.Second)
+	require.True(t, pass("thing"))
+	require.Len(t, other.asked, 2)
+	delete(other.opaque, "thing")
+	c.advance(61 * time.Second)
+	require.False(t, pass("thing"), "it was withdrawn")
+}
+
+func TestW5_ForeignLoginsComeBackToTheirCallback(t *testing.T) {
+	s := newSite(t, func(cfg *Config) {
+		withSession(cfg)
+		cfg.Session.Callback = "/.authz/callback"
+	})
+	browser := newBrowser(t)
+	l := s.begin(browser, "/app?x=1")
+	require.Equal(t, s.server.URL+"/.authz/callback", l.RedirectURI)
+	answer := s.do(browser, http.MethodGet, s.answerPath(l), asNavigation)
+	require.Equal(t, s.server.URL+"/app?x=1", answer.header.Get("Location"))
+	require.Equal(t, http.StatusOK, s.do(browser, http.MethodGet, "/app?x=1", asNavigation).status)
+	s.last()
+	for _, path := range []string{"/.authz/callback", s.answerPath(l)} {
+		answer = s.do(newBrowser(t), http.MethodGet, path, asNavigation)
+		require.Equal(t, http.StatusBadRequest, answer.status)
+		s.nothingArrived()
+	}
+	require.Equal(t, http.StatusOK, s.do(browser, http.MethodGet, strings.Replace(s.answerPath(l), "/.authz/callback", "/app", 1), asNavigation).status,
+		"elsewhere code and state are the application's own")
+}
+
+// anonymous is an issuer whose answers don't say who gives them.
+type anonymous struct{ *testIssuer }
+
+func (anonymous) NamesItself() bool { return false }
+
+func TestW5_AnIssuerThatDoesNotNameItselfIsToldByState(t *testing.T) {
+	s := newSite(t, nil)
+	e := s.gate(func(cfg *Config) {
+		withSession(cfg)
+		cfg.Issuer = anonymous{s.issuer}
+	})
+	handler := guard(e, http.NotFoundHandler())
+	answer := func(change func(url.Values)) int {
+		begun := record(t, handler, "http://app.example/page", asNavigation)
+		l := s.issuer.begun()[len(s.issuer.begun())-1]
+		query := url.Values{"code": {"code-" + l.State}, "state": {l.State}}
+		change(query)
+		return record(t, handler, "http://app.example/page?"+query.Encode(), asNavigation,
+			"Cookie: "+strings.Split(begun.Header().Get("Set-Cookie"), ";")[0]).Code
+	}
+	require.Equal(t, http.StatusSeeOther, answer(func(url.Values) {}))
+	require.Equal(t, http.StatusSeeOther, answer(func(q url.Values) { q.Set("iss", testURL) }))
+	require.Equal(t, http.StatusBadRequest, answer(func(q url.Values) { q.Set("iss", "https://evil.example") }))
+	require.NotEqual(t, http.StatusSeeOther, answer(func(q url.Values) { q.Set("state", statePrefix+oauth.NewSecret()) }))
+}
