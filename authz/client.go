@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gatewright/gatewright/authz/oauth"
+	"github.com/gatewright/gatewright/authz/token"
 	"github.com/gatewright/gatewright/authz/users"
 )
 
@@ -40,8 +41,10 @@ var tokensOfGrant = map[string][]TokenType{
 // client is a Client, checked, with its defaults and the server's filled in.
 type client struct {
 	Client
-	resource *resource      // its own (C20), nil when it has none
-	keys     *recipientKeys // that ID tokens are encrypted to (C6), nil when they are not
+	resource *resource // its own (C20), nil when it has none
+	// keys are those that ID tokens are encrypted to (C6), userInfoKeys those that userinfo answers are
+	// (E4); nil when they are not.
+	keys, userInfoKeys *keySet[token.Encrypter]
 }
 
 // compileClient checks a registration and fills in its defaults. Every problem found is named.
@@ -65,7 +68,7 @@ func (s *Server) compileClient(cfg *Config, reg Client) (*client, error) {
 			complain("resource_server %q is not defined", c.ResourceServer)
 		}
 	}
-	errs = append(errs, c.prepareIDToken(cfg))
+	errs = append(errs, c.prepareIDToken(cfg), c.prepareUserInfo(cfg))
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
@@ -209,9 +212,25 @@ func (c *client) prepareIDToken(cfg *Config) (err error) {
 	if c.IDTokenAlg == AlgNone && c.allowsGrant(GrantImplicit) && (len(c.ResponseTypes) == 0 || slices.ContainsFunc(c.ResponseTypes, holdsIDToken)) {
 		return errors.New("id_token signed none: not for a client that gets ID tokens from the authorization endpoint (OpenID Connect Core §2)")
 	}
+	if c.IDTokenAlg == AlgNone && c.IDTokenKeyAlgorithm != "" {
+		return errors.New("id_token signed none: what is encrypted has to be signed, since anybody can encrypt to a public key")
+	}
 	if c.IDTokenKeyAlgorithm != "" {
 		if c.keys, err = newRecipientKeys(cfg, c.JWKS, c.JWKSURL, c.IDTokenKeyAlgorithm, c.IDTokenContentEncryption); err != nil {
 			return fmt.Errorf("id_token encrypted: %w", err)
+		}
+	}
+	return nil
+}
+
+// prepareUserInfo checks how userinfo answers are signed and encrypted (E4).
+func (c *client) prepareUserInfo(cfg *Config) (err error) {
+	if c.UserInfoAlg != "" && !slices.Contains(cfg.Signing.Algorithms, c.UserInfoAlg) {
+		return fmt.Errorf("userinfo signed %s: signing has no key for it", c.UserInfoAlg)
+	}
+	if c.UserInfoKeyAlgorithm != "" {
+		if c.userInfoKeys, err = newRecipientKeys(cfg, c.JWKS, c.JWKSURL, c.UserInfoKeyAlgorithm, c.UserInfoContentEncryption); err != nil {
+			return fmt.Errorf("userinfo encrypted: %w", err)
 		}
 	}
 	return nil

@@ -293,6 +293,11 @@ type Client struct {
 	// IDTokenKeyAlgorithm encrypts ID tokens to the client's keys (C6); empty: they are signed only.
 	IDTokenKeyAlgorithm      string
 	IDTokenContentEncryption string // default: A256GCM
+	// UserInfoAlg signs what userinfo answers (OpenID Connect Core §5.3.2); empty: JSON.
+	UserInfoAlg jose.SignatureAlgorithm
+	// UserInfoKeyAlgorithm encrypts it to the client's keys; empty: it is not encrypted.
+	UserInfoKeyAlgorithm      string
+	UserInfoContentEncryption string // default: A256GCM
 	// JWKS are the client's public keys, or JWKSURL is where to fetch them.
 	JWKS     []byte
 	JWKSURL  string

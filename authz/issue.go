@@ -109,7 +109,7 @@ func (s *Server) encrypt(ctx context.Context, r *resource, signed string, now ti
 	case EncryptionNone:
 		return signed, nil
 	case EncryptionResourceKey:
-		encrypter, err := r.keys.encrypter(ctx)
+		encrypter, err := r.keys.get(ctx)
 		if err != nil {
 			return "", err
 		}
@@ -161,7 +161,7 @@ func (s *Server) mintIDToken(ctx context.Context, a *Authorization, now time.Tim
 	if err != nil || a.client.keys == nil {
 		return signed, err
 	}
-	encrypter, err := a.client.keys.encrypter(ctx)
+	encrypter, err := a.client.keys.get(ctx)
 	if err != nil {
 		return "", err
 	}

@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -73,10 +74,15 @@ func (s *Server) readHint(raw string) (audience, subject string, err error) {
 	if claims["iss"] != s.cfg.Issuer {
 		return "", "", errForeign
 	}
+	if _, there := claims["exp"]; !there { // what userinfo signs has none (A6)
+		return "", "", errNoIDToken
+	}
 	audience, _ = claims["aud"].(string)
 	subject, _ = claims["sub"].(string)
 	return audience, subject, nil
 }
+
+var errNoIDToken = errors.New("signed by this server, but no ID token")
 
 // logout is the page that asks whether to sign out (G7).
 func (s *Server) logout(w http.ResponseWriter, r *http.Request) {

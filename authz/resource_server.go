@@ -7,13 +7,14 @@ import (
 	"slices"
 
 	"github.com/gatewright/gatewright/authz/oauth"
+	"github.com/gatewright/gatewright/authz/token"
 )
 
 // resource is a ResourceServer, checked and ready to mint for.
 type resource struct {
 	ResourceServer
 	audience string
-	keys     *recipientKeys // of EncryptionResourceKey
+	keys     *keySet[token.Encrypter] // of EncryptionResourceKey
 }
 
 // compileResources checks the resource servers and adds the built-in one, the issuer itself (R2),

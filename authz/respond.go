@@ -26,12 +26,18 @@ func writeDocument(w http.ResponseWriter, status int, body []byte, err error) {
 		http.Error(w, "", http.StatusInternalServerError)
 		return
 	}
+	writeAs(w, typeJSON, status, body)
+}
+
+const typeJSON = "application/json"
+
+func writeAs(w http.ResponseWriter, contentType string, status int, body []byte) {
 	h := w.Header()
-	h.Set("Content-Type", "application/json")
+	h.Set("Content-Type", contentType)
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	_, _ = w.Write(body) //nolint:gosec // G705: JSON, and no browser may take it for anything else
+	_, _ = w.Write(body) //nolint:gosec // G705: never HTML, and no browser may take it for anything else
 }
 
 // writeError is the one place where an error becomes an answer to a client (RFC 6749 §5.2).

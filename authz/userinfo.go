@@ -1,7 +1,10 @@
 package authz
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 
@@ -12,23 +15,70 @@ import (
 // userInfo answers with all claims of the granted scopes, wherever else they are placed (E4, OpenID
 // Connect Core §5.3).
 func (s *Server) userInfo(w http.ResponseWriter, r *http.Request) {
-	claims, err := s.userClaims(w, r)
+	contentType, body, err := s.userInfoAnswer(w, r)
 	if err != nil {
 		s.bearerError(w, r, oauth.From(err))
 		return
 	}
-	writeJSON(w, http.StatusOK, claims)
+	writeAs(w, contentType, http.StatusOK, body)
 }
 
-func (s *Server) userClaims(w http.ResponseWriter, r *http.Request) (map[string]any, error) {
+func (s *Server) userInfoAnswer(w http.ResponseWriter, r *http.Request) (contentType string, body []byte, err error) {
 	t, private, err := s.presented(w, r)
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
+	claims, err := s.userClaims(r, t, private)
+	if err != nil {
+		return "", nil, err
+	}
+	c := s.clients[t.ClientID]
+	if c == nil || c.UserInfoAlg == "" && c.userInfoKeys == nil {
+		body, err = json.Marshal(claims)
+		return typeJSON, body, err
+	}
+	raw, err := s.mintUserInfo(r.Context(), c, claims)
+	return "application/jwt", []byte(raw), err
+}
+
+// mintUserInfo signs and encrypts the claims as the client registered it: nothing else will do (A16).
+func (s *Server) mintUserInfo(ctx context.Context, c *client, claims map[string]any) (string, error) {
+	claims["iss"], claims["aud"] = s.cfg.Issuer, c.ID
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		return "", err
+	}
+	signed := ""
+	if c.UserInfoAlg != "" {
+		if signed, err = s.run.keys().Sign(c.UserInfoAlg, "JWT", payload); err != nil || c.userInfoKeys == nil {
+			return signed, err
+		}
+	}
+	encrypter, err := c.userInfoKeys.get(ctx)
+	if err != nil {
+		return "", fmt.Errorf("userinfo for %s: %w", c.ID, err)
+	}
+	if signed == "" {
+		return encrypter.EncryptClaims(payload, s.now())
+	}
+	return encrypter.Encrypt(signed, s.now(), nil)
+}
+
+func (s *Server) userClaims(r *http.Request, t *token.AccessToken, private privatePart) (map[string]any, error) {
 	if !slices.Contains(t.Scope, ScopeOpenID) {
 		return nil, oauth.Errorf(oauth.InsufficientScope, "the token lacks the scope openid")
 	}
-	return s.claimsOfToken(r, t, private.UserInfo)
+	user, err := s.cfg.Users.Lookup(r.Context(), t.Subject)
+	switch {
+	case err != nil && gone(err):
+		return nil, errInvalidToken.Because(err)
+	case err != nil:
+		return nil, errUserStore.Because(err)
+	}
+	claims := s.claimsOf(t.Scope, user, everywhere)
+	s.addRequested(claims, s.clients[t.ClientID], user, private.UserInfo)
+	claims["sub"] = t.Subject
+	return claims, nil
 }
 
 // presented is the token that a request is about, sent by its bearer.
@@ -45,20 +95,6 @@ func (s *Server) presented(w http.ResponseWriter, r *http.Request) (t *token.Acc
 		err = errInvalidToken.Because(errOrigin)
 	}
 	return t, private, err
-}
-
-func (s *Server) claimsOfToken(r *http.Request, t *token.AccessToken, requested []string) (map[string]any, error) {
-	user, err := s.cfg.Users.Lookup(r.Context(), t.Subject)
-	switch {
-	case err != nil && gone(err):
-		return nil, errInvalidToken.Because(err)
-	case err != nil:
-		return nil, errUserStore.Because(err)
-	}
-	claims := s.claimsOf(t.Scope, user, everywhere)
-	s.addRequested(claims, s.clients[t.ClientID], user, requested)
-	claims["sub"] = t.Subject
-	return claims, nil
 }
 
 // errNoToken asks for a token without calling anything wrong (RFC 6750 §3.1).
@@ -87,6 +123,7 @@ func (s *Server) bearerError(w http.ResponseWriter, r *http.Request, e *oauth.Er
 	challenge := oauth.Challenge{Realm: s.cfg.Issuer}
 	if errors.Is(e, errNoToken) {
 		w.Header().Set("WWW-Authenticate", challenge.String())
+		w.Header().Set("Cache-Control", "no-store")
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}

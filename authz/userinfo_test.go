@@ -1,14 +1,17 @@
 package authz_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
 
+	"github.com/go-jose/go-jose/v4"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gatewright/gatewright/authz"
 	"github.com/gatewright/gatewright/authz/authztest"
 )
 
@@ -64,4 +67,84 @@ func TestE4_UserInfoRefusals(t *testing.T) {
 	assert.Equal(t, http.StatusUnauthorized, f.Do(req).Status, "RFC 9700 §4.3.2: not in a URL")
 	f.Clock.Advance(600e9 + 6e9)
 	assert.Equal(t, http.StatusUnauthorized, f.Bearer(http.MethodGet, "/userinfo", access).Status, "expired, past the leeway")
+}
+
+func TestE4_UserInfoInTheFormThatIsRegistered(t *testing.T) {
+	key := newResourceKey("rs1-key")
+	encrypt := func(c *authz.Client) {
+		c.UserInfoKeyAlgorithm, c.JWKS = "RSA-OAEP-256", key.jwks(t)
+	}
+	open := func(t *testing.T, raw string) []byte {
+		jwe, err := jose.ParseEncryptedCompact(raw, []jose.KeyAlgorithm{jose.RSA_OAEP_256}, []jose.ContentEncryption{jose.A256GCM, jose.A128CBC_HS256})
+		require.NoError(t, err)
+		plain, err := jwe.Decrypt(key.private)
+		require.NoError(t, err)
+		return plain
+	}
+	for name, c := range map[string]struct {
+		edit func(*authz.Client)
+		read func(*testing.T, *authztest.Fixture, string) map[string]any
+	}{
+		"oidcc-userinfo-rs256 signed": {
+			func(c *authz.Client) { c.UserInfoAlg = jose.RS256 },
+			func(_ *testing.T, f *authztest.Fixture, raw string) map[string]any {
+				assert.Equal(t, "RS256", f.Header(raw)["alg"])
+				return f.Claims(raw)
+			},
+		},
+		"signed, then encrypted": {
+			func(c *authz.Client) { c.UserInfoAlg = jose.ES256; encrypt(c) },
+			func(t *testing.T, f *authztest.Fixture, raw string) map[string]any {
+				return f.Claims(key.decrypt(t, raw))
+			},
+		},
+		"encrypted only": {
+			func(c *authz.Client) { encrypt(c); c.UserInfoContentEncryption = "A128CBC-HS256" },
+			func(t *testing.T, _ *authztest.Fixture, raw string) (claims map[string]any) {
+				require.NoError(t, json.Unmarshal(open(t, raw), &claims), "OIDC Core §5.3.2: claims, not a nested JWT")
+				return claims
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := authztest.Config()
+			c.edit(&cfg.Clients[0])
+			f := authztest.New(t, cfg)
+			browser := f.NewBrowser()
+			tokens := f.Redeem("shop", browser.Authorize(f.AuthorizeURL("scope", "openid email"), "alice").Get("code"))
+			info := f.Bearer(http.MethodGet, "/userinfo", tokens.Get("access_token"))
+			require.Equal(t, http.StatusOK, info.Status)
+			assert.Equal(t, "application/jwt", info.Header.Get("Content-Type"))
+			assert.Equal(t, "no-store", info.Header.Get("Cache-Control"))
+			claims := c.read(t, f, info.Body)
+			assert.Equal(t, map[string]any{"iss": f.URL, "aud": "shop", "sub": "alice", "email": "alice@example.com"}, claims)
+			if strings.Count(info.Body, ".") == 2 {
+				hinted := browser.Get(f.AuthorizeURL("id_token_hint", info.Body))
+				assert.Equal(t, "invalid_request", hinted.Location.Query().Get("error"), "A6: it is no ID token")
+			}
+		})
+	}
+}
+
+func TestE4_UserInfoFormsThatCannotBe(t *testing.T) {
+	for name, c := range map[string]struct {
+		edit    func(*authz.Client)
+		problem string
+	}{
+		"signed with no key":     {func(c *authz.Client) { c.UserInfoAlg = "PS512" }, "no key"},
+		"signed none":            {func(c *authz.Client) { c.UserInfoAlg = authz.AlgNone }, "no key"},
+		"encrypted without keys": {func(c *authz.Client) { c.UserInfoKeyAlgorithm = "ECDH-ES" }, "needs jwks"},
+		"an unknown alg":         {func(c *authz.Client) { c.UserInfoKeyAlgorithm, c.JWKSURL = "RSA1_5", "https://shop.example.com/jwks" }, "RSA1_5"},
+		"ID tokens encrypted without a signature": {func(c *authz.Client) {
+			c.IDTokenAlg, c.IDTokenKeyAlgorithm, c.JWKSURL = authz.AlgNone, "ECDH-ES", "https://shop.example.com/jwks"
+		}, "has to be signed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := authztest.Config()
+			cfg.Issuer, cfg.Users = "https://login.example.com", people(t)
+			c.edit(&cfg.Clients[0])
+			_, err := authz.New(cfg)
+			require.ErrorContains(t, err, c.problem)
+		})
+	}
 }

@@ -25,6 +25,10 @@ import (
 //			signed <alg>|none
 //			encrypted <alg> [<enc>]
 //		}
+//		userinfo {
+//			signed <alg>
+//			encrypted <alg> [<enc>]
+//		}
 //		jwks <url> | file <path> | inline <json>
 //		lifetime { ... }
 //		token_format default|jwt|binary
@@ -63,7 +67,8 @@ func (p *authzParser) parseClient(d *caddyfile.Dispenser) error {
 		"response_type":            list(&c.ResponseTypes),
 		"scope":                    list(&c.Scopes),
 		"cors":                     list(&c.CORS),
-		"id_token":                 idToken(&c.IDToken),
+		"id_token":                 tokenForm(&c.IDToken),
+		"userinfo":                 tokenForm(&c.UserInfo),
 		"jwks":                     jwks(&c.JWKS),
 		"lifetime":                 lifetime(&c.Lifetime),
 		"token_format":             text(&c.TokenFormat),
@@ -106,23 +111,23 @@ func secret(dst *string, c *Client) parser {
 	}
 }
 
-func idToken(dst **IDToken) parser {
+func tokenForm(dst **TokenForm) parser {
 	return func(d *caddyfile.Dispenser) error {
-		id := made(dst)
-		return words{"signed": text(&id.Signed), "encrypted": encrypted(id)}.only(d)
+		form := made(dst)
+		return words{"signed": text(&form.Signed), "encrypted": encrypted(form)}.only(d)
 	}
 }
 
 // encrypted takes a key management algorithm, and a content encryption if need be.
-func encrypted(id *IDToken) parser {
+func encrypted(form *TokenForm) parser {
 	return func(d *caddyfile.Dispenser) error {
 		args := d.RemainingArgs()
-		if id.Alg != "" || len(args) < 1 || len(args) > 2 {
+		if form.Alg != "" || len(args) < 1 || len(args) > 2 {
 			return d.Err("encrypted needs, once: <alg> [<enc>]")
 		}
-		id.Alg = args[0]
+		form.Alg = args[0]
 		if len(args) == 2 {
-			id.Enc = args[1]
+			form.Enc = args[1]
 		}
 		return nil
 	}

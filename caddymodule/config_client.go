@@ -49,9 +49,11 @@ type Client struct {
 	Scopes []string `json:"scope,omitempty"`
 	// Origins that count beside the server's.
 	CORS []string `json:"cors,omitempty"`
-	// Its ID tokens.
-	IDToken *IDToken `json:"id_token,omitempty"`
-	// Its public keys, for ID tokens that are encrypted.
+	// Its ID tokens; signed is an algorithm, or none; default: signing's id_token.
+	IDToken *TokenForm `json:"id_token,omitempty"`
+	// What userinfo answers it; without this, JSON.
+	UserInfo *TokenForm `json:"userinfo,omitempty"`
+	// Its public keys, for what is encrypted to it.
 	JWKS *JWKS `json:"jwks,omitempty"`
 	// What differs from the server's lifetimes.
 	Lifetime *Lifetime `json:"lifetime,omitempty"`
@@ -83,11 +85,11 @@ type Client struct {
 	Disabled bool `json:"disabled,omitempty"`
 }
 
-// IDToken says how a client wants its ID tokens.
-type IDToken struct {
-	// The signature algorithm, or none; default: signing's id_token.
+// TokenForm says how a client wants what it gets as a JWT.
+type TokenForm struct {
+	// The signature algorithm.
 	Signed string `json:"signed,omitempty"`
-	// The key management algorithm (RFC 7518 §4) of tokens that are encrypted to the client's keys.
+	// The key management algorithm (RFC 7518 §4) of what is encrypted to the client's keys.
 	Alg string `json:"alg,omitempty"`
 	// The content encryption (RFC 7518 §5) of those; default: A256GCM.
 	Enc string `json:"enc,omitempty"`
@@ -144,6 +146,10 @@ func (c *Client) domain() (authz.Client, error) {
 	if c.IDToken != nil {
 		converted.IDTokenAlg = jose.SignatureAlgorithm(c.IDToken.Signed)
 		converted.IDTokenKeyAlgorithm, converted.IDTokenContentEncryption = c.IDToken.Alg, c.IDToken.Enc
+	}
+	if c.UserInfo != nil {
+		converted.UserInfoAlg = jose.SignatureAlgorithm(c.UserInfo.Signed)
+		converted.UserInfoKeyAlgorithm, converted.UserInfoContentEncryption = c.UserInfo.Alg, c.UserInfo.Enc
 	}
 	if converted.JWKS, err = c.JWKS.read(); err != nil {
 		return authz.Client{}, err

@@ -3,6 +3,7 @@ package authztest
 import (
 	"encoding/base64"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -15,6 +16,7 @@ type Answer struct {
 	Status int
 	Header http.Header
 	JSON   map[string]any
+	Body   string
 }
 
 // Get returns a member as a string, "" when it is none.
@@ -41,9 +43,11 @@ func (f *Fixture) Do(req *http.Request) Answer {
 	resp, err := f.Client().Do(req)
 	require.NoError(f.t, err)
 	defer func() { _ = resp.Body.Close() }()
-	a := Answer{Status: resp.StatusCode, Header: resp.Header, JSON: map[string]any{}}
+	body, err := io.ReadAll(resp.Body)
+	require.NoError(f.t, err)
+	a := Answer{Status: resp.StatusCode, Header: resp.Header, JSON: map[string]any{}, Body: string(body)}
 	if strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json") {
-		require.NoError(f.t, json.NewDecoder(resp.Body).Decode(&a.JSON))
+		require.NoError(f.t, json.Unmarshal(body, &a.JSON))
 	}
 	return a
 }

@@ -127,10 +127,23 @@ func publicECDH(key any) (*ecdh.PublicKey, error) {
 // better than one under a key that its owner gave up, and there is no fallback
 // to a clear one. ErrMalformed when jws is none or the result is over MaxSize.
 func (e *Encrypter) Encrypt(jws string, now time.Time, owner *Sealer) (string, error) {
-	if !e.expires.IsZero() && !now.Before(e.expires) {
-		return "", refuse(ErrExpired, "the resource server's encryption key")
+	if !isJWS(jws) {
+		return "", errUnsigned
 	}
-	head := map[string]any{"alg": e.alg, "enc": e.content.name, "cty": "JWT"}
+	return e.encrypt(jws, map[string]any{"cty": "JWT"}, now, owner)
+}
+
+// EncryptClaims is Encrypt for claims that nobody signs: what a client asked for over TLS, and may
+// want to have that way (OpenID Connect Core §5.3.2).
+func (e *Encrypter) EncryptClaims(claims []byte, now time.Time) (string, error) {
+	return e.encrypt(string(claims), map[string]any{}, now, nil)
+}
+
+func (e *Encrypter) encrypt(content string, head map[string]any, now time.Time, owner *Sealer) (string, error) {
+	if !e.expires.IsZero() && !now.Before(e.expires) {
+		return "", refuse(ErrExpired, "the recipient's encryption key")
+	}
+	head["alg"], head["enc"] = e.alg, e.content.name
 	if e.kid != "" {
 		head["kid"] = e.kid
 	}
@@ -145,7 +158,7 @@ func (e *Encrypter) Encrypt(jws string, now time.Time, owner *Sealer) (string, e
 	if err != nil {
 		return "", fmt.Errorf("JWE header: %w", err)
 	}
-	return sealJWE(e.content, encoding.EncodeToString(text), contentKey, encryptedKey, jws)
+	return sealJWE(e.content, encoding.EncodeToString(text), contentKey, encryptedKey, content)
 }
 
 // contentKey makes a content key and its encrypted form, which is empty when

@@ -166,11 +166,10 @@ func nested(content []byte) (string, error) {
 	return "", refuse(ErrMalformed, "an encrypted token holds no signed one")
 }
 
-// sealJWE encrypts a compact JWS under a content key and writes the JWE.
-func sealJWE(c *contentCipher, protected string, contentKey, encryptedKey []byte, jws string) (string, error) {
-	if !isJWS(jws) {
-		return "", refuse(ErrMalformed, "only a signed token can be encrypted")
-	}
+var errUnsigned = refuse(ErrMalformed, "only a signed token can be encrypted")
+
+// sealJWE encrypts under a content key and writes the JWE.
+func sealJWE(c *contentCipher, protected string, contentKey, encryptedKey []byte, content string) (string, error) {
 	aead, err := c.aead(contentKey)
 	if err != nil {
 		return "", fmt.Errorf("encrypt content: %w", err)
@@ -179,7 +178,7 @@ func sealJWE(c *contentCipher, protected string, contentKey, encryptedKey []byte
 	if _, err := rand.Read(iv); err != nil {
 		return "", fmt.Errorf("encrypt content: %w", err)
 	}
-	sealed := aead.Seal(nil, iv, []byte(jws), []byte(protected))
+	sealed := aead.Seal(nil, iv, []byte(content), []byte(protected))
 	cut := len(sealed) - c.tagSize
 	raw := make([]byte, 0, len(protected)+encoding.EncodedLen(len(encryptedKey)+len(iv)+len(sealed))+8)
 	raw = append(raw, protected...)

@@ -69,6 +69,9 @@ func nextServerKid(kid string) string {
 // Encrypt wraps a compact JWS in a JWE that only this issuer opens (encryption
 // "server_key"). ErrMalformed when jws is none or the result is over MaxSize.
 func (k *Keys) Encrypt(jws string) (string, error) {
+	if !isJWS(jws) {
+		return "", errUnsigned
+	}
 	key := k.encrypting
 	content := contentCiphers[string(jose.A256GCM)]
 	contentKey := make([]byte, content.keySize)

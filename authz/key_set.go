@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,47 +26,54 @@ const (
 	keysMax     = 64 << 10 // bytes
 )
 
-// recipientKeys are the public keys of one resource server or client: given, or fetched from its URL when a
-// token first needs them and again as they age. It is safe for concurrent use.
-type recipientKeys struct {
-	url      string // "": given
-	alg, enc string
-	http     *http.Client
-	now      func() time.Time
+// keySet is what is made of the public keys of one resource server or client: they are given, or
+// fetched from their URL when first needed and again as they age. It is safe for concurrent use.
+type keySet[T any] struct {
+	url  string // "": given
+	read func(jwks []byte) (*T, error)
+	http *http.Client
+	now  func() time.Time
 
 	flight chan struct{} // one place: who fetches
 
 	mu      sync.Mutex
-	current *token.Encrypter
+	current *T
 	fetched time.Time // of current
 	tried   time.Time
 	failure error // of the last try
+	unfit   bool  // current lacks a key that something was signed with
 }
 
-// newRecipientKeys checks what can be checked without a network. enc may be left out: A256GCM.
-func newRecipientKeys(cfg *Config, jwks []byte, jwksURL, alg, enc string) (*recipientKeys, error) {
-	if (len(jwks) > 0) == (jwksURL != "") || alg == "" {
-		return nil, errors.New("encryption needs jwks (one of inline, file, URL) and alg")
-	}
-	if enc == "" {
-		enc = string(jose.A256GCM)
-	}
-	k := &recipientKeys{url: jwksURL, alg: alg, enc: enc, http: cfg.HTTP, now: cfg.Now, flight: make(chan struct{}, 1)}
+// newKeySet checks what can be checked without a network; exactly one of jwks and jwksURL is there.
+func newKeySet[T any](cfg *Config, jwks []byte, jwksURL string, read func([]byte) (*T, error)) (*keySet[T], error) {
+	k := &keySet[T]{url: jwksURL, read: read, http: cfg.HTTP, now: cfg.Now, flight: make(chan struct{}, 1)}
 	if k.url == "" {
 		var err error
-		k.current, err = token.NewEncrypter(jwks, k.alg, k.enc)
+		k.current, err = read(jwks)
 		return k, err
 	}
 	u, err := url.Parse(k.url)
 	if err != nil || u.Scheme != "https" && (u.Scheme != "http" || !oauth.IsLoopback(u.Hostname())) {
 		return nil, fmt.Errorf("jwks %q must be an https URL", k.url)
 	}
-	return k, token.CheckEncryption(k.alg, k.enc)
+	return k, nil
 }
 
-// encrypter returns what encrypts to the recipient's present key, or why there is none: then no
-// token is issued (A16).
-func (k *recipientKeys) encrypter(ctx context.Context) (*token.Encrypter, error) {
+// newRecipientKeys are keys to encrypt to. enc may be left out: A256GCM.
+func newRecipientKeys(cfg *Config, jwks []byte, jwksURL, alg, enc string) (*keySet[token.Encrypter], error) {
+	if (len(jwks) > 0) == (jwksURL != "") || alg == "" {
+		return nil, errors.New("encryption needs jwks (one of inline, file, URL) and alg")
+	}
+	enc = cmp.Or(enc, string(jose.A256GCM))
+	if err := token.CheckEncryption(alg, enc); err != nil {
+		return nil, err
+	}
+	return newKeySet(cfg, jwks, jwksURL, func(jwks []byte) (*token.Encrypter, error) { return token.NewEncrypter(jwks, alg, enc) })
+}
+
+// get returns what is made of the present keys, or why there are none: then nothing is encrypted to
+// them (A16) nor verified with them.
+func (k *keySet[T]) get(ctx context.Context) (*T, error) {
 	if k.url == "" {
 		return k.current, nil
 	}
@@ -83,21 +91,37 @@ func (k *recipientKeys) encrypter(ctx context.Context) (*token.Encrypter, error)
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return nil, fmt.Errorf("keys of the recipient: %w", errors.Join(k.failure, ctx.Err()))
+	return nil, fmt.Errorf("public keys: %w", errors.Join(k.failure, ctx.Err()))
+}
+
+// newer returns what is made of keys that were fetched after those of stale, nil where none could be: a
+// signature names a key that stale doesn't have (A5: bounded by keysRetry).
+func (k *keySet[T]) newer(ctx context.Context, stale *T) *T {
+	if k.url == "" {
+		return nil
+	}
+	k.mu.Lock()
+	k.unfit = k.unfit || k.current == stale
+	k.mu.Unlock()
+	k.refresh(ctx, true)
+	if current, _, _ := k.held(); current != stale {
+		return current
+	}
+	return nil
 }
 
 // held is the set in memory, its age, and whether it is time to look for a newer one.
-func (k *recipientKeys) held() (current *token.Encrypter, age time.Duration, due bool) {
+func (k *keySet[T]) held() (current *T, age time.Duration, due bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	now := k.now()
 	age = now.Sub(k.fetched)
-	due = (k.current == nil || age >= keysFresh) && (k.tried.IsZero() || now.Sub(k.tried) >= keysRetry)
+	due = (k.current == nil || k.unfit || age >= keysFresh) && (k.tried.IsZero() || now.Sub(k.tried) >= keysRetry)
 	return k.current, age, due
 }
 
 // refresh fetches the set in one flight, and waits for a flight under way if told to.
-func (k *recipientKeys) refresh(ctx context.Context, wait bool) {
+func (k *keySet[T]) refresh(ctx context.Context, wait bool) {
 	select {
 	case k.flight <- struct{}{}:
 		defer func() { <-k.flight }()
@@ -119,20 +143,20 @@ func (k *recipientKeys) refresh(ctx context.Context, wait bool) {
 	next, err := k.fetch(ctx)
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.tried, k.failure = began, err
+	k.tried, k.failure, k.unfit = began, err, false
 	if err == nil {
 		k.current, k.fetched = next, k.tried
 	}
 }
 
-func (k *recipientKeys) fetch(ctx context.Context) (*token.Encrypter, error) {
+func (k *keySet[T]) fetch(ctx context.Context) (*T, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keysTimeout) // the answer is for everybody
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, k.url, nil) // #nosec G704 -- the operator wrote the address
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, k.url, nil) // #nosec G704 -- registered for the client or resource server
 	if err != nil {
 		return nil, err
 	}
-	resp, err := k.http.Do(req) // #nosec G704 -- the operator wrote the address
+	resp, err := k.http.Do(req) // #nosec G704 -- registered for the client or resource server
 	if err != nil {
 		return nil, err
 	}
@@ -147,7 +171,7 @@ func (k *recipientKeys) fetch(ctx context.Context) (*token.Encrypter, error) {
 	if len(body) > keysMax {
 		return nil, errors.New("the key set is too large")
 	}
-	return token.NewEncrypter(body, k.alg, k.enc)
+	return k.read(body)
 }
 
 // plainClient follows no redirect: a key set is where the operator says, or nowhere.
