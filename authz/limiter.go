@@ -1,12 +1,17 @@
 package authz
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"sync"
 	"time"
-)
 
-// maxGuessers bounds how many accounts and addresses are remembered at once.
-const maxGuessers = 1 << 16
+	"go.uber.org/zap"
+
+	"github.com/gatewright/gatewright/authz/oauth"
+	"github.com/gatewright/gatewright/authz/store"
+)
 
 // fill sets the defaults of U9.
 func (l *Lockout) fill() {
@@ -21,117 +26,214 @@ func (l *Lockout) fill() {
 	}
 }
 
+// guessKey names what is guessed at, or where from.
+type guessKey string
+
+// guessedPassword counts guesses at a password, under the one spelling of its owner's name.
+func (s *Server) guessedPassword(username string) guessKey {
+	return guessKey("account " + s.cfg.Users.Canonical(username))
+}
+
+// guessedFactor counts guesses at a second factor apart: who knows the password must not wash them away
+// with it.
+func (s *Server) guessedFactor(username string) guessKey {
+	return guessKey("factor " + s.cfg.Users.Canonical(username))
+}
+
+// guessedFrom counts guesses at anything that come from one network.
+func guessedFrom(ip string) guessKey { return guessKey("address " + oauth.Network(ip)) }
+
+// Unlock ends the pause of an account (U9). What its guesses cost their address stays.
+func (s *Server) Unlock(ctx context.Context, username string) error {
+	for _, key := range []guessKey{s.guessedPassword(username), s.guessedFactor(username)} {
+		if err := s.run.guesses.wrong.Delete(ctx, string(key)); err != nil {
+			return fmt.Errorf("unlock: %w", err)
+		}
+	}
+	s.cfg.Observe(ctx, Event{Name: "unlocked", Issuer: s.cfg.Issuer, Account: clip(username)})
+	return nil
+}
+
+// maxUnderWay bounds how many accounts and addresses are guessed at in one moment.
+const maxUnderWay = 1 << 16
+
+// soon is how long to wait where others' guesses are being checked.
+const soon = time.Second
+
 // guessLimiter counts wrong guesses per account and per address (U9). It counts names nobody has as
-// well, so that a pause doesn't tell which names exist (A75). It is safe for concurrent use.
+// well, so that a pause doesn't tell which names exist (A75). Wrong guesses are in the store, so that a
+// restart forgives none; right ones cost no write. It is safe for concurrent use.
 type guessLimiter struct {
-	now func() time.Time
-	mu  sync.Mutex
-	by  map[string]*guesses
+	now   func() time.Time
+	wrong store.Records[wrongGuesses]
+
+	mu sync.Mutex
+	// underWay are the guesses of this process of which the store doesn't know: those that are being
+	// checked, and wrong ones that it failed to take.
+	underWay map[guessKey]*unsettled
 }
 
-type guesses struct {
-	wrong  int
-	first  time.Time // of this window
-	forget time.Time // when the window or the pause is over
-	paused bool
+// wrongGuesses end in a pause when there are too many.
+type wrongGuesses struct {
+	Wrong  int       `json:"wrong"`
+	Forget time.Time `json:"forget"` // when the window or the pause is over
 }
 
-func newGuessLimiter(now func() time.Time) *guessLimiter {
-	return &guessLimiter{now: now, by: make(map[string]*guesses)}
+type unsettled struct {
+	count  int
+	forget time.Time
 }
 
-// attempt counts a guess before it is checked, so that many at once don't all slip through. It
-// returns how long to wait when one of the keys is in its pause.
-func (g *guessLimiter) attempt(l Lockout, keys ...string) (wait time.Duration) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	now := g.now()
-	for _, key := range keys {
-		if e := g.by[key]; e != nil && e.paused && now.Before(e.forget) {
-			wait = max(wait, e.forget.Sub(now))
+func newGuessLimiter(s store.Store, now func() time.Time) *guessLimiter {
+	return &guessLimiter{now: now, wrong: store.NewRecords[wrongGuesses](s, "guesses"), underWay: make(map[guessKey]*unsettled)}
+}
+
+// attempt is a guess that is being checked. It must end as failed, succeeded or taken back.
+type attempt struct {
+	limiter *guessLimiter
+	lockout Lockout
+	keys    []guessKey
+	washes  bool // the first key has wrong guesses that a right one forgives
+}
+
+// attempt counts a guess before it is checked, so that many at once don't all slip through. The first
+// key is whose secret is guessed at. The error is errLocked, with how long to wait, when there were too
+// many guesses.
+func (g *guessLimiter) attempt(ctx context.Context, l Lockout, keys ...guessKey) (_ *attempt, wait time.Duration, err error) {
+	a := &attempt{limiter: g, lockout: l, keys: keys}
+	for i, under := range g.begin(l, keys) {
+		known, err := g.wrong.Get(ctx, string(keys[i]))
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+			known = new(wrongGuesses)
+		case err != nil:
+			a.takeBack()
+			return nil, 0, fmt.Errorf("guesses: %w", err)
+		}
+		a.washes = a.washes || i == 0 && known.Wrong > 0
+		if known.Wrong >= l.Guesses {
+			wait = max(wait, known.Forget.Sub(g.now()))
+		} else if known.Wrong+under > l.Guesses {
+			wait = max(wait, soon)
 		}
 	}
 	if wait > 0 {
-		return wait
+		a.takeBack()
+		return nil, wait, errLocked
 	}
-	for _, key := range keys {
-		g.count(l, key, now)
-	}
-	return 0
+	return a, 0, nil
 }
 
-func (g *guessLimiter) count(l Lockout, key string, now time.Time) {
-	e := g.by[key]
-	if e == nil || !now.Before(e.forget) {
-		if e == nil && len(g.by) >= maxGuessers {
-			g.evict(now)
+// begin notes a guess for each key and returns how many are under way there, this one included.
+func (g *guessLimiter) begin(l Lockout, keys []guessKey) []int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := g.now()
+	if len(g.underWay) >= maxUnderWay {
+		g.dropForgotten(now)
+	}
+	counts := make([]int, 0, len(keys))
+	for _, key := range keys {
+		u := g.underWay[key]
+		if u == nil || !now.Before(u.forget) {
+			u = new(unsettled)
+			if len(g.underWay) >= maxUnderWay {
+				u.count = l.Guesses // no room to count is no licence to guess
+			} else {
+				g.underWay[key] = u
+			}
 		}
-		e = &guesses{first: now, forget: now.Add(l.Window)}
-		g.by[key] = e
+		u.count++
+		u.forget = now.Add(l.Window)
+		counts = append(counts, u.count)
 	}
-	e.wrong++
-	if e.wrong >= l.Guesses {
-		e.paused = true
-		e.forget = now.Add(l.Pause)
-	}
+	return counts
 }
 
-// succeed forgets the guesses of an account whose password was right, and takes this one off the
-// address: an attacker's own account must not wash away guesses at others.
-func (g *guessLimiter) succeed(l Lockout, account, address string) {
+// settled takes a guess from those under way.
+func (g *guessLimiter) settled(key guessKey) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	delete(g.by, account)
-	g.uncount(l, address)
-}
-
-// takeBack undoes one attempt.
-func (g *guessLimiter) takeBack(l Lockout, keys ...string) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for _, key := range keys {
-		g.uncount(l, key)
-	}
-}
-
-func (g *guessLimiter) uncount(l Lockout, key string) {
-	e := g.by[key]
-	if e == nil {
+	u := g.underWay[key]
+	if u == nil {
 		return
 	}
-	e.wrong--
-	if e.paused && e.wrong < l.Guesses {
-		e.paused = false
-		e.forget = e.first.Add(l.Window)
+	if u.count--; u.count <= 0 {
+		delete(g.underWay, key)
+	}
+}
+
+// failed keeps a wrong guess. One that the store does not take still counts in this process.
+func (a *attempt) failed(ctx context.Context) error {
+	ctx = context.WithoutCancel(ctx) // hanging up must not buy another guess
+	var errs []error
+	for _, key := range a.keys {
+		err := a.limiter.wrong.Update(ctx, string(key), func(old *wrongGuesses) (*wrongGuesses, time.Time, error) {
+			now := a.limiter.now()
+			next := wrongGuesses{Wrong: 1, Forget: now.Add(a.lockout.Window)}
+			if old != nil {
+				next = wrongGuesses{Wrong: old.Wrong + 1, Forget: old.Forget}
+			}
+			if next.Wrong >= a.lockout.Guesses {
+				next.Forget = now.Add(a.lockout.Pause)
+			}
+			return &next, next.Forget, nil
+		})
+		if err != nil {
+			errs = append(errs, fmt.Errorf("guesses: %w", err))
+			continue
+		}
+		a.limiter.settled(key)
+	}
+	return errors.Join(errs...)
+}
+
+// succeed forgets the guesses at the secret that was right, but not those of the address: an attacker's
+// own account must not wash away guesses at others.
+func (a *attempt) succeed(ctx context.Context) error {
+	a.takeBack()
+	if !a.washes {
+		return nil
+	}
+	if err := a.limiter.wrong.Delete(ctx, string(a.keys[0])); err != nil {
+		return fmt.Errorf("guesses: %w", err)
+	}
+	return nil
+}
+
+// takeBack undoes an attempt that was no guess.
+func (a *attempt) takeBack() {
+	for _, key := range a.keys {
+		a.limiter.settled(key)
 	}
 }
 
 func (g *guessLimiter) purge() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.dropExpired(g.now())
+	g.dropForgotten(g.now())
 }
 
-// evict makes room: what has expired goes, then what is not paused; a flood of names must not set the
-// paused ones free.
-func (g *guessLimiter) evict(now time.Time) {
-	g.dropExpired(now)
-	for _, evenPaused := range []bool{false, true} {
-		for key, e := range g.by {
-			if len(g.by) < maxGuessers {
-				return
-			}
-			if evenPaused || !e.paused {
-				delete(g.by, key)
-			}
+func (g *guessLimiter) dropForgotten(now time.Time) {
+	for key, u := range g.underWay {
+		if !now.Before(u.forget) {
+			delete(g.underWay, key)
 		}
 	}
 }
 
-func (g *guessLimiter) dropExpired(now time.Time) {
-	for key, e := range g.by {
-		if !now.Before(e.forget) {
-			delete(g.by, key)
-		}
+// endAttempt ends an attempt by what checking it came to. A fault of the store of users is nobody's
+// guess. A request that was cancelled is not believed: it would be a way to guess without being counted.
+func (s *Server) endAttempt(ctx context.Context, a *attempt, wrong bool, err error) error {
+	switch {
+	case err == nil:
+		return a.succeed(ctx)
+	case !wrong && ctx.Err() == nil:
+		a.takeBack()
+		return err
 	}
+	if lost := a.failed(ctx); lost != nil {
+		s.cfg.Logger.Error("a wrong guess could not be kept", zap.Error(lost))
+	}
+	return err
 }

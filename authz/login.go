@@ -91,21 +91,12 @@ func (s *Server) authenticate(ctx context.Context, ip string, c users.Credential
 	if c.Username == "" || c.Password == "" || len(c.Username) > maxCredential || len(c.Password) > maxCredential {
 		return nil, 0, users.ErrCredentials
 	}
-	account := "account " + s.cfg.Users.Canonical(c.Username)
-	address := "address " + oauth.Network(ip)
-	if wait := s.run.guesses.attempt(s.cfg.Lockout, account, address); wait > 0 {
-		return nil, wait, errLocked
+	guess, wait, err := s.run.guesses.attempt(ctx, s.cfg.Lockout, s.guessedPassword(c.Username), guessedFrom(ip))
+	if err != nil {
+		return nil, wait, err
 	}
 	u, err = s.cfg.Users.Authenticate(ctx, c)
-	switch {
-	case err == nil:
-		s.run.guesses.succeed(s.cfg.Lockout, account, address)
-	case !errors.Is(err, users.ErrCredentials) && ctx.Err() == nil:
-		// A fault of the store is nobody's guess. A request that was cancelled is not believed: it would
-		// be a way to guess without being counted.
-		s.run.guesses.takeBack(s.cfg.Lockout, account, address)
-	}
-	return u, 0, err
+	return u, 0, s.endAttempt(ctx, guess, errors.Is(err, users.ErrCredentials), err)
 }
 
 func (s *Server) loginFailed(w http.ResponseWriter, r *http.Request, ix *interaction, username string, wait time.Duration, err error) {

@@ -108,3 +108,33 @@ func TestA75_AWrongNameLooksLikeAWrongPassword(t *testing.T) {
 	assert.Equal(t, body("alice"), body("nobody"))
 	assert.Equal(t, body("alice"), body("carol"), "a disabled account is told only to who knows the password")
 }
+
+func TestU9_APauseSurvivesARestartAndEndsByUnlock(t *testing.T) {
+	cfg := authztest.Config()
+	cfg.Lockout = authz.Lockout{Guesses: 3}
+	cfg.ClientIP = func(r *http.Request) string { return r.Header.Get("User-Agent") } // the account's count is meant
+	f := authztest.New(t, cfg)
+	try := func(address, password string) *authztest.Page {
+		browser := f.NewBrowser()
+		page := browser.Get(f.AuthorizeURL())
+		action, form := page.Form()
+		authztest.Set(form, "username", "alice", "password", password)
+		req, err := http.NewRequest(http.MethodPost, action.String(), strings.NewReader(form.Encode()))
+		require.NoError(t, err)
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.Header.Set("User-Agent", address)
+		return browser.Do(req)
+	}
+	for _, address := range []string{"192.0.2.1", "192.0.2.2", "192.0.2.3"} {
+		require.Equal(t, "login", try(address, "wrong").ID())
+	}
+	state, err := authz.NewState(t.Context(), f.State.Store(), f.Clock.Now)
+	require.NoError(t, err)
+	f.State = state
+	f.Reload(cfg)
+	require.Equal(t, http.StatusTooManyRequests, try("192.0.2.4", authztest.Password).Status)
+
+	require.NoError(t, f.Server.Unlock(t.Context(), "ALICE"))
+	assert.NotNil(t, try("192.0.2.4", authztest.Password).Location)
+	assert.Contains(t, f.Events(), authz.Event{Name: "unlocked", Issuer: f.URL, Account: "ALICE"})
+}
