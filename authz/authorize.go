@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"go.uber.org/zap"
 
@@ -32,6 +31,8 @@ type authorizationRequest struct {
 	CodeChallengeMethod string   `json:"code_challenge_method,omitempty"`
 	Prompt              []string `json:"prompt,omitempty"`
 	MaxAge              *int     `json:"max_age,omitempty"` // seconds
+	ACRValues           []string `json:"acr_values,omitempty"`
+	ACREssential        bool     `json:"acr_essential,omitempty"` // only one of ACRValues will do (OpenID Connect Core §5.5.1.1)
 	LoginHint           string   `json:"login_hint,omitempty"`
 	UILocales           string   `json:"ui_locales,omitempty"`
 	// Subjects are the only ones the answer may be about, as the client knows them; empty: anybody.
@@ -151,7 +152,12 @@ func (s *Server) proceed(w http.ResponseWriter, r *http.Request, ix *interaction
 		s.errorPage(w, r, err, errorPageOptions{uiLocales: req.UILocales})
 		return
 	}
-	if !s.satisfies(session, ix) {
+	wanted := s.contractFor(c, req)
+	if wanted == nil {
+		s.redirectError(w, r, req, errUnmet)
+		return
+	}
+	if session == nil || s.satisfied(wanted, session.Proofs, ix) == nil {
 		if req.prompts("none") {
 			s.redirectError(w, r, req, oauth.Errorf(oauth.LoginRequired, "the person is not signed in"))
 			return
@@ -184,7 +190,7 @@ func (s *Server) isAbout(c *client, req *authorizationRequest, session *session)
 // wrongPerson gives the person that the request is about the chance to sign in. An answer about anybody
 // else is forbidden (OpenID Connect Core §3.1.2.1, §5.5.1).
 func (s *Server) wrongPerson(w http.ResponseWriter, r *http.Request, ix *interaction, session *session) {
-	if ix.Request.prompts("none") || session.Via == ix.ID {
+	if ix.Request.prompts("none") || session.provenFor(ix) {
 		s.redirectError(w, r, &ix.Request, oauth.Errorf(oauth.LoginRequired, "another person is signed in"))
 		return
 	}
@@ -219,22 +225,6 @@ func (s *Server) stillKnown(req *authorizationRequest) (*client, error) {
 	}
 	_, err := c.redirectURI(req.RedirectURI)
 	return c, err
-}
-
-// satisfies tells whether the session is login enough for the request: prompt=login and max_age ask
-// for one made after the request began (A35).
-func (s *Server) satisfies(session *session, ix *interaction) bool {
-	if session == nil {
-		return false
-	}
-	if session.Via == ix.ID {
-		return true // the person signed in for this very request
-	}
-	req := &ix.Request
-	if req.prompts("login") || req.prompts("select_account") {
-		return false
-	}
-	return req.MaxAge == nil || s.now().Sub(session.AuthTime) <= time.Duration(*req.MaxAge)*time.Second
 }
 
 func (req *authorizationRequest) prompts(value string) bool {

@@ -23,6 +23,7 @@ var authorizeChecks = []struct {
 	{"prompt", checkPrompt},
 	{"max_age", checkMaxAge},
 	{"nonce", checkNonce},
+	{"acr_values", checkACRValues},
 	{"hints", checkHints},
 	{"claims", checkClaims},
 }
@@ -161,6 +162,15 @@ func checkMaxAge(_ *Server, c *client, p oauth.Params, req *authorizationRequest
 
 // maxEcho bounds what a client may have carried through, in bytes: it all has to fit in a URL.
 const maxEcho = 4096
+
+// checkACRValues reads which contracts the client would like, the best one first (OpenID Connect Core
+// §3.1.2.1). It is a wish: a list that is too long is none.
+func checkACRValues(_ *Server, _ *client, p oauth.Params, req *authorizationRequest) error {
+	if values := p.Get("acr_values"); len(values) <= maxEcho {
+		req.ACRValues = strings.Fields(values)
+	}
+	return nil
+}
 
 // checkNonce wants one where an ID token comes through the browser (OpenID Connect Core §3.2.2.1).
 func checkNonce(_ *Server, _ *client, p oauth.Params, req *authorizationRequest) error {

@@ -78,7 +78,12 @@ func (req *authorizationRequest) inFront() bool {
 // OpenID Connect Core §3.2.2.5, §3.3.2.5).
 func (s *Server) complete(w http.ResponseWriter, r *http.Request, ix *interaction, session *session, user *users.User, scope []string) {
 	req := &ix.Request
-	values, err := s.authorizationResponse(r.Context(), req, session, user, scope)
+	how := s.howSignedIn(ix, session)
+	if how == nil { // it took too long meanwhile
+		s.toPage(w, r, pathLogin, ix)
+		return
+	}
+	values, err := s.authorizationResponse(r.Context(), req, session, user, scope, *how)
 	if err != nil {
 		s.redirectError(w, r, req, err)
 		return
@@ -87,11 +92,26 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request, ix *interactio
 	s.respond(w, r, req, values)
 }
 
-func (s *Server) authorizationResponse(ctx context.Context, req *authorizationRequest, session *session, user *users.User, scope []string) (url.Values, error) {
+// howSignedIn is the contract by which the session is enough for the request; nil: none any more.
+func (s *Server) howSignedIn(ix *interaction, session *session) *authContext {
+	wanted := s.contractFor(s.activeClient(ix.Request.ClientID), &ix.Request)
+	if wanted == nil {
+		return nil
+	}
+	by := s.satisfied(wanted, session.Proofs, ix)
+	if by == nil {
+		return nil
+	}
+	how := by.context(session.Proofs)
+	return &how
+}
+
+func (s *Server) authorizationResponse(ctx context.Context, req *authorizationRequest, session *session, user *users.User, scope []string, how authContext) (url.Values, error) {
 	values := url.Values{}
 	c := s.activeClient(req.ClientID)
 	a := &Authorization{
-		client: c, user: user, scope: scope, format: c.TokenFormat, grantID: oauth.NewID(), sid: session.SID, nonce: req.Nonce, claims: req.Claims, authTime: session.AuthTime,
+		client: c, user: user, scope: scope, format: c.TokenFormat, grantID: oauth.NewID(), sid: session.SID, nonce: req.Nonce, claims: req.Claims,
+		authContext: how,
 	}
 	if req.responds(responseCode) {
 		code, err := s.issueCode(ctx, req, session, a)
@@ -153,7 +173,9 @@ func (s *Server) issueCode(ctx context.Context, req *authorizationRequest, sessi
 		Subject:          session.Subject,
 		Stamp:            session.Stamp,
 		SID:              session.SID,
-		AuthTime:         session.AuthTime,
+		AuthTime:         a.authTime,
+		ACR:              a.acr,
+		AMR:              a.amr,
 		Nonce:            req.Nonce,
 		Scope:            a.scope,
 		Resource:         req.Resource,

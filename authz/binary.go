@@ -59,6 +59,7 @@ func (s *Server) openBinary(ctx context.Context, raw string) ([]byte, error) {
 	}
 	claims.ClientID, claims.Scope, claims.Audience = terms.ClientID, terms.Scope, []string{terms.Audience}
 	claims.Extra = s.sealPrivate(privatePart{UserInfo: terms.Claims.userInfo()}, claims.ID)
+	claims.ACR, claims.AMR = terms.ACR, terms.AMR
 	return claims.Marshal()
 }
 

@@ -48,8 +48,11 @@ func checkClaims(s *Server, c *client, p oauth.Params, req *authorizationRequest
 		if err := requireSubject(req, requests["sub"]); err != nil {
 			return err
 		}
-		if member == "id_token" && requests["acr"].essential && len(requests["acr"].values) > 0 {
-			return oauth.Errorf(oauth.UnmetAuthenticationRequirements, "no login here has the acr that claims asks for")
+		if member == "id_token" {
+			requestContract(req, requests["acr"])
+			if s.contractFor(c, req) == nil {
+				return errUnmet
+			}
 		}
 		*list = s.available(c, req.Scope, slices.Sorted(maps.Keys(requests)))
 	}
@@ -121,6 +124,19 @@ func requireSubject(req *authorizationRequest, request claimRequest) error {
 		return oauth.Errorf(oauth.InvalidRequest, "nobody is all that id_token_hint and claims ask for")
 	}
 	return nil
+}
+
+// requestContract takes the contracts that a claim acr asks for, before those of acr_values (§5.5.1.1).
+func requestContract(req *authorizationRequest, request claimRequest) {
+	var wanted []string
+	for _, value := range request.values {
+		if uri, ok := value.(string); ok {
+			wanted = append(wanted, uri)
+		}
+	}
+	if len(request.values) > 0 {
+		req.ACRValues, req.ACREssential = wanted, request.essential
+	}
 }
 
 // available are the claims that a scope of the client gives, each with that scope: one that is asked

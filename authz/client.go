@@ -63,6 +63,11 @@ func (s *Server) compileClient(cfg *Config, reg Client) (*client, error) {
 			complain("scope %q is not defined", name)
 		}
 	}
+	for _, uri := range c.Contracts {
+		if s.contractNamed(uri) == nil {
+			complain("contract %q is not defined", uri)
+		}
+	}
 	if c.ResourceServer != "" {
 		if c.resource = s.resourceNamed(c.ResourceServer); c.resource == nil {
 			complain("resource_server %q is not defined", c.ResourceServer)

@@ -30,6 +30,10 @@ type Config struct {
 	ResourceServers []ResourceServer
 	AttributeSets   []AttributeSet
 	Clients         []Client
+	// Contracts are the authentication procedures; PasswordContract is always there.
+	Contracts []Contract
+	// PasswordGrantContracts are for the password grant where neither client nor request name any (G13).
+	PasswordGrantContracts []string
 
 	// TokenFormat of access and refresh tokens (G16); empty: JWT.
 	TokenFormat TokenFormat
@@ -276,6 +280,7 @@ type Client struct {
 	TokenTypes             []TokenType
 	ResponseTypes          []string
 	Scopes                 []string // allow-list (C12)
+	Contracts              []string // they override acr_values; the first is used (C11)
 	ResourceServer         string   // C20
 	CORS                   []string // C10
 	Lifetimes              Lifetimes

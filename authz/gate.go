@@ -34,6 +34,7 @@ type GateLogin struct {
 	Nonce        string
 	Verifier     string // of PKCE
 	Scope        []string
+	ACRValues    []string // contracts, of which the first that is known is used
 }
 
 // GateSession is what the server says of a person signed in at a gate.
@@ -47,6 +48,8 @@ type GateSession struct {
 	Roles     []string
 	Claims    json.RawMessage // the claims of the granted scopes, as userinfo has them
 	AuthTime  time.Time
+	ACR       string
+	AMR       []string
 	Stamp     string
 }
 
@@ -138,6 +141,7 @@ func (s *Server) BeginLogin(ctx context.Context, l GateLogin) (string, error) {
 			State:               l.State,
 			Nonce:               l.Nonce,
 			Scope:               c.grantable(l.Scope),
+			ACRValues:           l.ACRValues,
 			CodeChallenge:       oauth.S256(l.Verifier),
 			CodeChallengeMethod: oauth.ChallengeS256,
 			Gate:                true,
@@ -193,6 +197,8 @@ func (s *Server) RedeemLogin(ctx context.Context, code string, l GateLogin) (*Ga
 		GrantID:   rec.GrantID,
 		Scope:     rec.Scope,
 		AuthTime:  rec.AuthTime,
+		ACR:       rec.ACR,
+		AMR:       rec.AMR,
 		Stamp:     rec.Stamp,
 	}
 	return s.RefreshSession(ctx, session)

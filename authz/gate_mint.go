@@ -60,7 +60,8 @@ func (s *Server) mintFor(ctx context.Context, a *Authorization, session *GateSes
 		return err
 	}
 	a.client, a.user = c, user
-	a.grantID, a.sid, a.bound, a.authTime = session.GrantID, session.SessionID, true, session.AuthTime
+	a.grantID, a.sid, a.bound = session.GrantID, session.SessionID, true
+	a.authContext = authContext{session.AuthTime, session.ACR, session.AMR}
 	return nil
 }
 
@@ -82,7 +83,8 @@ func (s *Server) mintOnBehalf(ctx context.Context, a *Authorization, caller *tok
 		}
 		a.user = user
 	}
-	a.grantID, a.sid, a.bound, a.authTime = caller.GrantID, caller.SessionID, true, caller.AuthTime
+	a.grantID, a.sid, a.bound = caller.GrantID, caller.SessionID, true
+	a.authContext = authContext{caller.AuthTime, caller.ACR, caller.AMR}
 	a.until = caller.ExpiresAt
 	a.actors = append([]string{gate}, caller.Actors...)
 	return nil

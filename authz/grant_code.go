@@ -27,6 +27,8 @@ type codeRecord struct {
 	Stamp            string    `json:"stamp,omitempty"`
 	SID              string    `json:"sid,omitempty"`
 	AuthTime         time.Time `json:"auth_time,omitzero"`
+	ACR              string    `json:"acr,omitempty"`
+	AMR              []string  `json:"amr,omitempty"`
 	Nonce            string    `json:"nonce,omitempty"`
 	Scope            []string  `json:"scope,omitempty"`
 	Resource         string    `json:"resource,omitempty"` // named in the request
@@ -68,7 +70,7 @@ func (s *Server) authorizeCode(ctx context.Context, r *TokenRequest, rec *codeRe
 	if err != nil {
 		return nil, err
 	}
-	a.grantID, a.sid, a.nonce, a.authTime, a.claims = rec.GrantID, rec.SID, rec.Nonce, rec.AuthTime, rec.Claims
+	a.grantID, a.sid, a.nonce, a.authContext, a.claims = rec.GrantID, rec.SID, rec.Nonce, authContext{rec.AuthTime, rec.ACR, rec.AMR}, rec.Claims
 	s.beginFamily(a, r.now)
 	return a, nil
 }

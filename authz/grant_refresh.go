@@ -35,6 +35,8 @@ func (s *Server) beginFamily(a *Authorization, now time.Time) {
 		Scope:    a.scope,
 		Claims:   a.claims,
 		AuthTime: a.authTime,
+		ACR:      a.acr,
+		AMR:      a.amr,
 		Issued:   now,
 		Expires:  now.Add(a.client.Lifetimes.RefreshToken),
 	}
@@ -137,7 +139,7 @@ func (g refreshGrant) Authorize(ctx context.Context, r *TokenRequest) (*Authoriz
 	if err != nil {
 		return nil, err
 	}
-	a.grantID, a.sid, a.authTime, a.claims, a.until = t.GrantID, t.SID, t.AuthTime, t.Claims, t.Expires
+	a.grantID, a.sid, a.authContext, a.claims, a.until = t.GrantID, t.SID, authContext{t.AuthTime, t.ACR, t.AMR}, t.Claims, t.Expires
 	a.commit = func(ctx context.Context) (*refreshToken, error) { return g.s.rotate(ctx, r.client, t, r.now) }
 	return a, nil
 }

@@ -23,6 +23,10 @@ type interaction struct {
 	Started time.Time            `json:"started"`
 	// Browser is the fingerprint of the browser's own cookie.
 	Browser string `json:"browser"`
+	// Step is the method whose page this is.
+	Step string `json:"step,omitempty"`
+	// Evidence is what was proven for this request so far; nil: nothing.
+	Evidence *evidence `json:"evidence,omitempty"`
 	// Shown are the scopes on the consent page: exactly these can be agreed to (A28).
 	Shown []string `json:"shown,omitempty"`
 	// Session is the session that the consent page was made for.

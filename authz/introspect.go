@@ -96,6 +96,7 @@ type introspected struct {
 	AuthTime  int64    `json:"auth_time,omitempty"`
 	NotBefore int64    `json:"nbf,omitempty"`
 	ACR       string   `json:"acr,omitempty"`
+	AMR       []string `json:"amr,omitempty"`
 	Actor     *actor   `json:"act,omitempty"`
 	Roles     []string `json:"roles,omitempty"`
 	Username  string   `json:"username,omitempty"`
@@ -132,6 +133,7 @@ func (s *Server) describe(r *http.Request, t *token.AccessToken) ([]byte, error)
 		SessionID: t.SessionID,
 		Roles:     t.Roles,
 		ACR:       t.ACR,
+		AMR:       t.AMR,
 		Actor:     actorOf(t.Actors),
 	}
 	if !t.AuthTime.IsZero() {

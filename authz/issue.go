@@ -82,6 +82,8 @@ func (s *Server) mintAccessToken(ctx context.Context, a *Authorization, now time
 		IssuedAt:     now,
 		ExpiresAt:    expires,
 		AuthTime:     a.authTime,
+		ACR:          a.acr,
+		AMR:          a.amr,
 		Actors:       a.actors,
 		Extra:        extra,
 	}
@@ -141,6 +143,9 @@ func (s *Server) mintIDToken(ctx context.Context, a *Authorization, now time.Tim
 	claims["exp"] = bounded(now.Add(a.client.Lifetimes.IDToken), a.until).Unix()
 	if !a.authTime.IsZero() {
 		claims["auth_time"] = a.authTime.Unix()
+	}
+	if a.acr != "" {
+		claims["acr"], claims["amr"] = a.acr, a.amr
 	}
 	if a.sid != "" {
 		claims["sid"] = a.sid

@@ -16,51 +16,43 @@ import (
 // maxCredential bounds name and password, in bytes.
 const maxCredential = 1024
 
-// login is the page that asks for name and password.
-func (s *Server) login(w http.ResponseWriter, r *http.Request) {
-	if r.Method == http.MethodPost {
-		s.signIn(w, r)
-		return
-	}
-	ix, err := s.openInteraction(r, pathLogin, r.URL.Query().Get("interaction"))
-	if err != nil {
-		s.errorPage(w, r, err, errorPageOptions{})
-		return
-	}
-	s.loginPage(w, r, http.StatusOK, ix, loginView{Username: ix.Request.LoginHint})
+// passwordMethod is a name and a password.
+type passwordMethod struct{ s *Server }
+
+func (passwordMethod) identifies() bool { return true }
+
+func (m passwordMethod) show(w http.ResponseWriter, r *http.Request, st *step) {
+	m.s.loginPage(w, r, http.StatusOK, st, loginView{Username: st.ix.Request.LoginHint})
 }
 
-func (s *Server) loginPage(w http.ResponseWriter, r *http.Request, status int, ix *interaction, v loginView) {
-	v.Client = s.clientView(&ix.Request)
-	v.Action = s.base + pathLogin
-	v.Interaction = s.seal(pathLogin, ix)
-	v.CSRF = s.csrf(pathLogin, ix)
-	s.pages.render(w, r, status, v, s.pageOptions(&ix.Request))
+func (s *Server) loginPage(w http.ResponseWriter, r *http.Request, status int, st *step, v loginView) {
+	v.loginForm = s.loginForm(st)
+	s.pages.render(w, r, status, v, s.pageOptions(&st.ix.Request))
 }
 
-// signIn takes the posted login form.
-func (s *Server) signIn(w http.ResponseWriter, r *http.Request) {
-	form, ix, err := s.openForm(r, pathLogin)
-	if err != nil {
-		s.errorPage(w, r, err, errorPageOptions{})
-		return
+// loginForm is what the form of every step has in common.
+func (s *Server) loginForm(st *step) loginForm {
+	st.ix.Step = st.method
+	return loginForm{
+		Client:      s.clientView(&st.ix.Request),
+		Action:      s.base + pathLogin,
+		Interaction: s.seal(pathLogin, st.ix),
+		CSRF:        s.csrf(pathLogin, st.ix),
 	}
+}
+
+// take signs in with the posted form.
+func (m passwordMethod) take(w http.ResponseWriter, r *http.Request, st *step, form oauth.Params) {
+	s := m.s
 	credentials := users.Credentials{Username: form.Get("username"), Password: form.Get("password")}
 	user, wait, err := s.authenticate(r.Context(), s.clientIP(r), credentials)
-	event := Event{Name: "login", ClientID: ix.Request.ClientID, Address: s.clientIP(r)}
 	if err != nil {
+		event := Event{ClientID: st.ix.Request.ClientID, Address: s.clientIP(r)}
 		s.observe(r, event.failed(err, credentials.Username))
-		s.loginFailed(w, r, ix, credentials.Username, wait, err)
+		s.loginFailed(w, r, st, credentials.Username, wait, err)
 		return
 	}
-	session, err := s.beginSession(w, r, user, ix.ID)
-	if err != nil {
-		s.redirectError(w, r, &ix.Request, err)
-		return
-	}
-	event.Subject = user.Subject
-	s.observe(r, event)
-	s.proceed(w, r, ix, session)
+	s.succeed(w, r, st, user, []string{amrPassword})
 }
 
 // failed says in the audit what a login came to: many of them from one address, or for one account,
@@ -99,7 +91,7 @@ func (s *Server) authenticate(ctx context.Context, ip string, c users.Credential
 	return u, 0, s.endAttempt(ctx, guess, errors.Is(err, users.ErrCredentials), err)
 }
 
-func (s *Server) loginFailed(w http.ResponseWriter, r *http.Request, ix *interaction, username string, wait time.Duration, err error) {
+func (s *Server) loginFailed(w http.ResponseWriter, r *http.Request, st *step, username string, wait time.Duration, err error) {
 	view, status := loginView{Username: username}, http.StatusOK
 	switch {
 	case errors.Is(err, users.ErrCredentials):
@@ -114,7 +106,7 @@ func (s *Server) loginFailed(w http.ResponseWriter, r *http.Request, ix *interac
 		s.log(r, "login failed", oauth.Errorf(oauth.TemporarilyUnavailable, "").Because(err))
 		view.Error, status = msgDirectoryUnavailable, http.StatusServiceUnavailable
 	}
-	s.loginPage(w, r, status, ix, view)
+	s.loginPage(w, r, status, st, view)
 }
 
 // disabledCauses put into words why somebody who knew the password may not sign in.

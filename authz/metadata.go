@@ -42,6 +42,7 @@ func (s *Server) buildMetadata() ([]byte, error) {
 		"userinfo_signing_alg_values_supported":          s.cfg.Signing.Algorithms,
 		"userinfo_encryption_alg_values_supported":       token.KeyAlgorithms(),
 		"userinfo_encryption_enc_values_supported":       token.ContentEncryptions(),
+		"acr_values_supported":                           s.contractURIs(),
 		"scopes_supported":                               s.publicScopes(),
 		"claims_supported":                               s.publicClaims(),
 		"code_challenge_methods_supported":               s.challengeMethods(),
@@ -95,7 +96,7 @@ func (s *Server) publicScopes() []string {
 }
 
 func (s *Server) publicClaims() []string {
-	claims := []string{"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce"}
+	claims := []string{"sub", "iss", "aud", "exp", "iat", "auth_time", "acr", "amr", "nonce"}
 	for _, name := range s.publicScopes() {
 		for _, source := range s.claims[name] {
 			claims = append(claims, source.claim)

@@ -33,13 +33,18 @@ type clientView struct {
 	Unverified          bool // it registered itself: its logo is not loaded (A36)
 }
 
-type loginView struct {
+// loginForm is what every step of a login sends along.
+type loginForm struct {
 	Client            clientView
 	Action            string
 	Interaction, CSRF string
-	Username          string
-	Error             messageKey
-	RetryAfter        time.Duration // of msgLocked; 0: unknown
+}
+
+type loginView struct {
+	loginForm
+	Username   string
+	Error      messageKey
+	RetryAfter time.Duration // of msgLocked; 0: unknown
 }
 
 type consentScope struct {

@@ -28,7 +28,7 @@ var shop = clientView{
 // every view once, by the id of its main element.
 func sampleViews() map[string]any {
 	return map[string]any{
-		"login":      loginView{Client: shop, Action: "/login", Interaction: "i-1", CSRF: "c-1"},
+		"login":      loginView{loginForm: loginForm{Client: shop, Action: "/login", Interaction: "i-1", CSRF: "c-1"}},
 		"consent":    consentView{Client: shop, Action: "/consent", Interaction: "i-1", CSRF: "c-1", Username: "alice", Scopes: sampleScopes},
 		"logout":     logoutView{Action: "/logout", CSRF: "c-1", Interaction: "i-1", Clients: []string{"The shop"}, Username: "alice"},
 		"logged-out": loggedOutView{},
@@ -184,7 +184,7 @@ func TestLoginForm(t *testing.T) {
 }
 
 func TestLoginKeepsTheNameAndTiesTheErrorToItsFields(t *testing.T) {
-	html := showBody(t, loginView{Client: shop, Username: "alice", Error: msgWrongCredentials}, pageOptions{})
+	html := showBody(t, loginView{loginForm: loginForm{Client: shop}, Username: "alice", Error: msgWrongCredentials}, pageOptions{})
 	require.Contains(t, html, `<title>Error: That did not work · `)
 	require.Regexp(t, `<input [^>]*name="username" value="alice"[^>]*aria-describedby="notice" aria-invalid="true">`, html)
 	require.Regexp(t, `<input [^>]*name="password"[^>]*aria-describedby="notice" aria-invalid="true" autofocus>`, html)
@@ -297,8 +297,8 @@ func TestA36_NamesOfClientsAreOnlyText(t *testing.T) {
 	const evil = `"><script>alert(1)</script><b x='`
 	for id, view := range map[string]any{
 		"login": loginView{
-			Client: clientView{Name: evil, Host: evil, Contacts: []string{evil}},
-			Action: evil, Interaction: evil, CSRF: evil, Username: evil, Error: messageKey(evil),
+			loginForm: loginForm{Client: clientView{Name: evil, Host: evil, Contacts: []string{evil}}, Action: evil, Interaction: evil, CSRF: evil},
+			Username:  evil, Error: messageKey(evil),
 		},
 		"consent": consentView{
 			Client: clientView{Name: evil, Host: evil}, Action: evil, Username: evil,
@@ -361,7 +361,7 @@ func TestPagesSpeakTheLanguageOfThePerson(t *testing.T) {
 		{"endless header", "", strings.Repeat("de,", 5000), "en"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			res := show(t, p, loginView{Client: shop}, pageOptions{UILocales: tt.uiLocales}, tt.accept)
+			res := show(t, p, loginView{loginForm: loginForm{Client: shop}}, pageOptions{UILocales: tt.uiLocales}, tt.accept)
 			require.Equal(t, tt.want, res.Header().Get("Content-Language"))
 			want := map[string]*words{"en": &english, "de": &german}[tt.want]
 			html := res.Body.String()

@@ -18,6 +18,8 @@ type refreshToken struct {
 	Scope      []string  `json:"s,omitempty"`
 	Resource   string    `json:"r,omitempty"` // named in a request
 	AuthTime   time.Time `json:"a,omitzero"`
+	ACR        string    `json:"l,omitempty"`
+	AMR        []string  `json:"m,omitempty"`
 	Issued     time.Time `json:"t"` // of the family
 	Expires    time.Time `json:"e"` // of the family; use never extends it
 
@@ -57,7 +59,7 @@ func (s *Server) openRefresh(ctx context.Context, raw string) (*refreshToken, er
 }
 
 func (s *Server) sealBinaryRefresh(ctx context.Context, t *refreshToken) (string, error) {
-	number, err := s.run.terms.number(ctx, terms{ClientID: t.ClientID, Resource: t.Resource, Scope: t.Scope, Claims: t.Claims})
+	number, err := s.run.terms.number(ctx, terms{ClientID: t.ClientID, Resource: t.Resource, Scope: t.Scope, ACR: t.ACR, AMR: t.AMR, Claims: t.Claims})
 	if err != nil {
 		return "", err
 	}
@@ -91,7 +93,7 @@ func (s *Server) openBinaryRefresh(ctx context.Context, raw string) (*refreshTok
 	if err != nil {
 		return nil, err
 	}
-	t.ClientID, t.Resource, t.Scope, t.Claims = terms.ClientID, terms.Resource, terms.Scope, terms.Claims
+	t.ClientID, t.Resource, t.Scope, t.ACR, t.AMR, t.Claims = terms.ClientID, terms.Resource, terms.Scope, terms.ACR, terms.AMR, terms.Claims
 	return t, nil
 }
 

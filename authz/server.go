@@ -27,6 +27,9 @@ type Server struct {
 	scopes          map[string]*scope
 	claims          map[string][]claimSource
 	clients         map[string]*client
+	methods         map[string]method
+	contracts       []*contract
+	defaultContract *contract
 	gate            *client // the built-in client of gates
 	grants          []Grant // enabled ones
 	routes          map[string]route
@@ -108,6 +111,10 @@ func (s *Server) compile(cfg *Config) error {
 		errs = append(errs, err)
 	}
 	if s.claims, err = s.compileClaims(); err != nil {
+		errs = append(errs, err)
+	}
+	s.methods = s.knownMethods()
+	if err = s.compileContracts(cfg); err != nil {
 		errs = append(errs, err)
 	}
 	if len(errs) > 0 {

@@ -21,17 +21,29 @@ type sessionRecord struct {
 	SID      string    `json:"sid"` // names the session to others; it is not its secret (C8)
 	Subject  string    `json:"sub"`
 	Username string    `json:"username"`
-	AuthTime time.Time `json:"auth_time"`
+	AuthTime time.Time `json:"auth_time"` // of the oldest proof
 	Created  time.Time `json:"created"`
 	Used     time.Time `json:"used"`
-	Via      string    `json:"via"`             // the interaction that the person last signed in for
 	Stamp    string    `json:"stamp,omitempty"` // of the password (users.User.PasswordStamp)
+	// Proofs are what the person succeeded with, by method: which contracts that makes is for the
+	// configuration to say.
+	Proofs map[string]proof `json:"proofs"`
 }
 
 // session is a record with its secret.
 type session struct {
 	sessionRecord
 	secret string
+}
+
+// provenFor tells whether the person did something for this very request.
+func (rec *sessionRecord) provenFor(ix *interaction) bool {
+	for _, p := range rec.Proofs {
+		if p.Via == ix.ID {
+			return true
+		}
+	}
+	return false
 }
 
 // currentSession returns the browser's live session, nil when there is none. A store that can't be
@@ -86,23 +98,27 @@ func (s *Server) saveSession(ctx context.Context, session *session) error {
 	return nil
 }
 
-// beginSession signs a person in. The secret is always new (fixation); the person's own session goes
-// on under its name, somebody else's in the same browser ends.
-func (s *Server) beginSession(w http.ResponseWriter, r *http.Request, u *users.User, via string) (*session, error) {
-	now := s.now()
-	session := &session{secret: oauth.NewSecret(), sessionRecord: sessionRecord{
+// beginSession signs a person in with what they have proven. The secret is always new (fixation); the
+// person's own session goes on under its name, somebody else's in the same browser ends. Whoever only
+// added a second factor gets no longer a session by it.
+func (s *Server) beginSession(w http.ResponseWriter, r *http.Request, st *step) (*session, error) {
+	now, u, proofs := s.now(), st.user, st.proofs()
+	next := &session{secret: oauth.NewSecret(), sessionRecord: sessionRecord{
 		SID:      oauth.NewID(),
 		Subject:  u.Subject,
 		Username: u.Username,
-		AuthTime: now,
+		AuthTime: oldest(proofs),
 		Created:  now,
 		Used:     now,
-		Via:      via,
 		Stamp:    u.PasswordStamp,
+		Proofs:   proofs,
 	}}
-	if old := s.currentSession(r); old != nil {
+	if old := st.session; old != nil {
 		if old.Subject == u.Subject {
-			session.SID = old.SID
+			next.SID = old.SID
+			if !s.identified(st.ix.Evidence) {
+				next.Created = old.Created
+			}
 		} else if err := s.endSession(r.Context(), old.SID); err != nil {
 			return nil, err
 		}
@@ -110,11 +126,21 @@ func (s *Server) beginSession(w http.ResponseWriter, r *http.Request, u *users.U
 			return nil, fmt.Errorf("session: %w", err)
 		}
 	}
-	if err := s.saveSession(r.Context(), session); err != nil {
+	if err := s.saveSession(r.Context(), next); err != nil {
 		return nil, err
 	}
-	s.setCookie(w, cookieSession, session.secret)
-	return session, nil
+	s.setCookie(w, cookieSession, next.secret)
+	return next, nil
+}
+
+// identified tells whether somebody has said anew who they are.
+func (s *Server) identified(e *evidence) bool {
+	for method := range e.Proofs {
+		if s.methods[method].identifies() {
+			return true
+		}
+	}
+	return false
 }
 
 // endSession ends a session everywhere: here, at every gate, and every token that names it.

@@ -20,12 +20,17 @@ type terms struct {
 	Resource string   `json:"resource"` // name of the resource server
 	Audience string   `json:"aud"`
 	Scope    []string `json:"scope"`
+	ACR      string   `json:"acr,omitempty"`
+	AMR      []string `json:"amr,omitempty"`
 
 	Claims *requestedClaims `json:"claims,omitempty"`
 }
 
 func (a *Authorization) terms() terms {
-	t := terms{ClientID: a.client.ID, Resource: a.resource.Name, Audience: a.resource.audience, Scope: slices.Sorted(slices.Values(a.scope))}
+	t := terms{
+		ClientID: a.client.ID, Resource: a.resource.Name, Audience: a.resource.audience, Scope: slices.Sorted(slices.Values(a.scope)),
+		ACR: a.acr, AMR: a.amr,
+	}
 	if names := a.claims.userInfo(); len(names) > 0 {
 		t.Claims = &requestedClaims{UserInfo: names}
 	}
@@ -34,7 +39,7 @@ func (a *Authorization) terms() terms {
 
 // fingerprint is the same for the same terms.
 func (t terms) fingerprint() string {
-	parts := []string{t.ClientID, t.Resource, t.Audience, oauth.FormatScope(t.Scope)}
+	parts := []string{t.ClientID, t.Resource, t.Audience, oauth.FormatScope(t.Scope), t.ACR, oauth.FormatScope(t.AMR)}
 	if t.Claims != nil {
 		parts = append(parts, strings.Join(t.Claims.UserInfo, "\t"), strings.Join(t.Claims.IDToken, "\t"))
 	}

@@ -42,11 +42,11 @@ type Authorization struct {
 	sid     string // of the ID token
 	// bound ties the access token to the session too: it ends with it. Tokens of applications outlive a
 	// logout, unless that is configured to revoke them (G10).
-	bound    bool
-	nonce    string
-	claims   *requestedClaims
-	authTime time.Time
-	actors   []string
+	bound  bool
+	nonce  string
+	claims *requestedClaims
+	authContext
+	actors []string
 	// until bounds the tokens: nothing outlives its parent; zero: no bound.
 	until time.Time
 	// commit writes down what the grant changes and returns the refresh token to hand out, nil for none.

@@ -33,6 +33,8 @@ import (
 //			constant <claim> <value>
 //			virtual <claim> <CEL expression over user>
 //		}
+//		contract <uri> { ... }           # see parseContract
+//		password_grant_contract <uri...>
 //		signing { ... }                  # see signing
 //		lifetime {
 //			code|access_token|id_token|refresh_token|refresh_idle|session|session_idle|refresh_grace <duration>
@@ -89,6 +91,7 @@ type authzParser struct {
 	attributeSets   map[string]bool
 	resourceServers map[string]bool
 	clients         map[string]bool
+	contracts       map[string]bool
 	scopes          map[string]string // name -> the resource server that defines it
 	// wanted are resource servers that clients name, each with the error for when there is none:
 	// the block that defines it may come later.
@@ -104,28 +107,31 @@ func (p *authzParser) parse(d *caddyfile.Dispenser) error {
 	p.attributeSets = make(map[string]bool)
 	p.resourceServers = map[string]bool{authz.IssuerResource: true} // built in
 	p.clients = make(map[string]bool)
+	p.contracts = make(map[string]bool)
 	p.scopes = make(map[string]string)
 	p.config.Places = make(map[string]string)
 	c := p.config
 	err := words{
-		"issuer":           text(&c.Issuer),
-		"storage":          p.storage,
-		"users":            p.users,
-		"attribute_set":    p.attributeSet,
-		"compat":           text(&c.Compat),
-		"token_format":     text(&c.TokenFormat),
-		"signing":          p.signing,
-		"lifetime":         lifetime(&c.Lifetime),
-		"grant_type":       list(&c.GrantTypes),
-		"token_type":       list(&c.TokenTypes),
-		"cors":             p.cors,
-		"cors_credentials": present(&c.CORSCredentials),
-		"lockout":          p.lockout,
-		"logout":           p.logout,
-		"brand":            p.brand,
-		"resource_server":  p.parseResourceServer,
-		"client":           p.parseClient,
-	}.placed(c.Places, "client", "resource_server", "attribute_set").only(d)
+		"issuer":                  text(&c.Issuer),
+		"storage":                 p.storage,
+		"users":                   p.users,
+		"attribute_set":           p.attributeSet,
+		"contract":                p.parseContract,
+		"password_grant_contract": list(&c.PasswordGrantContracts),
+		"compat":                  text(&c.Compat),
+		"token_format":            text(&c.TokenFormat),
+		"signing":                 p.signing,
+		"lifetime":                lifetime(&c.Lifetime),
+		"grant_type":              list(&c.GrantTypes),
+		"token_type":              list(&c.TokenTypes),
+		"cors":                    p.cors,
+		"cors_credentials":        present(&c.CORSCredentials),
+		"lockout":                 p.lockout,
+		"logout":                  p.logout,
+		"brand":                   p.brand,
+		"resource_server":         p.parseResourceServer,
+		"client":                  p.parseClient,
+	}.placed(c.Places, "client", "resource_server", "attribute_set", "contract").only(d)
 	if err != nil {
 		return err
 	}

@@ -20,6 +20,7 @@ import (
 //		token_type <type...>
 //		response_type <type...>
 //		scope <scope...>
+//		contract <uri...>
 //		cors <origin...>
 //		id_token {
 //			signed <alg>|none
@@ -66,6 +67,7 @@ func (p *authzParser) parseClient(d *caddyfile.Dispenser) error {
 		"token_type":               list(&c.TokenTypes),
 		"response_type":            list(&c.ResponseTypes),
 		"scope":                    list(&c.Scopes),
+		"contract":                 list(&c.Contracts),
 		"cors":                     list(&c.CORS),
 		"id_token":                 tokenForm(&c.IDToken),
 		"userinfo":                 tokenForm(&c.UserInfo),

@@ -129,6 +129,29 @@ func span(dst *caddy.Duration) parser {
 	}
 }
 
+// level takes one number, 0 included.
+func level(dst *int) parser {
+	return func(d *caddyfile.Dispenser) error {
+		word := d.Val()
+		if *dst != 0 {
+			return d.Errf("%s is set already", word)
+		}
+		if !d.NextArg() {
+			return d.Errf("%s needs a number", word)
+		}
+		value, err := now(d)
+		if err != nil {
+			return err
+		}
+		n, err := strconv.Atoi(value)
+		if err != nil || n < 0 {
+			return d.Errf("%q is no level: 0, 1, 2, ...", value)
+		}
+		*dst = n
+		return lineEnds(d)
+	}
+}
+
 func parseSpan(d *caddyfile.Dispenser) (caddy.Duration, error) {
 	value, err := now(d)
 	if err != nil {

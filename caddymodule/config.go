@@ -36,6 +36,12 @@ type ServerConfig struct {
 	// The applications that may ask for tokens.
 	Clients []Client `json:"client,omitempty"`
 
+	// The authentication procedures; a password is one that is built in.
+	Contracts []Contract `json:"contract,omitempty"`
+
+	// The contracts of the password grant, where neither client nor request name any.
+	PasswordGrantContracts []string `json:"password_grant_contract,omitempty"`
+
 	// What access and refresh tokens look like: jwt (default) or binary.
 	TokenFormat string `json:"token_format,omitempty"`
 
@@ -82,6 +88,22 @@ type AttributeSet struct {
 	// Claim to a CEL expression over user, a map of the attributes (one value a string, several a
 	// list), and of username, subject and roles.
 	Virtual map[string]string `json:"virtual,omitempty"`
+}
+
+// Contract is a named authentication procedure.
+type Contract struct {
+	// What acr says of a login by it.
+	URI string `json:"uri"`
+	// What people call it.
+	Name string `json:"name,omitempty"`
+	// What has to succeed, in this order: password, totp, webauthn; default: password.
+	Methods []string `json:"method,omitempty"`
+	// Whoever satisfies a contract satisfies every one of a lower level; default: 0.
+	Level int `json:"level,omitempty"`
+	// How long what was proven counts; default: the lifetime of a session.
+	Timeout caddy.Duration `json:"timeout,omitempty"`
+	// Used where nobody asks for a contract; without one, the built-in password contract is.
+	Default bool `json:"default,omitempty"`
 }
 
 // Lifetime says how long what is issued lives. What is left out has the server's default, or in a
@@ -147,6 +169,14 @@ func (c *ServerConfig) domain() (authz.Config, error) {
 		TokenTypes:      named[authz.TokenType](c.TokenTypes),
 		CORS:            c.CORS,
 		CORSCredentials: c.CORSCredentials,
+
+		PasswordGrantContracts: c.PasswordGrantContracts,
+	}
+	for _, contract := range c.Contracts {
+		cfg.Contracts = append(cfg.Contracts, authz.Contract{
+			URI: contract.URI, Name: contract.Name, Methods: contract.Methods, Level: contract.Level,
+			Timeout: duration(contract.Timeout), Default: contract.Default,
+		})
 	}
 	if c.Lockout != nil {
 		cfg.Lockout.Guesses = c.Lockout.Guesses

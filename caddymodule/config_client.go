@@ -47,6 +47,8 @@ type Client struct {
 	ResponseTypes []string `json:"response_type,omitempty"`
 	// What it may ask for.
 	Scopes []string `json:"scope,omitempty"`
+	// Its contracts, which override acr_values; the first is used.
+	Contracts []string `json:"contract,omitempty"`
 	// Origins that count beside the server's.
 	CORS []string `json:"cors,omitempty"`
 	// Its ID tokens; signed is an algorithm, or none; default: signing's id_token.
@@ -124,6 +126,7 @@ func (c *Client) domain() (authz.Client, error) {
 		TokenTypes:             named[authz.TokenType](c.TokenTypes),
 		ResponseTypes:          c.ResponseTypes,
 		Scopes:                 c.Scopes,
+		Contracts:              c.Contracts,
 		ResourceServer:         c.ResourceServer,
 		CORS:                   c.CORS,
 		Lifetimes:              c.Lifetime.domain(),

@@ -70,6 +70,8 @@ type LoginRequest struct {
 	Verifier     string `json:"verifier"` // of PKCE
 	// Scope of the session and of every token that will be injected into it.
 	Scope []string `json:"scope,omitempty"`
+	// ACRValues are contracts, of which the first that the issuer knows is used.
+	ACRValues []string `json:"acr_values,omitempty"`
 }
 
 // Session is what an issuer says of a person who signed in at a gate.
@@ -83,6 +85,8 @@ type Session struct {
 	Roles     []string        `json:"roles,omitempty"`
 	Claims    json.RawMessage `json:"claims"` // one JSON object: the claims of the granted scopes
 	AuthTime  time.Time       `json:"auth_time"`
+	ACR       string          `json:"acr,omitempty"` // the contract that the person signed in by
+	AMR       []string        `json:"amr,omitempty"` // RFC 8176
 	// Stamp is the issuer's own note, kept with the session and never looked at: ours tells a password
 	// changed since by it, a foreign issuer's tokens are in it.
 	Stamp string `json:"stamp,omitempty"`

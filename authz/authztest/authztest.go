@@ -149,6 +149,14 @@ func Users(t testing.TB) []static.User {
 	}
 }
 
+// People is a store of Users.
+func People(t testing.TB) *static.Store {
+	t.Helper()
+	list, err := static.New(Users(t))
+	require.NoError(t, err)
+	return list
+}
+
 // Fixture is a server that answers over TLS on loopback.
 type Fixture struct {
 	t      testing.TB
@@ -202,9 +210,7 @@ func (f *Fixture) Reload(cfg authz.Config) {
 		cfg.Issuer = f.URL
 	}
 	if cfg.Users == nil {
-		list, err := static.New(Users(f.t))
-		require.NoError(f.t, err)
-		cfg.Users = list
+		cfg.Users = People(f.t)
 	}
 	if cfg.Now == nil {
 		cfg.Now = f.Clock.Now

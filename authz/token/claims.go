@@ -41,7 +41,8 @@ type AccessToken struct {
 	ExpiresAt time.Time // exp
 	AuthTime  time.Time // auth_time
 
-	ACR string // acr
+	ACR string   // acr
+	AMR []string // amr (RFC 8176)
 	// Actors are who acts for the subject, the current one first, then those
 	// before it (act, RFC 8693 §4.1); at most 8.
 	Actors []string
@@ -53,7 +54,7 @@ type AccessToken struct {
 
 var reserved = map[string]bool{
 	"iss": true, "sub": true, "aud": true, "exp": true, "nbf": true, "iat": true, "jti": true,
-	"client_id": true, "scope": true, "auth_time": true, "acr": true, "sid": true, "grant_id": true,
+	"client_id": true, "scope": true, "auth_time": true, "acr": true, "amr": true, "sid": true, "grant_id": true,
 	"act": true, "roles": true,
 }
 
@@ -88,6 +89,7 @@ func (a *AccessToken) Marshal() ([]byte, error) {
 	w.date("nbf", a.NotBefore)
 	w.date("auth_time", a.AuthTime)
 	w.str("acr", a.ACR)
+	w.list("amr", a.AMR)
 	w.str("sid", a.SessionID)
 	w.str("grant_id", a.GrantID)
 	w.actors(a.Actors)

@@ -17,8 +17,8 @@ const (
 // ParseAccessToken reads the payload of a verified access token and checks its
 // times. It takes exactly one JSON object, as strictly as Claims, in which iss,
 // exp, aud, sub, client_id, iat and jti are there and every claim with a field
-// has the type of that field (RFC 9068 §2.2, §4); aud and roles may be a string
-// or an array, scope a space-separated string or an array. Issuer and audience
+// has the type of that field (RFC 9068 §2.2, §4); aud, amr and roles may be a
+// string or an array, scope a space-separated string or an array. Issuer and audience
 // are for the caller to compare.
 //
 // The leeway is for clocks that differ; it is added on both ends. ErrExpired
@@ -86,6 +86,8 @@ func (r *claimReader) member(name string) (err error) {
 		t.AuthTime, err = r.date()
 	case "acr":
 		t.ACR, err = r.str()
+	case "amr":
+		t.AMR, err = r.strings()
 	case "sid":
 		t.SessionID, err = r.str()
 	case "grant_id":

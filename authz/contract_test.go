@@ -1,0 +1,160 @@
+package authz_test
+
+import (
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gatewright/gatewright/authz"
+	"github.com/gatewright/gatewright/authz/authztest"
+)
+
+const (
+	low  = "urn:example:low"
+	mid  = "urn:example:mid"
+	high = "urn:example:high"
+)
+
+// withContracts has three contracts, all of a password, that differ in level and timeout.
+func withContracts(change ...func(*authz.Config)) authz.Config {
+	cfg := authztest.Config()
+	cfg.GrantTypes = []string{"authorization_code", "refresh_token", "client_credentials", "password"}
+	cfg.Clients[0].GrantTypes = []string{"authorization_code", "refresh_token", "password"}
+	cfg.Contracts = []authz.Contract{
+		{URI: low, Methods: []string{authz.MethodPassword}, Level: 1, Default: true},
+		{URI: mid, Methods: []string{authz.MethodPassword}, Level: 2},
+		{URI: high, Methods: []string{authz.MethodPassword}, Level: 3, Timeout: 10 * time.Minute},
+	}
+	for _, c := range change {
+		c(&cfg)
+	}
+	return cfg
+}
+
+// idToken signs alice in where that is asked and returns the claims of the shop's ID token.
+func idToken(t *testing.T, f *authztest.Fixture, b *authztest.Browser, pairs ...string) map[string]any {
+	t.Helper()
+	answer := b.Authorize(f.AuthorizeURL(pairs...), "alice")
+	require.NotEmpty(t, answer.Get("code"), "%v", answer)
+	return f.Claims(f.Redeem("shop", answer.Get("code")).Get("id_token"))
+}
+
+func TestE1_WithoutContractsAPasswordIsOne(t *testing.T) {
+	f := authztest.New(t, authztest.Config())
+	claims := idToken(t, f, f.NewBrowser())
+	assert.Equal(t, authz.PasswordContract, claims["acr"])
+	assert.Equal(t, []any{"pwd"}, claims["amr"])
+	assert.InDelta(t, f.Clock.Now().Unix(), claims["auth_time"], 0)
+	metadata := f.Bearer("GET", "/.well-known/openid-configuration", "")
+	assert.Equal(t, []any{authz.PasswordContract}, metadata.JSON["acr_values_supported"])
+}
+
+func TestE1_ACRValuesPickTheContract(t *testing.T) {
+	for name, tt := range map[string]struct{ asked, want string }{
+		"none: the default":                   {"", low},
+		"OpenID Connect Core §3.1.2.1: known": {mid, mid},
+		"the first known one":                 {"urn:unknown " + high + " " + mid, high},
+		"unknown ones are no error":           {"urn:unknown", low},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := authztest.New(t, withContracts())
+			assert.Equal(t, tt.want, idToken(t, f, f.NewBrowser(), "acr_values", tt.asked)["acr"])
+		})
+	}
+}
+
+func TestC11_TheClientsContractOverridesACRValues(t *testing.T) {
+	f := authztest.New(t, withContracts(func(cfg *authz.Config) { cfg.Clients[0].Contracts = []string{mid, high} }))
+	assert.Equal(t, mid, idToken(t, f, f.NewBrowser(), "acr_values", high)["acr"])
+}
+
+func TestE1_TheContractIsInEveryToken(t *testing.T) {
+	for _, format := range []authz.TokenFormat{authz.FormatJWT, authz.FormatBinary} {
+		t.Run(string(format), func(t *testing.T) {
+			f := authztest.New(t, withContracts(func(cfg *authz.Config) { cfg.TokenFormat = format }))
+			answer := f.NewBrowser().Authorize(f.AuthorizeURL("acr_values", mid), "alice")
+			signedInAt := float64(f.Clock.Now().Unix())
+			tokens := f.Redeem("shop", answer.Get("code"))
+			f.Clock.Advance(time.Minute)
+			refreshed := f.Token("shop", "grant_type", "refresh_token", "refresh_token", tokens.Get("refresh_token"))
+			for _, raw := range []string{tokens.Get("access_token"), refreshed.Get("access_token")} {
+				about := f.Post("/introspect", "shop", url.Values{"token": {raw}})
+				assert.Equal(t, mid, about.Get("acr"))
+				assert.Equal(t, []any{"pwd"}, about.JSON["amr"])
+				assert.InDelta(t, signedInAt, about.JSON["auth_time"], 0)
+			}
+			assert.Equal(t, mid, f.Claims(refreshed.Get("id_token"))["acr"])
+		})
+	}
+}
+
+func TestE1_AContractIsGoodUntilItsTimeout(t *testing.T) {
+	f := authztest.New(t, withContracts())
+	browser := f.NewBrowser()
+	browser.Authorize(f.AuthorizeURL("acr_values", high), "alice")
+	f.Clock.Advance(10 * time.Minute)
+	assert.NotNil(t, browser.Get(f.AuthorizeURL("acr_values", high)).Location)
+	f.Clock.Advance(time.Second)
+	assert.Equal(t, "login", browser.Get(f.AuthorizeURL("acr_values", high)).ID())
+	assert.NotNil(t, browser.Get(f.AuthorizeURL("acr_values", mid)).Location, "the session itself goes on")
+	answer := browser.Get(f.AuthorizeURL("acr_values", high, "prompt", "none"))
+	assert.Equal(t, "login_required", answer.Location.Query().Get("error"))
+}
+
+func TestA35_AProofOfAnotherRequestIsNoFreshLogin(t *testing.T) {
+	f := authztest.New(t, withContracts())
+	browser := f.NewBrowser()
+	asks := browser.Get(f.AuthorizeURL("prompt", "login"))
+	require.Equal(t, "login", asks.ID())
+	browser.Authorize(f.AuthorizeURL(), "alice")
+	assert.Equal(t, "login", browser.Get(asks.URL.String()).ID(), "another tab signed in, but not for this request")
+	assert.NotNil(t, browser.Submit(asks, "username", "alice", "password", authztest.Password).Location)
+}
+
+func TestC11_ContractsThatMakeNoSense(t *testing.T) {
+	for want, change := range map[string]func(*authz.Config){
+		`contract urn:example:low: the URI is taken`:                  func(c *authz.Config) { c.Contracts[1].URI = low },
+		`urn:example:low is the default already`:                      func(c *authz.Config) { c.Contracts[1].Default = true },
+		`contract urn:example:mid: method "retina" is unknown`:        func(c *authz.Config) { c.Contracts[1].Methods = []string{"retina"} },
+		`contract urn:example:mid: method password stands twice`:      func(c *authz.Config) { c.Contracts[1].Methods = []string{"password", "password"} },
+		`level and timeout must not be negative`:                      func(c *authz.Config) { c.Contracts[1].Level = -1 },
+		`contract a b: a URI has 1 to 256 visible ASCII characters`:   func(c *authz.Config) { c.Contracts[1].URI = "a b" },
+		`client shop: contract "urn:none" is not defined`:             func(c *authz.Config) { c.Clients[0].Contracts = []string{"urn:none"} },
+		`password_grant_contract: contract "urn:none" is not defined`: func(c *authz.Config) { c.PasswordGrantContracts = []string{"urn:none"} },
+	} {
+		t.Run(want, func(t *testing.T) {
+			cfg := withContracts(change)
+			cfg.Issuer, cfg.Users = "https://login.example.com", authztest.People(t)
+			_, err := authz.New(cfg)
+			require.ErrorContains(t, err, want)
+		})
+	}
+}
+
+func TestG13_ThePasswordGrantTakesItsContractFromOneSource(t *testing.T) {
+	for name, tt := range map[string]struct {
+		client, asked, global, want string
+	}{
+		"the default":          {"", "", "", low},
+		"the global list":      {"", "", mid + " " + high, mid},
+		"acr_values before it": {"", "urn:unknown " + high, mid, high},
+		"unknown acr_values":   {"", "urn:unknown", mid, mid},
+		"the client's list":    {mid, high, low, mid},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := authztest.New(t, withContracts(func(cfg *authz.Config) {
+				cfg.Clients[0].Contracts, cfg.PasswordGrantContracts = strings.Fields(tt.client), strings.Fields(tt.global)
+			}))
+			got := f.Token("shop", "grant_type", "password", "username", "alice", "password", authztest.Password,
+				"scope", "orders.read", "acr_values", tt.asked)
+			require.Equal(t, 200, got.Status, got.JSON)
+			claims := f.Claims(got.Get("access_token"))
+			assert.Equal(t, tt.want, claims["acr"])
+			assert.Equal(t, []any{"pwd"}, claims["amr"])
+		})
+	}
+}

@@ -1,0 +1,207 @@
+package authz
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"net/http"
+	"time"
+
+	"github.com/gatewright/gatewright/authz/oauth"
+	"github.com/gatewright/gatewright/authz/users"
+)
+
+// method is one step of a contract, in a browser.
+type method interface {
+	// identifies tells whether the method finds out who somebody is, and so may come first.
+	identifies() bool
+	// show answers with the page of the step.
+	show(w http.ResponseWriter, r *http.Request, st *step)
+	// take reads what the page sent, and answers: by succeed, or with a page again.
+	take(w http.ResponseWriter, r *http.Request, st *step, form oauth.Params)
+}
+
+// directMethod works without a browser as well (G14). user is nil for the first method of a contract,
+// which finds out who it is; the others are asked only about somebody known. An error that is
+// errNotProven is the person's fault.
+type directMethod interface {
+	direct(ctx context.Context, r *TokenRequest, user *users.User) (*users.User, []string, error)
+}
+
+// knownMethods are the methods that contracts may name.
+func (s *Server) knownMethods() map[string]method {
+	return map[string]method{
+		MethodPassword: passwordMethod{s},
+	}
+}
+
+// errNotProven: what somebody sent proves nothing.
+var errNotProven = errors.New("a method of the contract failed")
+
+// step is a method that a request waits for.
+type step struct {
+	ix      *interaction
+	client  *client
+	method  string
+	session *session    // of the browser; nil: none
+	other   bool        // the session is of somebody whom the request is not about
+	user    *users.User // who it has to be; nil: that is for the method to find out
+}
+
+// evidence is what a person has proven for a request, but not all that its contract wants: no session
+// begins before that.
+type evidence struct {
+	Subject string           `json:"sub"`
+	Stamp   string           `json:"stamp,omitempty"`
+	Proofs  map[string]proof `json:"proofs"`
+}
+
+// newStep finds out where a request stands; nil: the answer is written.
+func (s *Server) newStep(w http.ResponseWriter, r *http.Request, ix *interaction) *step {
+	c, err := s.stillKnown(&ix.Request)
+	if err != nil {
+		s.errorPage(w, r, err, errorPageOptions{uiLocales: ix.Request.UILocales})
+		return nil
+	}
+	st := &step{ix: ix, client: c, session: s.currentSession(r)}
+	st.other = st.session != nil && !s.isAbout(c, &ix.Request, st.session) && !st.session.provenFor(ix)
+	return st
+}
+
+// subject is who the next step is about: the person of this request, else of the session; "" for
+// nobody.
+func (st *step) subject() (subject, stamp string) {
+	switch {
+	case st.ix.Evidence != nil:
+		return st.ix.Evidence.Subject, st.ix.Evidence.Stamp
+	case st.session != nil && !st.other:
+		return st.session.Subject, st.session.Stamp
+	}
+	return "", ""
+}
+
+// proofs are all that count for the person: those of the session, if it is theirs, and of this request.
+func (st *step) proofs() map[string]proof {
+	all := make(map[string]proof)
+	if subject, _ := st.subject(); st.session != nil && st.session.Subject == subject {
+		maps.Copy(all, st.session.Proofs)
+	}
+	if st.ix.Evidence != nil {
+		maps.Copy(all, st.ix.Evidence.Proofs)
+	}
+	return all
+}
+
+// login is the page of whatever method a request waits for.
+func (s *Server) login(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodPost {
+		s.takeStep(w, r)
+		return
+	}
+	ix, err := s.openInteraction(r, pathLogin, r.URL.Query().Get("interaction"))
+	if err != nil {
+		s.errorPage(w, r, err, errorPageOptions{})
+		return
+	}
+	if st := s.newStep(w, r, ix); st != nil {
+		s.nextStep(w, r, st, func() { s.methods[st.method].show(w, r, st) })
+	}
+}
+
+// nextStep finds the method that comes next and asks for it; where none is missing it goes on with the
+// request.
+func (s *Server) nextStep(w http.ResponseWriter, r *http.Request, st *step, ask func()) {
+	wanted := s.contractFor(st.client, &st.ix.Request)
+	if wanted == nil {
+		s.redirectError(w, r, &st.ix.Request, errUnmet)
+		return
+	}
+	proofs := st.proofs()
+	if s.satisfied(wanted, proofs, st.ix) != nil {
+		s.finishSteps(w, r, st)
+		return
+	}
+	st.method = wanted.missing(proofs, st.ix, s.now())[0]
+	if s.methods[st.method].identifies() || s.knownPerson(w, r, st) {
+		ask()
+	}
+}
+
+// knownPerson looks up who a step is about; false: the answer is written.
+func (s *Server) knownPerson(w http.ResponseWriter, r *http.Request, st *step) bool {
+	subject, stamp := st.subject()
+	user, err := s.lookUp(r.Context(), subject, stamp)
+	if err != nil {
+		st.ix.Evidence = nil
+		s.lostUser(w, r, st.ix, err)
+		return false
+	}
+	st.user = user
+	return true
+}
+
+// errUnmet: acr is an essential claim, and nothing here has one of its values.
+var errUnmet = oauth.Errorf(oauth.UnmetAuthenticationRequirements, "no contract has a value that acr was asked to have")
+
+// takeStep takes a posted page of the login.
+func (s *Server) takeStep(w http.ResponseWriter, r *http.Request) {
+	form, ix, err := s.openForm(r, pathLogin)
+	if err != nil {
+		s.errorPage(w, r, err, errorPageOptions{})
+		return
+	}
+	st := s.newStep(w, r, ix)
+	if st == nil {
+		return
+	}
+	st.method = ix.Step
+	m := s.methods[ix.Step]
+	if subject, _ := st.subject(); m == nil || !m.identifies() && subject == "" {
+		s.toPage(w, r, pathLogin, ix) // the session has ended, or the configuration changed: what is missing now
+		return
+	}
+	if !m.identifies() && !s.knownPerson(w, r, st) {
+		return
+	}
+	m.take(w, r, st, form)
+}
+
+// succeed notes a proof and goes on to the next step.
+func (s *Server) succeed(w http.ResponseWriter, r *http.Request, st *step, user *users.User, amr []string) {
+	ix := st.ix
+	if ix.Evidence == nil || ix.Evidence.Subject != user.Subject {
+		ix.Evidence = &evidence{Subject: user.Subject, Stamp: user.PasswordStamp, Proofs: make(map[string]proof)}
+	}
+	ix.Evidence.Proofs[st.method] = proof{At: s.now(), AMR: amr, Via: ix.ID}
+	ix.Step = ""
+	s.nextStep(w, r, st, func() { s.toPage(w, r, pathLogin, ix) })
+}
+
+// finishSteps makes a session of what was proven, and goes on with the request.
+func (s *Server) finishSteps(w http.ResponseWriter, r *http.Request, st *step) {
+	if st.ix.Evidence == nil { // another page of this browser did it
+		s.proceed(w, r, st.ix, st.session)
+		return
+	}
+	if !s.knownPerson(w, r, st) {
+		return
+	}
+	session, err := s.beginSession(w, r, st)
+	if err != nil {
+		s.redirectError(w, r, &st.ix.Request, err)
+		return
+	}
+	st.ix.Evidence = nil
+	s.observe(r, Event{Name: "login", ClientID: st.ix.Request.ClientID, Subject: session.Subject, Address: s.clientIP(r)})
+	s.proceed(w, r, st.ix, session)
+}
+
+// oldest is the time of the first of several proofs.
+func oldest(proofs map[string]proof) (at time.Time) {
+	for _, p := range proofs {
+		if at.IsZero() || p.At.Before(at) {
+			at = p.At
+		}
+	}
+	return at
+}
