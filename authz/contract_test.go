@@ -158,3 +158,16 @@ func TestG13_ThePasswordGrantTakesItsContractFromOneSource(t *testing.T) {
 		})
 	}
 }
+
+func TestE1_AnEssentialACRIsExactlyOneOfItsValues(t *testing.T) {
+	essential := func(values string) string {
+		return `{"id_token":{"acr":{"essential":true,"values":[` + values + `]}}}`
+	}
+	f := authztest.New(t, withContracts(func(cfg *authz.Config) { cfg.Clients[0].Contracts = []string{low} }))
+	browser := f.NewBrowser()
+	assert.Equal(t, mid, idToken(t, f, browser, "claims", essential(`"urn:unknown","`+mid+`"`))["acr"])
+	assert.Equal(t, low, idToken(t, f, browser, "claims", `{"id_token":{"acr":{"values":["`+mid+`"]}}}`)["acr"],
+		"C11: what is only a wish, the client's list overrides")
+	answer := browser.Get(f.AuthorizeURL("claims", essential(`"urn:unknown"`))).Location.Query()
+	assert.Equal(t, "unmet_authentication_requirements", answer.Get("error"))
+}
