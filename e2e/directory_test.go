@@ -41,6 +41,11 @@ func startWith(t *testing.T, people ...string) *caddy {
 	t.Helper()
 	c := prepare(t, read(t, "testdata", "directory.Caddyfile"), "PEOPLE="+strings.Join(people, "\n"))
 	c.env = append(c.env, "DIR="+c.dir)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(c.log())
+		}
+	})
 	c.run()
 	return c
 }

@@ -139,9 +139,17 @@ func (s *server) watch(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-s.failed: // a request found it down: don't wait for the probe of a server that is up
+			timer.Reset(wait)
+			continue
 		case <-timer.C:
 		}
-		switch err := s.probe(ctx); {
+		err := s.probe(ctx)
+		select {
+		case <-s.failed: // no news: the probe itself has seen it
+		default:
+		}
+		switch {
 		case err == nil:
 			wait = probeSoon
 			timer.Reset(probeSeldom)

@@ -21,13 +21,15 @@ type server struct {
 	binds    *pool // bound as whoever was last checked
 	layout   atomic.Pointer[layout]
 
+	failed chan struct{} // has one element when it went down since watch last looked
+
 	mu    sync.Mutex
 	cause error     // why it is down, nil while it is up
 	since time.Time // when it went down
 }
 
 func newServer(cfg *Config, e endpoint) *server {
-	s := &server{endpoint: e, cfg: cfg}
+	s := &server{endpoint: e, cfg: cfg, failed: make(chan struct{}, 1)}
 	s.searches = newPool(cfg.Pool, cfg.Now, s.dialBound)
 	s.binds = newPool(cfg.Pool, cfg.Now, e.dial)
 	return s
@@ -104,6 +106,10 @@ func (s *server) fail(err error) {
 	s.mu.Unlock()
 	if was == nil {
 		s.cfg.Logger.Warn("directory server is down", zap.String("server", s.endpoint.url), zap.Error(err))
+		select {
+		case s.failed <- struct{}{}:
+		default:
+		}
 	}
 	s.searches.flush()
 	s.binds.flush()

@@ -61,6 +61,21 @@ func TestU1_StartFindsServersThatComeUp(t *testing.T) {
 	require.ErrorIs(t, err, users.ErrUnavailable, "after Close")
 }
 
+// A server that goes away for a moment is back a moment later, not with the next probe of one that is up.
+func TestU1_ShortOutages(t *testing.T) {
+	d, s := directory(t, nil)
+	d.Start(t.Context())
+	for range 2 {
+		_, err := signIn(t, d, "alice", "alice-pw")
+		require.NoError(t, err)
+		s.Stop()
+		_, err = signIn(t, d, "alice", "alice-pw")
+		require.ErrorIs(t, err, users.ErrUnavailable)
+		s.Again(t)
+		require.Eventually(t, func() bool { _, cause := d.servers[0].down(); return cause == nil }, probeSeldom/2, time.Millisecond)
+	}
+}
+
 func TestU1_HungServer(t *testing.T) {
 	first, second := startSlapd(t, ldaptest.Options{}), startSlapd(t, ldaptest.Options{})
 	for _, encrypted := range []bool{false, true} {

@@ -35,7 +35,6 @@ type Options struct {
 	Provider  string // URL of the provider that this is a replica of
 	NoGrants  bool   // the service account may not write the attribute
 	Plain     bool   // without the schema
-	MaxSize   int    // of the database, in bytes; 0 for plenty
 	Settings  string // more of the database's configuration
 	Cert, Key string // files; "" for a certificate of its own, good for an hour
 }
@@ -49,6 +48,7 @@ type Slapd struct {
 	process    *exec.Cmd
 	exited     chan struct{}
 	configured string
+	program    string
 }
 
 // slapdSays is the configuration of a provider and, with Provider, of a replica that asks it every four
@@ -77,7 +77,7 @@ suffix "dc=example,dc=org"
 rootdn "cn=admin,dc=example,dc=org"
 rootpw admin-pw
 directory {{.Dir}}/db
-maxsize {{.MaxSize}}
+maxsize 67108864
 index objectClass,uid,mail,member eq
 index entryCSN,entryUUID eq
 access to attrs=userPassword by self write by anonymous auth by * none
@@ -96,14 +96,10 @@ ppolicy_use_lockout
 // StartSlapd starts a provider with people, or, with a Provider, a replica.
 func StartSlapd(t testing.TB, o Options) *Slapd {
 	t.Helper()
-	s := &Slapd{Options: o, Dir: t.TempDir(), Schema: Repository(t, "examples/ldap/schema/openldap/gatewright.schema")}
-	program := Program(t, "slapd")
+	s := &Slapd{Options: o, Dir: t.TempDir(), Schema: Repository(t, "examples/ldap/schema/openldap/gatewright.schema"), program: Program(t, "slapd")}
 	require.NoError(t, os.Mkdir(filepath.Join(s.Dir, "db"), 0o700))
 	if s.Cert == "" {
 		s.Cert, s.Key = Certificate(t, time.Hour)
-	}
-	if s.MaxSize == 0 {
-		s.MaxSize = 64 << 20
 	}
 	s.URL, s.TLS = "ldap://"+FreePort(t), "ldaps://"+FreePort(t)
 	s.configured = filepath.Join(s.Dir, "slapd.conf")
@@ -111,13 +107,18 @@ func StartSlapd(t testing.TB, o Options) *Slapd {
 	require.NoError(t, slapdSays.Execute(&conf, s))
 	require.NoError(t, os.WriteFile(s.configured, conf.Bytes(), 0o600))
 	if s.Provider == "" {
-		s.load(t, program)
+		s.load(t)
 	}
-	s.start(t, program)
+	t.Cleanup(func() { // whichever process it is by then
+		if s.exited != nil {
+			s.End(syscall.SIGKILL)
+		}
+	})
+	s.start(t)
 	return s
 }
 
-func (s *Slapd) load(t testing.TB, program string) {
+func (s *Slapd) load(t testing.TB) {
 	t.Helper()
 	content := people
 	if s.Plain {
@@ -125,12 +126,13 @@ func (s *Slapd) load(t testing.TB, program string) {
 	}
 	file := filepath.Join(s.Dir, "people.ldif")
 	require.NoError(t, os.WriteFile(file, content, 0o600))
-	Run(t, program, "-T", "add", "-q", "-f", s.configured, "-b", Base, "-l", file)
+	Run(t, s.program, "-T", "add", "-q", "-f", s.configured, "-b", Base, "-l", file)
 }
 
-func (s *Slapd) start(t testing.TB, program string) {
+func (s *Slapd) start(t testing.TB) {
 	t.Helper()
-	s.process = exec.Command(program, "-d", "0", "-f", s.configured, "-h", s.URL+"/ "+s.TLS+"/")
+	// Full would end it by that signal.
+	s.process = exec.Command("env", "--ignore-signal=XFSZ", s.program, "-d", "0", "-f", s.configured, "-h", s.URL+"/ "+s.TLS+"/")
 	var said bytes.Buffer
 	s.process.Stdout, s.process.Stderr = &said, &said
 	require.NoError(t, s.process.Start())
@@ -140,7 +142,6 @@ func (s *Slapd) start(t testing.TB, program string) {
 		_ = s.process.Wait()
 		close(exited)
 	}()
-	t.Cleanup(func() { s.End(syscall.SIGKILL) })
 	require.Eventually(t, func() bool {
 		c, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "ldap://"))
 		if err == nil {
@@ -186,7 +187,7 @@ func (s *Slapd) stopped() bool {
 // Again starts the server anew with the same data.
 func (s *Slapd) Again(t testing.TB) {
 	t.Helper()
-	s.start(t, s.process.Path)
+	s.start(t)
 }
 
 // Admin is a connection as the administrator.
@@ -208,13 +209,29 @@ func (s *Slapd) Knows(t testing.TB, dn string) bool {
 }
 
 // Freeze makes a replica forget its provider: from now on it is behind.
-func (s *Slapd) Freeze(t testing.TB) {
+func (s *Slapd) Freeze(t testing.TB) { s.Configure(t, "olcSyncrepl") }
+
+// Configure replaces a setting of the running database, and returns what it was.
+func (s *Slapd) Configure(t testing.TB, setting string, values ...string) (before []string) {
 	t.Helper()
+	const database = "olcDatabase={2}mdb,cn=config"
 	c, err := ldap.DialURL(s.URL)
 	require.NoError(t, err)
 	defer func() { _ = c.Close() }()
 	require.NoError(t, c.Bind("cn=config", "config"))
-	Replace(t, c, "olcDatabase={2}mdb,cn=config", "olcSyncrepl")
+	before = Read(t, c, database, setting).GetAttributeValues(setting)
+	Replace(t, c, database, setting, values...)
+	return before
+}
+
+// Full lets the server write no byte into any file, as on a disk that is full, until room is called.
+func (s *Slapd) Full(t testing.TB) (room func()) {
+	t.Helper()
+	limit := func(bytes string) {
+		Run(t, "prlimit", "--pid", strconv.Itoa(s.process.Process.Pid), "--fsize="+bytes+":unlimited")
+	}
+	limit("0")
+	return func() { limit("unlimited") }
 }
 
 // Change replaces the values of an attribute, as the administrator.
