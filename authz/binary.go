@@ -36,6 +36,10 @@ func (s *Server) mintBinary(ctx context.Context, a *Authorization, now, expires 
 	w.time(expires)
 	w.time(a.authTime)
 	w.text(a.subject())
+	if a.user != nil && a.client.sector != "" {
+		sector := s.run.pairwise.Sector(a.client.sector)
+		w.buf = append(w.buf, sector[:]...)
+	}
 	return s.run.access.Seal(w.buf, nil), w.err
 }
 
@@ -50,6 +54,9 @@ func (s *Server) openBinary(ctx context.Context, raw string) ([]byte, error) {
 	number := r.number()
 	claims.IssuedAt, claims.ExpiresAt, claims.AuthTime = r.time(), r.time(), r.time()
 	claims.Subject = r.text()
+	if len(r.buf) == len(token.Sector{}) {
+		claims.Subject = s.run.pairwise.Identifier(token.Sector(r.buf), claims.Subject)
+	}
 	if r.err != nil {
 		return nil, r.err
 	}

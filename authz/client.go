@@ -3,6 +3,7 @@ package authz
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"time"
 
@@ -45,6 +46,7 @@ type client struct {
 	// keys are those that ID tokens are encrypted to (C6), userInfoKeys those that userinfo answers are
 	// (E4); nil when they are not.
 	keys, userInfoKeys *keySet[token.Encrypter]
+	sector             string // of pairwise subjects, "" for public ones
 }
 
 // compileClient checks a registration and fills in its defaults. Every problem found is named.
@@ -73,7 +75,7 @@ func (s *Server) compileClient(cfg *Config, reg Client) (*client, error) {
 			complain("resource_server %q is not defined", c.ResourceServer)
 		}
 	}
-	errs = append(errs, c.prepareIDToken(cfg), c.prepareUserInfo(cfg))
+	errs = append(errs, c.prepareIDToken(cfg), c.prepareUserInfo(cfg), c.prepareSubject())
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
@@ -186,6 +188,9 @@ func (c *client) checkURIs() error {
 		if err := oauth.CheckRedirectURI(uri, c.Type == ClientNative); err != nil {
 			return fmt.Errorf("redirect URI %q %w", uri, err)
 		}
+	}
+	if u, err := url.Parse(c.InitiateLoginURI); c.InitiateLoginURI != "" && (err != nil || u.Scheme != "https" || u.Host == "") {
+		return fmt.Errorf("initiate_login_uri %q must be an https URL", c.InitiateLoginURI)
 	}
 	for _, link := range []string{c.Logo, c.Policy, c.Terms} {
 		if link == "" {

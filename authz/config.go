@@ -311,6 +311,12 @@ type Client struct {
 	Terms    string
 	Contacts []string
 	Disabled bool
+	// SubjectType: empty: public. A pairwise client has redirect URIs of one host, or a
+	// SectorIdentifierURI (https), whose host then names its sector.
+	SubjectType         SubjectType
+	SectorIdentifierURI string
+	// InitiateLoginURI is where others may begin a login at the client (OpenID Connect Core §4): https.
+	InitiateLoginURI string
 	// DefaultMaxAge is the max_age of requests without one, in seconds (OpenID Connect Dynamic Client
 	// Registration §2); nil: none.
 	DefaultMaxAge *int

@@ -249,7 +249,7 @@ func (s *Server) sessionParties(ctx context.Context, session *GateSession) (*cli
 
 // Person looks a person up afresh: ErrEnded where there is no such person, or they are disabled.
 func (s *Server) Person(ctx context.Context, subject string) (*users.User, error) {
-	user, err := s.lookUp(ctx, subject, "")
+	user, err := s.lookUp(ctx, s.Account(subject), "")
 	if err != nil && gone(err) {
 		return nil, fmt.Errorf("%w: %w", ErrEnded, err)
 	}

@@ -67,14 +67,14 @@ func (s *Server) mintFor(ctx context.Context, a *Authorization, session *GateSes
 
 // mintOnBehalf keeps the caller's client_id and names the gate in act (RFC 8693 §4.1).
 func (s *Server) mintOnBehalf(ctx context.Context, a *Authorization, caller *token.AccessToken, gate string) error {
-	if s.run.feed.Revoked(revocationSubject(caller)) {
+	if s.run.feed.Revoked(s.revocationSubject(caller)) {
 		return ErrEnded
 	}
 	if a.client = s.activeClient(caller.ClientID); a.client == nil {
 		return fmt.Errorf("%w: %w", ErrEnded, errUnknownClient)
 	}
 	if !forItself(caller) {
-		user, err := s.grantUser(ctx, a.client, caller.Subject, "")
+		user, err := s.grantUser(ctx, a.client, s.Account(caller.Subject), "")
 		if errors.Is(err, oauth.InvalidGrant) {
 			return fmt.Errorf("%w: %w", ErrEnded, err)
 		}

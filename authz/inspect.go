@@ -67,7 +67,7 @@ func (s *Server) inspectAll(ctx context.Context, raw string) (*token.AccessToken
 	if err != nil {
 		return nil, privatePart{}, err
 	}
-	if s.run.feed.Revoked(revocationSubject(t)) {
+	if s.run.feed.Revoked(s.revocationSubject(t)) {
 		return nil, privatePart{}, refusal(errRevoked)
 	}
 	private, err := s.openPrivate(t)
@@ -88,12 +88,12 @@ func refusal(cause error) error {
 var errInvalidToken = oauth.Errorf(oauth.InvalidToken, "the token is invalid, expired or revoked")
 
 // revocationSubject is what a token says of itself to the revocation feed.
-func revocationSubject(t *token.AccessToken) revocation.Subject {
+func (s *Server) revocationSubject(t *token.AccessToken) revocation.Subject {
 	return revocation.Subject{
 		Family:   t.GrantID,
 		Session:  t.SessionID,
 		Token:    t.ID,
-		User:     t.Subject,
+		User:     s.Account(t.Subject),
 		Client:   t.ClientID,
 		IssuedAt: t.IssuedAt,
 	}

@@ -145,8 +145,11 @@ func (s *Server) describe(r *http.Request, t *token.AccessToken) ([]byte, error)
 	if forItself(t) {
 		return about.with(t.Extra)
 	}
-	user, err := s.cfg.Users.Lookup(r.Context(), t.Subject)
+	account := s.Account(t.Subject)
+	user, err := s.cfg.Users.Lookup(r.Context(), account)
 	switch {
+	case err == nil && account != t.Subject:
+		// A name would tell what a pairwise sub is there to hide.
 	case err == nil:
 		about.Username = user.Username
 	case gone(err):
@@ -208,7 +211,7 @@ func (s *Server) introspectRefresh(w http.ResponseWriter, r *http.Request, raw s
 	return json.Marshal(&introspected{
 		Active:    true,
 		Issuer:    s.cfg.Issuer,
-		Subject:   t.Subject,
+		Subject:   s.subjectFor(s.clients[t.ClientID], t.Subject),
 		ClientID:  t.ClientID,
 		IssuedAt:  t.Issued.Unix(),
 		ExpiresAt: t.Expires.Unix(),

@@ -72,7 +72,7 @@ func (s *Server) mintAccessToken(ctx context.Context, a *Authorization, now time
 	extra := s.claimsOf(a.scope, a.user, inAccessToken)
 	claims := token.AccessToken{
 		Issuer:       s.cfg.Issuer,
-		Subject:      a.subject(),
+		Subject:      s.tokenSubject(a),
 		ClientID:     a.client.ID,
 		ID:           oauth.NewID(),
 		GrantID:      a.grantID,

@@ -35,7 +35,7 @@ func (s *Server) buildMetadata() ([]byte, error) {
 		"response_types_supported":                       s.supportedResponseTypes(),
 		"response_modes_supported":                       []string{"query", "fragment", "form_post"},
 		"grant_types_supported":                          grantTypes,
-		"subject_types_supported":                        []string{"public"},
+		"subject_types_supported":                        []SubjectType{SubjectPublic, SubjectPairwise},
 		"id_token_signing_alg_values_supported":          s.cfg.Signing.Algorithms,
 		"id_token_encryption_alg_values_supported":       token.KeyAlgorithms(),
 		"id_token_encryption_enc_values_supported":       token.ContentEncryptions(),

@@ -53,6 +53,7 @@ type running struct {
 	access       *token.Sealer // binary access tokens
 	private      *token.Sealer
 	owner        *token.Sealer // reopens what was encrypted to a resource server (R11)
+	pairwise     *token.Pairwise
 }
 
 // route is one endpoint with the methods it takes.
@@ -162,6 +163,7 @@ func (s *Server) Start(ctx context.Context, state *State) error {
 		access:       keys.Sealer("binary access token"),
 		private:      keys.Sealer("private part"),
 		owner:        keys.Sealer("access token owner"),
+		pairwise:     keys.Pairwise(),
 	}
 	if s.cfg.NewGrants != nil {
 		if s.run.grants, err = s.cfg.NewGrants(s.grantsConfig(state, keys)); err != nil {

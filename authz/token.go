@@ -171,7 +171,7 @@ func knownGrant(name string) string {
 	return "other"
 }
 
-// subject is the sub of the tokens: the person, or the client that acts for itself (RFC 9068 §2.2).
+// subject is whom the tokens are about, for audit: the person, or the client that acts for itself.
 func (a *Authorization) subject() string {
 	if a.user == nil {
 		return a.client.ID

@@ -68,7 +68,7 @@ func (s *Server) userClaims(r *http.Request, t *token.AccessToken, private priva
 	if !slices.Contains(t.Scope, ScopeOpenID) {
 		return nil, oauth.Errorf(oauth.InsufficientScope, "the token lacks the scope openid")
 	}
-	user, err := s.cfg.Users.Lookup(r.Context(), t.Subject)
+	user, err := s.cfg.Users.Lookup(r.Context(), s.Account(t.Subject))
 	switch {
 	case err != nil && gone(err):
 		return nil, errInvalidToken.Because(err)

@@ -40,6 +40,9 @@ import (
 //		allow role|user <name...>
 //		prompt_user on|off
 //		default_max_age <duration>
+//		subject_type public|pairwise
+//		sector_identifier_uri <url>
+//		initiate_login_uri <url>
 //		logo <url>
 //		policy <url>
 //		terms <url>
@@ -81,6 +84,9 @@ func (p *authzParser) parseClient(d *caddyfile.Dispenser) error {
 		"allow":                    allow(&c.Allow),
 		"prompt_user":              onOff(&c.PromptUser),
 		"default_max_age":          span(&c.DefaultMaxAge),
+		"subject_type":             text(&c.SubjectType),
+		"sector_identifier_uri":    text(&c.SectorIdentifierURI),
+		"initiate_login_uri":       text(&c.InitiateLoginURI),
 		"logo":                     text(&c.Logo),
 		"policy":                   text(&c.Policy),
 		"terms":                    text(&c.Terms),

@@ -73,6 +73,13 @@ type Client struct {
 	PromptUser *bool `json:"prompt_user,omitempty"`
 	// How old a login may be where a request has no max_age; default: any age.
 	DefaultMaxAge caddy.Duration `json:"default_max_age,omitempty"`
+	// public (default), or pairwise: a person has another sub in each sector, and no client can tell that
+	// they are one.
+	SubjectType string `json:"subject_type,omitempty"`
+	// Its host is the client's sector; default: the one host of the redirect URIs.
+	SectorIdentifierURI string `json:"sector_identifier_uri,omitempty"`
+	// Where others may begin a login at the client (OpenID Connect Core §4).
+	InitiateLoginURI string `json:"initiate_login_uri,omitempty"`
 	// Who may sign in; default: everybody.
 	Allow *Allow `json:"allow,omitempty"`
 	// Shown on the consent page.
@@ -136,6 +143,9 @@ func (c *Client) domain() (authz.Client, error) {
 		RequirePKCE:            c.RequirePKCE,
 		PlainPKCE:              c.PlainPKCE,
 		PromptUser:             c.PromptUser,
+		SubjectType:            authz.SubjectType(c.SubjectType),
+		SectorIdentifierURI:    c.SectorIdentifierURI,
+		InitiateLoginURI:       c.InitiateLoginURI,
 		Logo:                   c.Logo,
 		Policy:                 c.Policy,
 		Terms:                  c.Terms,

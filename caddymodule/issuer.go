@@ -25,6 +25,8 @@ func (l localIssuer) Ready(ctx context.Context) error { return l.srv.Ready(ctx) 
 
 func (l localIssuer) Revocations() *revocation.Feed { return l.srv.Revocations() }
 
+func (l localIssuer) Account(subject string) string { return l.srv.Account(subject) }
+
 func (l localIssuer) NamesItself() bool { return true }
 
 func (l localIssuer) Open(ctx context.Context, raw string, key *token.Decrypter) ([]byte, time.Time, error) {

@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -149,4 +150,37 @@ func TestP2_RequestsInTheClearAreRefusedAndLogged(t *testing.T) {
 	status, _ = get(api, "app.example"+appPort, "X-Forwarded-Proto", "https")
 	require.Equal(t, http.StatusUnauthorized, status)
 	require.Contains(t, w.log(), "the issuer is http", "the warning of an issuer in the clear")
+}
+
+// TestS11_AGateKnowsThePersonBehindAPairwiseSubject: what it passes on is the token's sub; attributes
+// and the login name are the person's.
+func TestS11_AGateKnowsThePersonBehindAPairwiseSubject(t *testing.T) {
+	w := newWorld(t)
+	w.block = `
+		grant_type authorization_code refresh_token client_credentials password
+		client secretive {
+			secret secretive-secret
+			redirect_uri https://secretive.example.com/callback
+			grant_type authorization_code password
+			scope openid orders.read
+			subject_type pairwise
+		}`
+	w.site = `
+	token_inject {
+		resource_server orders
+		require scope orders.read
+	}
+	respond "{http.auth.user.id} {authz.username} {authz.user.mail}"`
+	w.start()
+	tokens, err := w.token("secretive", "secretive-secret", url.Values{
+		"grant_type": {"password"}, "username": {"alice"}, "password": {password}, "scope": {"openid orders.read"},
+	})
+	require.NoError(t, err)
+	access, _ := tokens["access_token"].(string)
+	require.NotEmpty(t, access, tokens)
+	_, body, err := w.api(w.browser(), access)
+	require.NoError(t, err)
+	sub, rest, _ := strings.Cut(body, " ")
+	require.Equal(t, "alice alice@example.com", rest)
+	require.Greater(t, len(sub), 40)
 }

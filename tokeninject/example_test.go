@@ -19,6 +19,7 @@ type issuer struct{ tokeninject.Issuer }
 func (issuer) URL() string                     { return "https://id.example" }
 func (issuer) Ready(context.Context) error     { return nil }
 func (issuer) Audience(string) (string, error) { return "https://orders.example", nil }
+func (issuer) Account(subject string) string   { return subject }
 func (issuer) Revocations() *revocation.Feed   { return revocation.New(store.NewMemory(nil), nil) }
 func (issuer) Open(_ context.Context, raw string, _ *token.Decrypter) ([]byte, time.Time, error) {
 	if raw != "good" {

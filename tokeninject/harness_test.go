@@ -94,6 +94,8 @@ func (i *testIssuer) Ready(context.Context) error {
 	return i.notReady
 }
 
+func (i *testIssuer) Account(subject string) string { return subject }
+
 func (i *testIssuer) NamesItself() bool { return true }
 
 func (i *testIssuer) Open(_ context.Context, raw string, key *token.Decrypter) ([]byte, time.Time, error) {

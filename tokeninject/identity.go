@@ -101,9 +101,9 @@ func (id *Identity) person(ctx context.Context) (*Person, error) {
 }
 
 // subject is what the revocation feed wants to know.
-func (id *Identity) subject() revocation.Subject {
+func (id *Identity) subject(issuer Issuer) revocation.Subject {
 	return revocation.Subject{
-		Family: id.GrantID, Session: id.SessionID, Token: id.TokenID, User: id.Subject, Client: id.ClientID,
+		Family: id.GrantID, Session: id.SessionID, Token: id.TokenID, User: issuer.Account(id.Subject), Client: id.ClientID,
 		IssuedAt: id.IssuedAt,
 	}
 }

@@ -25,6 +25,9 @@ type Issuer interface {
 	Open(ctx context.Context, raw string, key *token.Decrypter) (payload []byte, until time.Time, err error)
 	// Audience is the aud of tokens for a resource server of that name; ErrUnknownResource.
 	Audience(resourceServer string) (string, error)
+	// Account is the name under which the feed knows whom a token's sub means: another one where clients
+	// get pairwise subs (OpenID Connect Core §8.1).
+	Account(subject string) string
 	// Revocations is the feed of what was revoked and is not yet expired.
 	Revocations() *revocation.Feed
 

@@ -156,7 +156,7 @@ func (s *streams) sweep(issuer *issuerState) {
 // ended tells whether the request may not go on.
 func (p *passage) ended(now time.Time, epoch uint64) bool {
 	if p.flight.checked != epoch {
-		if p.issuer.feed.Revoked(p.id.subject()) {
+		if p.issuer.feed.Revoked(p.id.subject(p.from.issuer)) {
 			return true // and again at the next sweep, which does no harm
 		}
 		p.flight.checked = epoch

@@ -41,7 +41,7 @@ func (p *passage) verify() *Refusal {
 			return p.fault(err)
 		}
 		p.epoch = p.issuer.feed.Epoch()
-		if epoch != p.epoch && p.issuer.feed.Revoked(id.subject()) {
+		if epoch != p.epoch && p.issuer.feed.Revoked(id.subject(p.from.issuer)) {
 			e.verified.drop(&p.caller)
 			return p.invalid(errRevoked)
 		}
@@ -139,7 +139,7 @@ func (p *passage) examine(payload []byte) (*Identity, error) {
 		GrantID: t.GrantID, TokenID: t.ID, Scope: oauth.FormatScope(t.Scope), IssuedAt: t.IssuedAt, Expires: t.ExpiresAt,
 		claims: string(payload), source: p.from.index,
 	}
-	if p.issuer.feed.Revoked(id.subject()) {
+	if p.issuer.feed.Revoked(id.subject(p.from.issuer)) {
 		return nil, errRevoked
 	}
 	return id, nil
