@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -18,7 +19,7 @@ import (
 )
 
 // ports are the ones that our Caddyfiles use; tests put free ones in their place.
-var ports = []string{"8443", "8444", "8445", "9000", "2019"}
+var ports = []string{"8443", "8444", "8445", "9000", "2019", "3389"}
 
 // caddy is a Caddy with this plugin, run as an operator would, with a data folder of its own.
 type caddy struct {
@@ -43,15 +44,20 @@ func prepare(t testing.TB, source string, env ...string) *caddy {
 	t.Helper()
 	requireE2E(t)
 	c := &caddy{t: t, dir: t.TempDir(), port: freePorts(t)}
-	for from, to := range c.port {
-		source = strings.ReplaceAll(source, ":"+from, ":"+to)
-	}
 	c.file = filepath.Join(c.dir, "Caddyfile")
-	require.NoError(t, os.WriteFile(c.file, []byte(source), 0o600))
+	require.NoError(t, os.WriteFile(c.file, []byte(c.ported(source)), 0o600))
 	c.env = append(os.Environ(),
 		"HOME="+c.dir, "XDG_DATA_HOME="+c.dir, "XDG_CONFIG_HOME="+c.dir, "CADDY_ADMIN=localhost:"+c.port["2019"])
 	c.env = append(c.env, env...)
 	return c
+}
+
+// ported is a text with the free ports in place of those that it names.
+func (c *caddy) ported(text string) string {
+	for from, to := range c.port {
+		text = strings.ReplaceAll(text, ":"+from, ":"+to)
+	}
+	return text
 }
 
 // start prepares and runs a Caddyfile until the test ends.
@@ -75,6 +81,24 @@ func (c *caddy) command(ctx context.Context, name string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, binary, name, "--config", c.file, "--adapter", "caddyfile")
 	cmd.Env, cmd.Dir = c.env, c.dir
 	return cmd
+}
+
+// shell is what a person types, in the folder of the Caddyfile.
+func (c *caddy) shell(commands string) *exec.Cmd {
+	cmd := exec.CommandContext(c.t.Context(), "bash", "-eu", "-o", "pipefail", "-c", commands)
+	cmd.Env, cmd.Dir = c.env, c.dir
+	return cmd
+}
+
+// types has the commands run to their end, and returns what they say.
+func (c *caddy) types(commands string) string {
+	c.t.Helper()
+	cmd := c.shell(commands)
+	var complaints bytes.Buffer
+	cmd.Stderr = &complaints
+	output, err := cmd.Output()
+	require.NoError(c.t, err, "%s\n%s%s", commands, output, &complaints)
+	return string(output)
 }
 
 func (c *caddy) healthy() bool {

@@ -53,4 +53,15 @@ await run({
       return told;
     });
   },
+
+  // examples/ldap: signs in, agrees, and returns the code that the page shows.
+  async code(input) {
+    return withPage(input, async (page) => {
+      await page.goto(input.url);
+      await signIn(page);
+      await decide(page, 'allow');
+      await inspect(page, 'code', input);
+      return page.locator('#code').innerText();
+    });
+  },
 });

@@ -11,7 +11,6 @@ import (
 	"maps"
 	"math/big"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -27,9 +26,14 @@ import (
 // local users, "caddyfile site" what belongs in a site.
 func snippets(t *testing.T) map[string][]string {
 	t.Helper()
+	return fenced(read(t, "..", "README.md"))
+}
+
+// fenced are the fenced blocks of a Markdown text by what stands after the fence.
+func fenced(text string) map[string][]string {
 	found := make(map[string][]string)
 	fence := regexp.MustCompile("(?ms)^```([a-z ]+)\n(.*?)^```$")
-	for _, match := range fence.FindAllStringSubmatch(read(t, "..", "README.md"), -1) {
+	for _, match := range fence.FindAllStringSubmatch(text, -1) {
 		found[match[1]] = append(found[match[1]], match[2])
 	}
 	return found
@@ -94,13 +98,10 @@ func TestReadme_TheCommandsWork(t *testing.T) {
 	var commands string
 	for _, block := range snippets(t)["sh"] {
 		if strings.Contains(block, "/api/") {
-			commands = strings.NewReplacer(":8443", ":"+c.port["8443"], ":8444", ":"+c.port["8444"]).Replace(block)
+			commands = c.ported(block)
 		}
 	}
 	require.NotEmpty(t, commands)
-	cmd := exec.CommandContext(t.Context(), "bash", "-eu", "-o", "pipefail", "-c", commands)
-	cmd.Env = append(os.Environ(), "CURL_CA_BUNDLE="+c.rootFile())
-	output, err := cmd.Output()
-	require.NoError(t, err)
-	require.JSONEq(t, `{"path": "/api/orders", "user": "robot", "client": "robot"}`, string(output))
+	c.env = append(c.env, "CURL_CA_BUNDLE="+c.rootFile())
+	require.JSONEq(t, `{"path": "/api/orders", "user": "robot", "client": "robot"}`, c.types(commands))
 }
