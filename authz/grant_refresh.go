@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/gatewright/gatewright/authz/grants"
 	"github.com/gatewright/gatewright/authz/oauth"
 	"github.com/gatewright/gatewright/authz/revocation"
@@ -18,6 +20,7 @@ type familyState struct {
 	Generation int       `json:"generation"`
 	Rotated    time.Time `json:"rotated,omitzero"`
 	Used       time.Time `json:"used"`
+	Noted      time.Time `json:"noted,omitzero"` // the use that the grants were last told of
 }
 
 // beginFamily begins a family of refresh tokens, where the client gets them, and binds the other
@@ -128,6 +131,7 @@ func (g refreshGrant) Authorize(ctx context.Context, r *TokenRequest) (*Authoriz
 	if err != nil {
 		return nil, err
 	}
+	ctx = users.Together(ctx) // a directory has both in one entry
 	user, err := g.s.grantUser(ctx, r.client, t.Subject, t.Stamp)
 	if err != nil {
 		return nil, err
@@ -189,6 +193,9 @@ func (s *Server) rotate(ctx context.Context, c *client, t *refreshToken, now tim
 	if err != nil {
 		return nil, err
 	}
+	if next.Noted.Equal(now) {
+		s.noteUse(ctx, t, now)
+	}
 	if next.Generation == t.Generation {
 		return nil, nil
 	}
@@ -219,7 +226,27 @@ func (s *Server) nextState(c *client, t *refreshToken, old *familyState, now tim
 		return state, errRefresh.Because(errReplay)
 	}
 	state.Used = now
+	if now.Sub(t.Issued) >= noteUseEvery && now.Sub(state.Noted) >= noteUseEvery {
+		state.Noted = now
+	}
 	return state, nil
+}
+
+// noteUseEvery is how seldom the grants learn that a family is used: there it is for people to read, and in a
+// directory each write goes to every replica (U4).
+const noteUseEvery = time.Hour
+
+// noteUse tells the grants that a family is used. The refresh doesn't depend on it.
+func (s *Server) noteUse(ctx context.Context, t *refreshToken, now time.Time) {
+	err := s.run.grants.Update(ctx, t.Subject, func(rec *grants.Record) error {
+		if f := rec.Family(t.ClientID, t.GrantID); f != nil {
+			f.LastUsed = now
+		}
+		return nil
+	})
+	if err != nil {
+		s.cfg.Logger.Warn("the last use of a grant could not be written", zap.String("client", t.ClientID), zap.Error(err))
+	}
 }
 
 // narrowed applies RFC 6749 §6: a refresh may ask for less, never for more.

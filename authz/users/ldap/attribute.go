@@ -43,8 +43,14 @@ func (a *Attribute) Read(ctx context.Context, subject string) ([]byte, error) {
 	return a.readBy(ctx, subject, a.d.update)
 }
 
-// ReadReplica is Read from the first server for reading that answers: what it returns may be old.
+// ReadReplica is Read from the first server for reading that answers: what it returns may be old. A Lookup of the
+// same person under the same users.Together has read it already.
 func (a *Attribute) ReadReplica(ctx context.Context, subject string) ([]byte, error) {
+	if strings.EqualFold(a.name, a.d.cfg.GrantAttribute) {
+		if value, ok := users.Take(ctx, grantsLeft{a.d, subject}); ok {
+			return value.([]byte), nil
+		}
+	}
 	return a.readBy(ctx, subject, a.d.read)
 }
 

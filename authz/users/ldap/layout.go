@@ -125,8 +125,10 @@ func (cfg *Config) wanted(l *layout) []string {
 	names = append(names, l.subject)
 	names = append(names, l.filter.attributes()...)
 	names = append(names, l.kind.standing()...)
-	if cfg.Roles.Attribute != "" {
-		names = append(names, cfg.Roles.Attribute)
+	for _, optional := range []string{cfg.Roles.Attribute, cfg.GrantAttribute} {
+		if optional != "" {
+			names = append(names, optional)
+		}
 	}
 	slices.Sort(names)
 	return slices.Compact(names)

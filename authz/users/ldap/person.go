@@ -70,6 +70,18 @@ func (d *Directory) find(ctx context.Context, name string) (*person, error) {
 	return p, nil
 }
 
+// grantsLeft is the key under which Lookup leaves the value of GrantAttribute for ReadReplica.
+type grantsLeft struct {
+	directory *Directory
+	subject   string
+}
+
+func (d *Directory) leaveGrants(ctx context.Context, p *person) {
+	if d.cfg.GrantAttribute != "" {
+		users.Leave(ctx, grantsLeft{d, p.subject}, d.Attribute(d.cfg.GrantAttribute).value(p.entry))
+	}
+}
+
 // Lookup implements users.Store. A person who doesn't match the filter any more, whatever their name is
 // by now, is users.ErrNotFound. The error of a directory that can't be asked is neither that nor
 // users.ErrDisabled.
@@ -88,6 +100,7 @@ func (d *Directory) Lookup(ctx context.Context, subject string) (*users.User, er
 			return err
 		}
 		d.rememberRoles(p.subject, roles)
+		d.leaveGrants(ctx, p)
 		u = d.user(p, roles)
 		return nil
 	})
