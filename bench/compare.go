@@ -1,13 +1,37 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // lane is one side of a comparison: it does its work for one round and says how much that was.
 type lane func(round int) (done int64, elapsed time.Duration, err error)
+
+// repeated is a lane of this process: each of some workers does one thing again and again.
+func (b *bench) repeated(workers int, once func(worker int) error) lane {
+	return func(int) (int64, time.Duration, error) {
+		var group sync.WaitGroup
+		var done atomic.Int64
+		failures := make([]error, workers)
+		started := time.Now()
+		for i := range workers {
+			group.Go(func() {
+				for failures[i] == nil && time.Since(started) < b.options.round {
+					if failures[i] = once(i); failures[i] == nil {
+						done.Add(1)
+					}
+				}
+			})
+		}
+		group.Wait()
+		return done.Load(), time.Since(started), errors.Join(failures...)
+	}
+}
 
 // result is what a row came to. Higher is better for a ratio, lower for what counts bytes or objects.
 type result struct {

@@ -12,6 +12,9 @@
 // one would add a cost of its own to both sides and so flatter the gate. The load generator (load.go) writes requests
 // that are ready-made and reads no more of an answer than it needs, for the same reason: both cores belong to Caddy.
 //
+// The row of the directory has both its sides in this process, before the OpenLDAP of examples/ldap; it is left out
+// where slapd is not installed.
+//
 // All of it is plain HTTP on loopback, which gate and issuer take there and nowhere else. TLS would hide more of the
 // gate's cost than it adds to it.
 package main

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -51,6 +52,10 @@ func run() error {
 		}
 		fmt.Fprintf(os.Stderr, "bench: %s\n", r.name)
 		result, err := r.measure(b)
+		if errors.Is(err, errLeftOut) {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			continue
+		}
 		if err != nil {
 			return fmt.Errorf("%s: %w\n%s", r.name, err, b.server.lastWords())
 		}

@@ -17,6 +17,7 @@ func rows() []row {
 		{name: "refresh with rotation, one at a time, against a durable write", goal: 0.50, measure: refresh(1)},
 		{name: "refresh with rotation, 32 at once, against durable writes", goal: 0.50, measure: refresh(connections)},
 		{name: "introspection against respond", goal: 0.60, measure: introspection},
+		{name: "directory, sign-in against bare search and bind", goal: 0.80, measure: directorySignIn},
 		{name: "memory a live session", goal: 2048, most: true, format: "%.0f B", measure: memoryPerSession},
 		{name: "memory, growth by 100 000 bad tokens", goal: 1 << 20, most: true, format: "%.0f B", measure: flood},
 	}

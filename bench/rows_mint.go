@@ -1,11 +1,9 @@
 package main
 
 import (
-	"fmt"
 	"net/url"
 	"path/filepath"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -98,30 +96,10 @@ func (b *bench) writes(writers int) (lane, func(), error) {
 		return nil, nil, err
 	}
 	value, expires := make([]byte, 120), time.Now().Add(time.Hour)
-	run := func(int) (int64, time.Duration, error) {
-		var group sync.WaitGroup
-		var done atomic.Int64
-		var failure atomic.Pointer[error]
-		started := time.Now()
-		for i := range writers {
-			group.Go(func() {
-				for time.Since(started) < b.options.round {
-					err := s.Update(b.ctx, "family/"+strconv.Itoa(i), func([]byte) ([]byte, time.Time, error) {
-						return value, expires, nil
-					})
-					if err != nil {
-						failure.Store(&err)
-						return
-					}
-					done.Add(1)
-				}
-			})
-		}
-		group.Wait()
-		if failed := failure.Load(); failed != nil {
-			return 0, 0, fmt.Errorf("write: %w", *failed)
-		}
-		return done.Load(), time.Since(started), nil
-	}
+	run := b.repeated(writers, func(writer int) error {
+		return s.Update(b.ctx, "family/"+strconv.Itoa(writer), func([]byte) ([]byte, time.Time, error) {
+			return value, expires, nil
+		})
+	})
 	return run, func() { _ = s.Close() }, nil
 }

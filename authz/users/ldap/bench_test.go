@@ -4,7 +4,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-ldap/ldap/v3"
 	"github.com/stretchr/testify/require"
 
 	"github.com/gatewright/gatewright/authz/users"
@@ -55,30 +54,14 @@ func BenchmarkAuthenticate(b *testing.B) {
 func bareSignIn(b *testing.B, s *slapd) {
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
-		searches, err := ldap.DialURL(s.URL)
+		bare, err := ldaptest.DialBare(s.URL, testAccount, testPassword)
 		if err != nil {
 			b.Error(err)
 			return
 		}
-		defer func() { _ = searches.Close() }()
-		binds, err := ldap.DialURL(s.URL)
-		if err != nil {
-			b.Error(err)
-			return
-		}
-		defer func() { _ = binds.Close() }()
-		if err := searches.Bind(testAccount, testPassword); err != nil {
-			b.Error(err)
-			return
-		}
+		defer bare.Close()
 		for pb.Next() {
-			result, err := searches.Search(ldap.NewSearchRequest("ou=people,"+testBase, ldap.ScopeWholeSubtree, ldap.NeverDerefAliases,
-				2, 5, false, "(&(objectClass=person)(|(uid=alice)(mail=alice)))", []string{"*", "entryUUID"}, nil))
-			if err != nil || len(result.Entries) != 1 {
-				b.Error("no person", err)
-				return
-			}
-			if err := binds.Bind(result.Entries[0].DN, "alice-pw"); err != nil {
+			if err := bare.SignIn("ou=people,"+testBase, "alice", "alice-pw"); err != nil {
 				b.Error(err)
 				return
 			}
