@@ -329,6 +329,7 @@ type Event struct {
 	ClientID string
 	Subject  string
 	Grant    string // grant type, or the endpoint
+	Method   string // of a contract, where the event is about a second factor
 	Code     oauth.Code
 	// Account is the name that somebody tried, and Address where from, where a guess may be behind it.
 	Account string

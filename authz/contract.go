@@ -30,6 +30,7 @@ const PasswordContract = "urn:oasis:names:tc:SAML:2.0:ac:classes:PasswordProtect
 // Methods that are built in.
 const (
 	MethodPassword = "password"
+	MethodTOTP     = "totp" // a code of an authenticator app (RFC 6238)
 )
 
 // contract is a Contract, checked, with its defaults filled in.
@@ -234,5 +235,6 @@ func (c *contract) context(proofs map[string]proof) authContext {
 // Values of amr (RFC 8176 §2).
 const (
 	amrPassword = "pwd"
+	amrOneTime  = "otp"
 	amrSeveral  = "mfa"
 )

@@ -25,6 +25,8 @@ type interaction struct {
 	Browser string `json:"browser"`
 	// Step is the method whose page this is.
 	Step string `json:"step,omitempty"`
+	// Enrol is the secret of an authenticator app that is being set up.
+	Enrol string `json:"enrol,omitempty"`
 	// Evidence is what was proven for this request so far; nil: nothing.
 	Evidence *evidence `json:"evidence,omitempty"`
 	// Shown are the scopes on the consent page: exactly these can be agreed to (A28).

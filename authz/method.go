@@ -32,6 +32,7 @@ type directMethod interface {
 func (s *Server) knownMethods() map[string]method {
 	return map[string]method{
 		MethodPassword: passwordMethod{s},
+		MethodTOTP:     totpMethod{s},
 	}
 }
 
@@ -108,8 +109,8 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// nextStep finds the method that comes next and asks for it; where none is missing it goes on with the
-// request.
+// nextStep finds the method that comes next and asks for it; where the person has done all that is
+// wanted, it goes on with the request. Whoever comes back to the page after that may sign in anew.
 func (s *Server) nextStep(w http.ResponseWriter, r *http.Request, st *step, ask func()) {
 	wanted := s.contractFor(st.client, &st.ix.Request)
 	if wanted == nil {
@@ -117,11 +118,11 @@ func (s *Server) nextStep(w http.ResponseWriter, r *http.Request, st *step, ask 
 		return
 	}
 	proofs := st.proofs()
-	if s.satisfied(wanted, proofs, st.ix) != nil {
+	if st.ix.Evidence != nil && s.satisfied(wanted, proofs, st.ix) != nil {
 		s.finishSteps(w, r, st)
 		return
 	}
-	st.method = wanted.missing(proofs, st.ix, s.now())[0]
+	st.method = append(wanted.missing(proofs, st.ix, s.now()), wanted.Methods[0])[0]
 	if s.methods[st.method].identifies() || s.knownPerson(w, r, st) {
 		ask()
 	}
@@ -168,21 +169,22 @@ func (s *Server) takeStep(w http.ResponseWriter, r *http.Request) {
 
 // succeed notes a proof and goes on to the next step.
 func (s *Server) succeed(w http.ResponseWriter, r *http.Request, st *step, user *users.User, amr []string) {
+	s.note(st, user, amr)
+	s.nextStep(w, r, st, func() { s.toPage(w, r, pathLogin, st.ix) })
+}
+
+// note keeps a proof with the request.
+func (s *Server) note(st *step, user *users.User, amr []string) {
 	ix := st.ix
 	if ix.Evidence == nil || ix.Evidence.Subject != user.Subject {
 		ix.Evidence = &evidence{Subject: user.Subject, Stamp: user.PasswordStamp, Proofs: make(map[string]proof)}
 	}
 	ix.Evidence.Proofs[st.method] = proof{At: s.now(), AMR: amr, Via: ix.ID}
-	ix.Step = ""
-	s.nextStep(w, r, st, func() { s.toPage(w, r, pathLogin, ix) })
+	ix.Step, ix.Enrol = "", ""
 }
 
 // finishSteps makes a session of what was proven, and goes on with the request.
 func (s *Server) finishSteps(w http.ResponseWriter, r *http.Request, st *step) {
-	if st.ix.Evidence == nil { // another page of this browser did it
-		s.proceed(w, r, st.ix, st.session)
-		return
-	}
 	if !s.knownPerson(w, r, st) {
 		return
 	}

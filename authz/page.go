@@ -47,6 +47,29 @@ type loginView struct {
 	RetryAfter time.Duration // of msgLocked; 0: unknown
 }
 
+// codeView asks for a code of an authenticator app.
+type codeView struct {
+	loginForm
+	Username   string
+	Error      messageKey
+	RetryAfter time.Duration // of msgLocked; 0: unknown
+}
+
+// enrolView has somebody set up an authenticator app.
+type enrolView struct {
+	loginForm
+	Username string
+	Secret   string
+	QR       qrCode
+	Error    messageKey
+}
+
+// recoveryView shows recovery codes, once.
+type recoveryView struct {
+	loginForm
+	Codes []string
+}
+
 type consentScope struct {
 	Name, Description string
 	Optional, Checked bool
@@ -137,7 +160,7 @@ func newPages(b Brand, issuerHost string) (*pages, error) {
 			return nil, errors.New("brand: the logo must be an https URL on a host with a name")
 		}
 	}
-	for _, name := range []string{"login", "consent", "logout", "logged_out", "error", "oob", "form_post"} {
+	for _, name := range []string{"login", "code", "enrol", "recovery", "consent", "logout", "logged_out", "error", "oob", "form_post"} {
 		t, err := template.ParseFS(pageFiles, "page/layout.html", "page/"+name+".html")
 		if err != nil {
 			return nil, fmt.Errorf("parse page %s: %w", name, err)
@@ -216,13 +239,16 @@ func (p *pages) prepare(view any, w *words, opts pageOptions) (*page, error) {
 	}
 	switch v := view.(type) {
 	case loginView:
-		pg.template, pg.Title = "login", w.SignIn
-		pg.showClient(v.Client)
-		if v.Error != "" {
-			m := w.message(v.Error, v.RetryAfter)
-			pg.BadInput = v.Error == msgWrongCredentials
-			pg.Notice, pg.Title = &m, w.ErrorPrefix+m.Title
-		}
+		pg.showStep("login", w.SignIn, v.loginForm)
+		pg.showProblem(v.Error, v.RetryAfter)
+	case codeView:
+		pg.showStep("code", w.CodeStepTitle, v.loginForm)
+		pg.showProblem(v.Error, v.RetryAfter)
+	case enrolView:
+		pg.showStep("enrol", w.EnrolTitle, v.loginForm)
+		pg.showProblem(v.Error, 0)
+	case recoveryView:
+		pg.showStep("recovery", w.RecoveryTitle, v.loginForm)
 	case consentView:
 		pg.template, pg.Title = "consent", w.ConsentTitle
 		pg.showClient(v.Client)
@@ -245,6 +271,26 @@ func (p *pages) prepare(view any, w *words, opts pageOptions) (*page, error) {
 		return nil, fmt.Errorf("no page for %T", view)
 	}
 	return pg, nil
+}
+
+// showStep is a page of the login.
+func (pg *page) showStep(template, title string, form loginForm) {
+	pg.template, pg.Title = template, title
+	pg.showClient(form.Client)
+}
+
+// Focus tells whether the field for a code gets the cursor at once: not where there is something to do
+// before it.
+func (pg *page) Focus() bool { return pg.template == "code" || pg.BadInput }
+
+// showProblem tells what went wrong with a form; "" is nothing.
+func (pg *page) showProblem(key messageKey, wait time.Duration) {
+	if key == "" {
+		return
+	}
+	m := pg.Words.message(key, wait)
+	pg.BadInput = key == msgWrongCredentials || key == msgWrongCode
+	pg.Notice, pg.Title = &m, pg.Words.ErrorPrefix+m.Title
 }
 
 func (pg *page) showError(v errorView) {

@@ -17,6 +17,7 @@ type messageKey string
 // What pages tell.
 const (
 	msgWrongCredentials       messageKey = "wrong_credentials"
+	msgWrongCode              messageKey = "wrong_code"
 	msgLocked                 messageKey = "locked"
 	msgAccountDisabled        messageKey = "account_disabled"
 	msgAccountLocked          messageKey = "account_locked"
@@ -55,6 +56,15 @@ type words struct {
 	Unverified                     string
 	Policy, Terms, Contact, NewTab string
 
+	CodeStepTitle, CodeStepLabel    string
+	CodeStepHint                    string
+	SigningInAs                     sentence
+	EnrolTitle, EnrolText           string
+	EnrolScan, EnrolPicture         string
+	EnrolType, EnrolKey             string
+	EnrolConfirm                    string
+	RecoveryTitle, RecoveryText     string
+	RecoveryKept                    string
 	ConsentTitle                    string
 	ConsentAsk, SignedInAs          sentence
 	ScopesFixed, ScopesOptional     string
@@ -170,6 +180,20 @@ var english = words{
 	Terms:          "Terms of service",
 	Contact:        "Contact:",
 	NewTab:         "(opens in a new tab)",
+	CodeStepTitle:  "Enter a code",
+	CodeStepLabel:  "Code",
+	CodeStepHint:   "Your authenticator app shows it. If you do not have the app at hand, enter one of your recovery codes.",
+	SigningInAs:    sentence{"You are signing in as ", "."},
+	EnrolTitle:     "Set up a second step",
+	EnrolText:      "From now on, signing in here needs a code from an authenticator app as well. Set one up once; any app for one-time codes will do.",
+	EnrolScan:      "1. Scan this picture with the app",
+	EnrolPicture:   "QR code with the key below",
+	EnrolType:      "Or type this key into the app:",
+	EnrolKey:       "Key",
+	EnrolConfirm:   "2. Enter the code that the app shows",
+	RecoveryTitle:  "Keep your recovery codes",
+	RecoveryText:   "When you do not have your app, each of these codes signs you in once. Write them down or print them: they are not shown again.",
+	RecoveryKept:   "I have kept them",
 	ConsentTitle:   "Allow access?",
 	ConsentAsk:     sentence{"", " asks for access to your account."},
 	SignedInAs:     sentence{"You are signed in as ", "."},
@@ -208,6 +232,10 @@ var english = words{
 		msgWrongCredentials: {
 			"That did not work",
 			"The user name or the password is wrong. Check both and try again.",
+		},
+		msgWrongCode: {
+			"That code did not work",
+			"A code works once and not for long. Check that the clock of your device is right, and enter the code that the app shows now.",
 		},
 		msgLocked: {
 			"Too many attempts",
@@ -301,6 +329,20 @@ var german = words{
 	Terms:          "Nutzungsbedingungen",
 	Contact:        "Kontakt:",
 	NewTab:         "(öffnet einen neuen Tab)",
+	CodeStepTitle:  "Code eingeben",
+	CodeStepLabel:  "Code",
+	CodeStepHint:   "Ihre Authenticator-App zeigt ihn an. Wenn Sie die App nicht zur Hand haben, geben Sie einen Ihrer Wiederherstellungscodes ein.",
+	SigningInAs:    sentence{"Sie melden sich an als ", "."},
+	EnrolTitle:     "Zweiten Schritt einrichten",
+	EnrolText:      "Ab jetzt braucht die Anmeldung hier auch einen Code aus einer Authenticator-App. Richten Sie einmal eine ein; jede App für Einmalcodes eignet sich.",
+	EnrolScan:      "1. Scannen Sie dieses Bild mit der App",
+	EnrolPicture:   "QR-Code mit dem Schlüssel darunter",
+	EnrolType:      "Oder tippen Sie diesen Schlüssel in die App:",
+	EnrolKey:       "Schlüssel",
+	EnrolConfirm:   "2. Geben Sie den Code ein, den die App anzeigt",
+	RecoveryTitle:  "Bewahren Sie Ihre Wiederherstellungscodes auf",
+	RecoveryText:   "Wenn Sie Ihre App nicht haben, meldet Sie jeder dieser Codes einmal an. Schreiben Sie sie auf oder drucken Sie sie: Sie werden nicht noch einmal gezeigt.",
+	RecoveryKept:   "Ich habe sie aufbewahrt",
 	ConsentTitle:   "Zugriff erlauben?",
 	ConsentAsk:     sentence{"", " bittet um Zugriff auf Ihr Konto."},
 	SignedInAs:     sentence{"Sie sind angemeldet als ", "."},
@@ -339,6 +381,10 @@ var german = words{
 		msgWrongCredentials: {
 			"Das hat nicht geklappt",
 			"Benutzername oder Passwort ist falsch. Prüfen Sie beides und versuchen Sie es noch einmal.",
+		},
+		msgWrongCode: {
+			"Dieser Code gilt nicht",
+			"Ein Code gilt einmal und nicht lange. Prüfen Sie, ob die Uhr Ihres Geräts richtig geht, und geben Sie den Code ein, den die App jetzt zeigt.",
 		},
 		msgLocked: {
 			"Zu viele Versuche",

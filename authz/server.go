@@ -52,6 +52,7 @@ type running struct {
 	refresh      *token.Sealer
 	access       *token.Sealer // binary access tokens
 	private      *token.Sealer
+	factorSeal   *token.Sealer
 	owner        *token.Sealer // reopens what was encrypted to a resource server (R11)
 	pairwise     *token.Pairwise
 }
@@ -162,6 +163,7 @@ func (s *Server) Start(ctx context.Context, state *State) error {
 		refresh:      keys.Sealer("refresh token"),
 		access:       keys.Sealer("binary access token"),
 		private:      keys.Sealer("private part"),
+		factorSeal:   keys.Sealer("second factor"),
 		owner:        keys.Sealer("access token owner"),
 		pairwise:     keys.Pairwise(),
 	}

@@ -135,6 +135,9 @@ func (s *Server) beginSession(w http.ResponseWriter, r *http.Request, st *step) 
 
 // identified tells whether somebody has said anew who they are.
 func (s *Server) identified(e *evidence) bool {
+	if e == nil {
+		return false
+	}
 	for method := range e.Proofs {
 		if s.methods[method].identifies() {
 			return true

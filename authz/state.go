@@ -19,6 +19,7 @@ type State struct {
 	guesses  *guessLimiter
 	codes    store.Records[codeRecord]
 	sessions store.Records[sessionRecord]
+	factors  store.Records[factorRecord] // by subject
 	families store.Records[familyState]
 	terms    *catalogueOfTerms
 	longest  store.Records[time.Duration] // one: the longest lifetime ever configured
@@ -39,6 +40,7 @@ func NewState(ctx context.Context, s store.Store, now func() time.Time) (*State,
 		guesses:  newGuessLimiter(s, now),
 		codes:    store.NewRecords[codeRecord](s, "code"),
 		sessions: store.NewRecords[sessionRecord](s, "session"),
+		factors:  store.NewRecords[factorRecord](s, "factor"),
 		families: store.NewRecords[familyState](s, "family"),
 		terms:    newCatalogueOfTerms(s),
 		longest:  store.NewRecords[time.Duration](s, "longest-lifetime"),

@@ -24,6 +24,7 @@ import (
 //				password <hash>
 //				attribute <name> <value...>
 //				role <name...>
+//				totp <base32 secret>
 //				disabled
 //			}
 //		}
@@ -213,6 +214,7 @@ func parseUser(d *caddyfile.Dispenser, given string) (LocalUser, error) {
 	err := words{
 		"password": text(&user.Password),
 		"role":     list(&user.Roles),
+		"totp":     text(&user.TOTP),
 		"disabled": present(&user.Disabled),
 		"attribute": func(d *caddyfile.Dispenser) error {
 			args := d.RemainingArgs()

@@ -8,7 +8,7 @@ import (
 //
 //	contract <uri> {
 //		name <text>
-//		method password ...
+//		method password|totp ...
 //		level <n>
 //		timeout <duration>
 //		default

@@ -21,6 +21,7 @@ func audit(log *zap.Logger) func(ctx context.Context, e authz.Event) {
 			{"client_id", e.ClientID},
 			{"sub", e.Subject},
 			{"grant", e.Grant},
+			{"method", e.Method},
 			{"account", e.Account},
 			{"address", e.Address},
 			{"error", string(e.Code)},

@@ -103,5 +103,13 @@ func (f *userFile) Lookup(ctx context.Context, subject string) (*users.User, err
 // Canonical implements users.Store.
 func (f *userFile) Canonical(username string) string { return f.people().Canonical(username) }
 
-// Interface guard.
-var _ users.Store = (*userFile)(nil)
+// TOTPSecret implements users.TOTPHolder.
+func (f *userFile) TOTPSecret(ctx context.Context, subject string) (string, error) {
+	return f.people().TOTPSecret(ctx, subject)
+}
+
+// Interface guards.
+var (
+	_ users.Store      = (*userFile)(nil)
+	_ users.TOTPHolder = (*userFile)(nil)
+)

@@ -36,6 +36,9 @@ type LocalUser struct {
 	Attributes map[string][]string `json:"attribute,omitempty"`
 	// The person's roles.
 	Roles []string `json:"role,omitempty"`
+	// The secret of an authenticator app, in base32 (RFC 6238); default: the person sets one up when a
+	// contract asks for it.
+	TOTP string `json:"totp,omitempty"`
 	// May not sign in, and loses what there is.
 	Disabled bool `json:"disabled,omitempty"`
 }

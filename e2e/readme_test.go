@@ -68,11 +68,14 @@ func validate(t *testing.T, source string) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "ldap-ca.pem"), certificate(t), 0o600))
 	env := []string{aliceHash(t)}
 	for _, variable := range regexp.MustCompile(`\{env\.(\w+)}`).FindAllStringSubmatch(source, -1) {
-		if strings.HasSuffix(variable[1], "_HASH") {
-			env = append(env, variable[1]+"="+strings.TrimPrefix(env[0], "ALICE_HASH="))
-		} else {
-			env = append(env, variable[1]+"=a-value-that-is-long-enough-for-a-secret")
+		value := "a-value-that-is-long-enough-for-a-secret"
+		switch {
+		case strings.HasSuffix(variable[1], "_HASH"):
+			value = strings.TrimPrefix(env[0], "ALICE_HASH=")
+		case strings.HasSuffix(variable[1], "_TOTP"):
+			value = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 		}
+		env = append(env, variable[1]+"="+value)
 	}
 	c := prepare(t, strings.ReplaceAll(source, "/etc/gatewright/", dir+"/"), env...)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)

@@ -80,6 +80,12 @@ type Store interface {
 	Canonical(username string) string
 }
 
+// TOTPHolder is a Store that has secrets of authenticator apps (RFC 6238) for some of its people.
+type TOTPHolder interface {
+	// TOTPSecret is the person's secret in base32; "" for none.
+	TOTPSecret(ctx context.Context, subject string) (string, error)
+}
+
 // HealthChecker is a Store that can tell whether it is well, for the health endpoint.
 type HealthChecker interface {
 	Health(ctx context.Context) error

@@ -296,3 +296,19 @@ func TestU9_HashingIsBounded(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, s.slots, "a slot is given back")
 }
+
+func TestTOTPSecrets(t *testing.T) {
+	for name, secret := range map[string]string{"no base32": "not base32!", "too short": "JBSWY3DP"} {
+		_, err := New([]User{{Name: "alice", Password: bcryptHash, TOTP: secret}})
+		require.ErrorContains(t, err, "totp must be a base32 secret of at least 10 bytes", name)
+	}
+	s, err := New([]User{{Name: "alice", Password: bcryptHash, TOTP: "jbsw y3dp ehpk 3pxp===="}, {Name: "bob", Password: bcryptHash}})
+	require.NoError(t, err)
+	for subject, want := range map[string]string{"alice": "JBSWY3DPEHPK3PXP", "bob": ""} {
+		got, err := s.TOTPSecret(t.Context(), subject)
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+	}
+	_, err = s.TOTPSecret(t.Context(), "nobody")
+	require.ErrorIs(t, err, users.ErrNotFound)
+}

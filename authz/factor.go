@@ -1,0 +1,104 @@
+package authz
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/gatewright/gatewright/authz/oauth"
+	"github.com/gatewright/gatewright/authz/store"
+	"github.com/gatewright/gatewright/authz/users"
+)
+
+// factorRecord is what somebody has enrolled to prove who they are besides a password. It is kept
+// under the subject and never expires.
+type factorRecord struct {
+	Secret string `json:"secret,omitempty"` // of TOTP, sealed to the subject
+	// Step is the last time step of which a code was taken: a code works once (RFC 6238 §5.2).
+	Step int64 `json:"step,omitempty"`
+	// Recovery are MACs of the recovery codes that are left.
+	Recovery []string `json:"recovery,omitempty"`
+}
+
+// factors reads what somebody has enrolled, which may be nothing.
+func (s *Server) factors(ctx context.Context, subject string) (*factorRecord, error) {
+	rec, err := s.run.factors.Get(ctx, subject)
+	if errors.Is(err, store.ErrNotFound) {
+		return new(factorRecord), nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("second factor: %w", err)
+	}
+	return rec, nil
+}
+
+// updateFactors changes what somebody has enrolled; change is pure and may run several times.
+func (s *Server) updateFactors(ctx context.Context, subject string, change func(*factorRecord) error) error {
+	err := s.run.factors.Update(ctx, subject, func(old *factorRecord) (*factorRecord, time.Time, error) {
+		var next factorRecord
+		if old != nil {
+			next = *old
+		}
+		return &next, time.Time{}, change(&next)
+	})
+	if err != nil {
+		return fmt.Errorf("second factor: %w", err)
+	}
+	return nil
+}
+
+// ResetSecondFactor forgets what somebody has enrolled: authenticator app, recovery codes and
+// passkeys. They enrol anew when a contract asks for it. A secret in the configuration stays.
+func (s *Server) ResetSecondFactor(ctx context.Context, subject string) error {
+	if err := s.run.factors.Delete(ctx, subject); err != nil {
+		return fmt.Errorf("second factor: %w", err)
+	}
+	s.cfg.Observe(ctx, Event{Name: "second_factor_reset", Issuer: s.cfg.Issuer, Subject: subject})
+	return nil
+}
+
+// guessFactor checks a second factor, guesses limited per account and address (U9).
+func (s *Server) guessFactor(ctx context.Context, ip string, u *users.User, check func() error) (wait time.Duration, err error) {
+	guess, wait, err := s.run.guesses.attempt(ctx, s.cfg.Lockout, s.guessedFactor(u.Username), guessedFrom(ip))
+	if err != nil {
+		return wait, err
+	}
+	err = check()
+	return 0, s.endAttempt(ctx, guess, errors.Is(err, errNotProven), err)
+}
+
+// mayEnrol tells whether somebody may enrol a factor now: only right after they said who they are, for
+// the session of a browser that was left alone must not be enough. If not, the answer is that page.
+func (s *Server) mayEnrol(w http.ResponseWriter, r *http.Request, st *step) bool {
+	if s.identified(st.ix.Evidence) {
+		return true
+	}
+	st.method, st.user = s.contractFor(st.client, &st.ix.Request).Methods[0], nil
+	s.methods[st.method].show(w, r, st)
+	return false
+}
+
+// factorFailed is what the page of a second factor says after an error, and with which status.
+func (s *Server) factorFailed(w http.ResponseWriter, r *http.Request, st *step, wait time.Duration, err error) (key messageKey, status int) {
+	event := Event{ClientID: st.ix.Request.ClientID, Subject: st.user.Subject, Address: s.clientIP(r), Method: st.method}
+	s.observe(r, event.failed(err, st.user.Username))
+	switch {
+	case errors.Is(err, errNotProven):
+		return msgWrongCode, http.StatusOK
+	case errors.Is(err, errLocked):
+		setRetryAfter(w, wait)
+		return msgLocked, http.StatusTooManyRequests
+	default:
+		s.log(r, "second factor failed", oauth.Errorf(oauth.TemporarilyUnavailable, "").Because(err))
+		return msgTemporarilyUnavailable, http.StatusServiceUnavailable
+	}
+}
+
+// enrolled tells the audit of a new factor.
+func (s *Server) enrolled(r *http.Request, st *step) {
+	s.observe(r, Event{
+		Name: "second_factor_enrolled", ClientID: st.ix.Request.ClientID, Subject: st.user.Subject, Address: s.clientIP(r), Method: st.method,
+	})
+}

@@ -1,0 +1,99 @@
+// Second factors, as people set them up and use them.
+import assert from 'node:assert/strict';
+import { createHash, createHmac, randomBytes } from 'node:crypto';
+import { inspect, run, shows, signIn, withPage } from './browser.mjs';
+
+const callback = 'https://app.example.com/callback';
+
+// Sends a page to an authorization request for a contract; nobody is at the callback, so it is caught.
+async function ask(page, { issuer }, contract) {
+  const verifier = randomBytes(32).toString('base64url');
+  await page.route(`${callback}**`, (route) => route.fulfill({ body: 'back' }));
+  await page.goto(`${issuer}/authorize?${new URLSearchParams({
+    client_id: 'spa', redirect_uri: callback, response_type: 'code', scope: 'openid', acr_values: contract, state: 'a state',
+    code_challenge: createHash('sha256').update(verifier).digest('base64url'), code_challenge_method: 'S256',
+  })}`);
+  return verifier;
+}
+
+// Redeems the code that came back, and returns the ID token's claims.
+async function claims(page, { issuer }, verifier) {
+  await page.waitForURL(`${callback}**`);
+  const body = new URLSearchParams({
+    grant_type: 'authorization_code', client_id: 'spa', redirect_uri: callback, code_verifier: verifier,
+    code: new URL(page.url()).searchParams.get('code'),
+  });
+  const tokens = await (await fetch(`${issuer}/token`, { method: 'POST', body })).json();
+  return JSON.parse(Buffer.from(tokens.id_token.split('.')[1], 'base64url'));
+}
+
+// A code as RFC 6238 computes it, some steps from now.
+function code(secret, steps = 0) {
+  const bits = [...secret.replace(/\s/g, '')].map((c) => 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'.indexOf(c).toString(2).padStart(5, '0')).join('');
+  const key = Buffer.from(bits.match(/.{8}/g).map((byte) => parseInt(byte, 2)));
+  const counter = Buffer.alloc(8);
+  counter.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30000) + steps));
+  const mac = createHmac('sha1', key).update(counter).digest();
+  const number = mac.readUInt32BE(mac.at(-1) & 15) & 0x7fffffff;
+  return String(number % 1000000).padStart(6, '0');
+}
+
+const twoSteps = 'urn:example:two-steps';
+
+await run({
+  async authenticatorApp(input) {
+    let secret, recovery;
+    await withPage(input, async (page) => {
+      const verifier = await ask(page, input, twoSteps);
+      await signIn(page);
+      await shows(page, 'login');
+      await inspect(page, 'totp-enrol', input);
+      secret = await page.locator('#secret').innerText();
+      await page.fill('input[name=otp]', '000000');
+      await page.keyboard.press('Enter');
+      await page.waitForSelector('input[name=otp][aria-invalid=true]');
+      assert.equal(await page.locator('#secret').innerText(), secret, 'the app has scanned it already');
+      await page.fill('input[name=otp]', code(secret, -1));
+      await page.click('button[type=submit]');
+      recovery = await page.locator('#recovery code').allInnerTexts();
+      assert.equal(recovery.length, 10);
+      await inspect(page, 'totp-recovery', input);
+      await page.click('button[type=submit]');
+      const { acr, amr } = await claims(page, input, verifier);
+      assert.deepEqual({ acr, amr }, { acr: twoSteps, amr: ['pwd', 'otp', 'mfa'] });
+    });
+    await withPage(input, async (page) => {
+      const verifier = await ask(page, input, twoSteps);
+      await signIn(page);
+      await shows(page, 'login');
+      await inspect(page, 'totp', input);
+      await page.fill('input[name=otp]', code(secret, -1));
+      await page.click('button[type=submit]');
+      assert.equal(await page.getAttribute('input[name=otp]', 'aria-invalid'), 'true', 'a code works once');
+      await inspect(page, 'totp-wrong', input);
+      await page.fill('input[name=otp]', code(secret));
+      await page.click('button[type=submit]');
+      assert.equal((await claims(page, input, verifier)).acr, twoSteps);
+    });
+    await withPage(input, async (page) => {
+      const verifier = await ask(page, input, twoSteps);
+      await signIn(page);
+      await page.fill('input[name=otp]', recovery[0]);
+      await page.click('button[type=submit]');
+      assert.equal((await claims(page, input, verifier)).acr, twoSteps);
+    });
+  },
+
+  async german(input) {
+    await withPage(input, async (page) => {
+      const verifier = await ask(page, input, twoSteps);
+      await signIn(page);
+      await page.screenshot({ path: `${input.shots}/totp-enrol-german.png`, fullPage: true });
+      assert.equal(await page.locator('h1').innerText(), 'Zweiten Schritt einrichten');
+      await page.fill('input[name=otp]', code(await page.locator('#secret').innerText()));
+      await page.click('button[type=submit]');
+      await page.click('button[type=submit]');
+      assert.equal((await claims(page, input, verifier)).acr, twoSteps);
+    }, { locale: 'de-DE', javaScriptEnabled: false });
+  },
+});
