@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gatewright/gatewright/authz"
+	"github.com/gatewright/gatewright/tokeninject/foreign"
 )
 
 // defaultServer is the name of an authorization server that was given none.
@@ -27,7 +28,9 @@ type App struct {
 	ctx     caddy.Context
 	log     *zap.Logger
 	issuers map[string]*issuer
-	gates   []*TokenInject // those with a session
+	foreign map[string]*issuer         // by URL: those of other processes at which our gates sign people in
+	clients map[string]*foreign.Issuer // by their whole configuration, so that gates share what is fetched
+	gates   []*TokenInject             // those with a session
 	started bool
 }
 
@@ -41,6 +44,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.log = ctx, ctx.Logger()
 	a.issuers = make(map[string]*issuer, len(a.Servers))
+	a.foreign, a.clients = make(map[string]*issuer), make(map[string]*foreign.Issuer)
 	urls := make(map[string]string, len(a.Servers))
 	for _, name := range slices.Sorted(maps.Keys(a.Servers)) {
 		is, err := a.provision(name)
@@ -48,7 +52,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 			return fmt.Errorf("authz server %q: %w", name, err)
 		}
 		a.issuers[name] = is
-		url := is.server.Issuer()
+		url := is.url
 		if other, taken := urls[url]; taken {
 			return fmt.Errorf("authz server %q: the issuer %s is the one of %q already", name, url, other)
 		}
@@ -94,11 +98,15 @@ func (a *App) provision(name string) (*issuer, error) {
 			zap.String("issuer", cfg.Issuer))
 	}
 	a.warnUnasked(cfg)
-	is, err := newIssuer(name, server, storage, a.log)
-	if runner, ok := people.(Runner); ok && err == nil {
+	is, err := newIssuer(name, cfg.Issuer, storage, a.log)
+	if err != nil {
+		return nil, err
+	}
+	is.server = server
+	if runner, ok := people.(Runner); ok {
 		is.runner = runner
 	}
-	return is, err
+	return is, nil
 }
 
 // warnUnasked warns of scopes that give away what is known of a person without asking (S12).
@@ -157,9 +165,11 @@ func (a *App) Start() error {
 	if err := a.placeGates(); err != nil {
 		return err
 	}
-	for _, name := range slices.Sorted(maps.Keys(a.issuers)) {
-		if err := a.issuers[name].start(ctx); err != nil {
-			return fmt.Errorf("authz server %q: %w", name, err)
+	for _, issuers := range []map[string]*issuer{a.issuers, a.foreign} {
+		for _, name := range slices.Sorted(maps.Keys(issuers)) {
+			if err := issuers[name].start(ctx); err != nil {
+				return fmt.Errorf("authz server %q: %w", name, err)
+			}
 		}
 	}
 	warnUngated(a.ctx, a.log)
@@ -177,7 +187,7 @@ const lateRequests = 10 * time.Second
 // Cleanup gives the config's share in stores back, as soon as the last request has ended. It also
 // runs after a Provision or Start that failed, when there may be nothing to give back.
 func (a *App) Cleanup() error {
-	for _, is := range a.issuers {
+	for _, is := range slices.Concat(slices.Collect(maps.Values(a.issuers)), slices.Collect(maps.Values(a.foreign))) {
 		if a.started && !caddy.Exiting() {
 			time.AfterFunc(lateRequests, is.lease.give)
 			continue
@@ -205,12 +215,9 @@ func (a *App) issuer(name string) (*issuer, error) {
 		return nil, fmt.Errorf("say which authz server, of: %s", a.names())
 	}
 	for _, is := range a.issuers {
-		if is.server.Issuer() == name {
+		if is.url == name {
 			return is, nil
 		}
-	}
-	if strings.Contains(name, "://") {
-		return nil, fmt.Errorf("issuer %s is none of this config, and others are not supported yet", name)
 	}
 	return nil, fmt.Errorf("there is no authz server %q, only: %s", name, a.names())
 }

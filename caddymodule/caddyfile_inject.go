@@ -13,15 +13,25 @@ import (
 // parseTokenInject sets up the handler token_inject. Syntax:
 //
 //	token_inject [<matcher>] {
-//		issuer <name or url>
+//		issuer <name or url> {
+//			tls_ca <file...>
+//			roles <claim>
+//			introspect ...
+//		}
 //		resource_server <name>
 //		audience <value...>
 //		decrypt_key <jwks file>
+//		introspect [<url>] {
+//			client <id> <secret>
+//			cache <duration>
+//			insecure_any_audience
+//		}
 //		session {
 //			client <id> [<secret>]
 //			scope <scope...>
 //			idle <duration>
 //			absolute <duration>
+//			callback <path>
 //			logout <path>
 //			login <path>
 //			cookie <name>
@@ -38,6 +48,9 @@ import (
 //		inject query <name> <value>
 //		inject basic <user> <password>
 //		inject token {
+//			issuer <name or url>
+//			client <id> <secret>
+//			grant token_exchange|client_credentials
 //			resource_server <name>
 //			scope <scope...>
 //			renew_before <duration>
@@ -50,7 +63,8 @@ func parseTokenInject(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler,
 	// The file's folder is left out: the same site may lie elsewhere on the next machine.
 	h := &TokenInject{Place: fmt.Sprintf("%s:%d", filepath.Base(d.File()), d.Line())}
 	err := words{
-		"issuer":          text(&h.Issuer),
+		"issuer":          gateIssuer(&h.Issuers),
+		"introspect":      introspection(&h.Introspect),
 		"resource_server": text(&h.ResourceServer),
 		"audience":        list(&h.Audiences),
 		"decrypt_key":     text(&h.DecryptKey),
@@ -77,22 +91,67 @@ func gateSession(dst **GateSession) parser {
 			"scope":    list(&s.Scopes),
 			"idle":     span(&s.Idle),
 			"absolute": span(&s.Absolute),
+			"callback": text(&s.Callback),
 			"logout":   text(&s.Logout),
 			"login":    text(&s.Login),
 			"cookie":   text(&s.Cookie),
 			"host":     list(&s.Hosts),
-			"client": func(d *caddyfile.Dispenser) error {
-				args := d.RemainingArgs()
-				if s.Client != "" || len(args) < 1 || len(args) > 2 {
-					return d.Err("client needs an ID and, where it has one, its secret, once")
-				}
-				s.Client = args[0]
-				if len(args) == 2 {
-					s.Secret = args[1]
-				}
-				return nil
-			},
+			"client":   clientPair(&s.Client, &s.Secret),
 		}.only(d)
+	}
+}
+
+// clientPair reads a client's ID and, where it has one, its secret.
+func clientPair(id, secret *string) parser {
+	return func(d *caddyfile.Dispenser) error {
+		args := d.RemainingArgs()
+		if *id != "" || len(args) < 1 || len(args) > 2 {
+			return d.Err("client needs an ID and, where it has one, its secret, once")
+		}
+		*id = args[0]
+		if len(args) == 2 {
+			*secret = args[1]
+		}
+		return nil
+	}
+}
+
+func gateIssuer(dst *[]GateIssuer) parser {
+	return func(d *caddyfile.Dispenser) error {
+		if !d.NextArg() {
+			return d.ArgErr()
+		}
+		i := GateIssuer{Name: d.Val()}
+		if d.NextArg() {
+			return d.ArgErr()
+		}
+		err := words{
+			"tls_ca":     list(&i.CA),
+			"roles":      text(&i.Roles),
+			"introspect": introspection(&i.Introspect),
+		}.block(d)
+		*dst = append(*dst, i)
+		return err
+	}
+}
+
+func introspection(dst **Introspection) parser {
+	return func(d *caddyfile.Dispenser) error {
+		if *dst != nil {
+			return d.Err("introspect is set already")
+		}
+		q := made(dst)
+		if d.NextArg() {
+			q.URL = d.Val()
+		}
+		if d.NextArg() {
+			return d.ArgErr()
+		}
+		return words{
+			"client":                clientPair(&q.Client, &q.Secret),
+			"cache":                 span(&q.Cache),
+			"insecure_any_audience": present(&q.InsecureAnyAudience),
+		}.block(d)
 	}
 }
 
@@ -177,6 +236,9 @@ func injectToken(d *caddyfile.Dispenser, i *Injection) error {
 	}
 	policy := made(&i.Token)
 	return words{
+		"issuer":          text(&policy.Issuer),
+		"client":          clientPair(&policy.Client, &policy.Secret),
+		"grant":           text(&policy.Grant),
 		"resource_server": text(&policy.ResourceServer),
 		"renew_before":    span(&policy.RenewBefore),
 		"scope": func(d *caddyfile.Dispenser) error {

@@ -13,7 +13,7 @@ import (
 
 // GateSession says how browsers sign in and what keeps them signed in.
 type GateSession struct {
-	// The client to sign in as; default: one that is built in.
+	// The client to sign in as; default: one that is built in. A foreign issuer needs one.
 	Client string `json:"client,omitempty"`
 	// Its secret.
 	Secret string `json:"secret,omitempty"`
@@ -23,6 +23,9 @@ type GateSession struct {
 	Idle caddy.Duration `json:"idle,omitempty"`
 	// A session that old is over; default: 12h.
 	Absolute caddy.Duration `json:"absolute,omitempty"`
+	// The path that logins of a foreign issuer come back to, which is registered there; default:
+	// /.authz/callback.
+	Callback string `json:"callback,omitempty"`
 	// The path that signs out; default: /.authz/logout.
 	Logout string `json:"logout,omitempty"`
 	// The path that signs in, and goes back to the page that linked to it; default, where the gate is
@@ -92,6 +95,15 @@ type BasicValue struct {
 
 // TokenPolicy says which access token the upstream gets.
 type TokenPolicy struct {
+	// The issuer that mints it, where that is not the gate's own: a name or a URL.
+	Issuer string `json:"issuer,omitempty"`
+	// The client that the gate is there, for a foreign issuer; default: the one that signs people in.
+	Client string `json:"client,omitempty"`
+	// Its secret.
+	Secret string `json:"secret,omitempty"`
+	// token_exchange (default at a foreign issuer) gives a token for the person or caller, client_credentials
+	// one for the gate itself, the same for everybody.
+	Grant string `json:"grant,omitempty"`
 	// The resource server that it is for.
 	ResourceServer string `json:"resource_server,omitempty"`
 	// What it may do there.
@@ -138,6 +150,7 @@ func (s *GateSession) domain() *tokeninject.SessionConfig {
 		Scope:        s.Scopes,
 		Idle:         duration(s.Idle),
 		Absolute:     duration(s.Absolute),
+		Callback:     s.Callback,
 		Logout:       s.Logout,
 		Login:        s.Login,
 		Cookie:       s.Cookie,
@@ -194,6 +207,7 @@ func (i *Injection) addTo(cfg *tokeninject.Config) error {
 			ResourceServer: i.Token.ResourceServer,
 			Scope:          i.Token.Scopes,
 			RenewBefore:    duration(i.Token.RenewBefore),
+			ForGate:        i.Token.Grant == grantClientCredentials,
 		}
 	}
 	return c.err

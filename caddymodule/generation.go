@@ -11,11 +11,13 @@ import (
 	"github.com/gatewright/gatewright/authz"
 )
 
-// issuer is one authorization server in one generation of the config. A reload makes a new one over
-// the same state; the old one lives on until its last request has ended.
+// issuer is one authorization server in one generation of the config: ours, or another process's whose
+// logins and sessions our gates keep. A reload makes a new one over the same state; the old one lives on
+// until its last request has ended.
 type issuer struct {
 	name    string
-	server  *authz.Server
+	url     string
+	server  *authz.Server // nil: another process's
 	storage Storage
 	where   string     // what storage calls its place
 	gates   *gateState // shared with other generations
@@ -28,12 +30,12 @@ type issuer struct {
 }
 
 // newIssuer makes an issuer that start lets go. It opens nothing.
-func newIssuer(name string, server *authz.Server, storage Storage, log *zap.Logger) (*issuer, error) {
-	where, err := storage.Key(server.Issuer())
+func newIssuer(name, url string, storage Storage, log *zap.Logger) (*issuer, error) {
+	where, err := storage.Key(url)
 	if err != nil {
 		return nil, fmt.Errorf("storage: %w", err)
 	}
-	is := &issuer{name: name, server: server, storage: storage, where: where, log: log, ready: make(chan struct{})}
+	is := &issuer{name: name, url: url, storage: storage, where: where, log: log, ready: make(chan struct{})}
 	gates, release, err := acquire("gates "+is.stateKey(), newGateState)
 	if err != nil {
 		return nil, err
@@ -45,12 +47,12 @@ func newIssuer(name string, server *authz.Server, storage Storage, log *zap.Logg
 }
 
 // stateKey names the issuer's state among all that the process holds.
-func (is *issuer) stateKey() string { return is.where + " " + is.server.Issuer() }
+func (is *issuer) stateKey() string { return is.where + " " + is.url }
 
 // start opens the state, or takes a share in it, and begins to serve.
 func (is *issuer) start(ctx context.Context) error {
 	state, release, err := acquire("state "+is.stateKey(), func() (*sharedState, error) {
-		return openState(ctx, is.where, is.storage, is.server.Issuer(), is.log)
+		return openState(ctx, is.where, is.storage, is.url, is.log)
 	})
 	if err != nil {
 		return err
@@ -61,10 +63,12 @@ func (is *issuer) start(ctx context.Context) error {
 		is.runner.Start()
 		is.finally(is.runner.Close)
 	}
-	if err := is.server.Start(ctx, state.State); err != nil {
-		return err
+	if is.server != nil {
+		if err := is.server.Start(ctx, state.State); err != nil {
+			return err
+		}
+		is.finally(is.server.Stop)
 	}
-	is.finally(is.server.Stop)
 	close(is.ready)
 	return nil
 }

@@ -18,8 +18,11 @@ import (
 // is, and sends everybody else to sign in or away. Strings take Caddy's placeholders, such as
 // {env.X}; the values under inject take those of the request and of the gate as well.
 type TokenInject struct {
-	// The authorization server's name or issuer URL; default: the only one, or the one without a name.
-	Issuer string `json:"issuer,omitempty"`
+	// Whose tokens are taken; browsers sign in at the first. Default: the only authorization server, or the
+	// one without a name.
+	Issuers []GateIssuer `json:"issuer,omitempty"`
+	// How the one foreign issuer is asked about tokens that can't be verified here.
+	Introspect *Introspection `json:"introspect,omitempty"`
 	// Whose tokens are taken. A gate with neither this nor an audience takes no bearer tokens.
 	ResourceServer string `json:"resource_server,omitempty"`
 	// The audiences of tokens that are taken; default: that of the resource server.
@@ -41,7 +44,8 @@ type TokenInject struct {
 	// Where the directive stands, for messages; the Caddyfile adapter fills it in.
 	Place string `json:"place,omitempty"`
 
-	issuer   *issuer
+	issuer   *issuer   // where browsers sign in
+	issuers  []*issuer // what has to be there for a request: that one, and others of this process
 	enforcer *tokeninject.Enforcer
 	log      *zap.Logger
 
@@ -74,15 +78,15 @@ func (h *TokenInject) provision(ctx caddy.Context) (err error) {
 	if err = expand("token_inject", h); err != nil {
 		return err
 	}
-	app, err := appOf(ctx)
+	app, err := h.app(ctx)
 	if err != nil {
-		return err
-	}
-	if h.issuer, err = app.issuer(h.Issuer); err != nil {
 		return err
 	}
 	cfg, err := h.domain()
 	if err != nil {
+		return err
+	}
+	if err = h.findIssuers(app, &cfg); err != nil {
 		return err
 	}
 	if h.Session != nil {
@@ -92,7 +96,7 @@ func (h *TokenInject) provision(ctx caddy.Context) (err error) {
 		app.gates = append(app.gates, h)
 	}
 	h.addHost(&cfg)
-	if err := errors.Join(h.checkResources(cfg), h.checkNames(cfg)); err != nil {
+	if err := h.checkIssuer(cfg); err != nil {
 		return err
 	}
 	if h.enforcer, err = tokeninject.New(cfg); err != nil {
@@ -105,14 +109,15 @@ func (h *TokenInject) provision(ctx caddy.Context) (err error) {
 
 // addHost adds what the gate needs of the process that it runs in.
 func (h *TokenInject) addHost(cfg *tokeninject.Config) {
-	cfg.Issuer = newLocalIssuer(h.issuer.server)
 	cfg.Name = h.name()
 	cfg.Store = &h.issuer.gates.store
 	cfg.Sessions = h.issuer.gates.sessions
 	cfg.Seen = seen
 	cfg.Logger = h.log
-	brand := h.issuer.server.Brand()
-	cfg.Brand = tokeninject.Brand{Name: brand.Name, Color: brand.Color}
+	if h.issuer.server != nil {
+		brand := h.issuer.server.Brand()
+		cfg.Brand = tokeninject.Brand{Name: brand.Name, Color: brand.Color}
+	}
 	if h.Session != nil {
 		cfg.KnownHost = h.hosts.knows
 		cfg.SeesLogout = func() bool { return h.logout }
@@ -123,7 +128,10 @@ func (h *TokenInject) addHost(cfg *tokeninject.Config) {
 // removed while a gate still needs it.
 func (h *TokenInject) checkResources(cfg tokeninject.Config) error {
 	wanted := []string{cfg.ResourceServer}
-	if cfg.Token != nil {
+	if cfg.Token != nil && cfg.Token.Issuer == nil {
+		if cfg.Token.ResourceServer == "" {
+			return errors.New("inject token: no resource_server")
+		}
 		wanted = append(wanted, cfg.Token.ResourceServer)
 	}
 	for _, resourceServer := range wanted {
@@ -144,15 +152,17 @@ func (h *TokenInject) checkResources(cfg tokeninject.Config) error {
 // checkNames refuses scopes and a client that nobody defines: no token would ever fit.
 func (h *TokenInject) checkNames(cfg tokeninject.Config) error {
 	server := h.issuer.server
-	if err := server.CheckGate("", "", h.requiredScopes()); err != nil {
-		return fmt.Errorf("require: %w", err)
+	if len(cfg.Others) == 0 { // another issuer has scopes of its own
+		if err := server.CheckGate("", "", h.requiredScopes()); err != nil {
+			return fmt.Errorf("require: %w", err)
+		}
 	}
 	var client, secret string
 	var scopes []string
 	if cfg.Session != nil {
 		client, secret, scopes = cfg.Session.ClientID, cfg.Session.ClientSecret, cfg.Session.Scope
 	}
-	if cfg.Token != nil {
+	if cfg.Token != nil && cfg.Token.Issuer == nil {
 		scopes = slices.Concat(scopes, cfg.Token.Scope)
 	}
 	if err := server.CheckGate(client, secret, scopes); err != nil {
@@ -182,10 +192,12 @@ func (h *TokenInject) ServeHTTP(w http.ResponseWriter, r *http.Request, next cad
 	if !secure(r) {
 		return refuseInsecure(h.log, w, r)
 	}
-	if err := h.issuer.use(r.Context()); err != nil {
-		return refuseUnready(w, r, err)
+	for _, is := range h.issuers {
+		if err := is.use(r.Context()); err != nil {
+			return refuseUnready(w, r, err)
+		}
+		defer is.lease.give()
 	}
-	defer h.issuer.lease.give()
 	verdict := h.enforcer.Check(w, r)
 	if !verdict.Pass {
 		return h.refuse(w, r, verdict.Refusal)

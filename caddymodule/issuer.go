@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gatewright/gatewright/authz"
+	"github.com/gatewright/gatewright/authz/oauth"
 	"github.com/gatewright/gatewright/authz/revocation"
 	"github.com/gatewright/gatewright/authz/token"
 	"github.com/gatewright/gatewright/tokeninject"
@@ -61,6 +62,9 @@ func (l localIssuer) EndSession(ctx context.Context, s *tokeninject.Session) (ne
 }
 
 func (l localIssuer) Mint(ctx context.Context, m tokeninject.MintRequest) (*tokeninject.MintedToken, error) {
+	if m.Caller != nil && m.CallerIssuer != l.URL() {
+		return nil, oauth.Errorf(oauth.InsufficientScope, "").Because(errForeignCaller)
+	}
 	request := authz.GateMint{ResourceServer: m.ResourceServer, Scope: m.Scope, Gate: m.Gate}
 	if m.Session != nil {
 		request.Session = fromSession(m.Session)
@@ -81,6 +85,9 @@ func (l localIssuer) Person(ctx context.Context, subject string) (*tokeninject.P
 	}
 	return &tokeninject.Person{Username: user.Username, Attributes: user.Attributes}, nil
 }
+
+// errForeignCaller keeps one issuer's people from being taken for another's of the same name.
+var errForeignCaller = errors.New("the token is of another issuer, and this one mints nothing for it")
 
 // callerOf is an incoming token as the mint needs it.
 func callerOf(id *tokeninject.Identity) *token.AccessToken {

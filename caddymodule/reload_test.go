@@ -140,8 +140,44 @@ func TestR9_AGateForAResourceServerThatIsNotThereIsRefused(t *testing.T) {
 func TestProvisionErrorsNameWhatIsWrong(t *testing.T) {
 	for want, change := range map[string]func(w *world){
 		`there is no authz server "other", only: default`: func(w *world) { w.site = "authz_server other" },
-		`issuer https://id.example is none of this config, and others are not supported yet`: func(w *world) {
+		`session: the issuer https://id.example has to know the gate: write client <id> [<secret>]`: func(w *world) {
 			w.site = "token_inject {\n\t\tissuer https://id.example\n\t\tsession\n\t}"
+		},
+		`issuer "http://id.example": it must be an https URL`: func(w *world) {
+			w.site = "token_inject {\n\t\tissuer http://id.example\n\t\taudience a\n\t}"
+		},
+		`neither session nor audience: nobody could pass`: func(w *world) {
+			w.site = "token_inject {\n\t\tissuer https://id.example\n\t}"
+		},
+		`resource_server orders: the issuer https://id.example does not tell its audience, write audience <value>`: func(w *world) {
+			w.site = "token_inject {\n\t\tissuer https://id.example\n\t\tresource_server orders\n\t}"
+		},
+		`issuer default is of this config, and asked without a network: it takes no tls_ca, roles or introspect`: func(w *world) {
+			w.site = "token_inject {\n\t\tissuer default {\n\t\t\troles groups\n\t\t}\n\t\tsession\n\t}"
+		},
+		`session: callback is for foreign issuers`: func(w *world) {
+			w.site = "token_inject {\n\t\tsession {\n\t\t\tcallback /cb\n\t\t}\n\t}"
+		},
+		`introspect is for one foreign issuer, and written once`: func(w *world) {
+			w.site = "token_inject {\n\t\tsession\n\t\tintrospect {\n\t\t\tclient a b\n\t\t}\n\t}"
+		},
+		`introspect: write it into the block of the issuer that is to be asked, there is more than one`: func(w *world) {
+			w.site = "token_inject {\n\t\tissuer https://a.example\n\t\tissuer https://b.example\n\t\taudience a\n\t\tintrospect {\n\t\t\tclient a b\n\t\t}\n\t}"
+		},
+		`introspect: a client with a secret is needed`: func(w *world) {
+			w.site = "token_inject {\n\t\tissuer https://a.example\n\t\taudience a\n\t\tintrospect\n\t}"
+		},
+		`inject token: issuer, client and grant are for issuers of other processes`: func(w *world) {
+			w.site = "token_inject {\n\t\tsession\n\t\tinject token {\n\t\t\tgrant client_credentials\n\t\t\tresource_server orders\n\t\t}\n\t}"
+		},
+		`inject token: a client with a secret is needed`: func(w *world) {
+			w.site = "token_inject {\n\t\tissuer https://a.example\n\t\taudience a\n\t\tinject token {\n\t\t\tgrant client_credentials\n\t\t}\n\t}"
+		},
+		`inject token: say by which grant another issuer than the gate's own mints`: func(w *world) {
+			w.site = "token_inject {\n\t\tissuer https://a.example\n\t\taudience a\n\t\tinject token {\n\t\t\tissuer https://b.example\n\t\t\tclient a b\n\t\t}\n\t}"
+		},
+		`inject token: no resource_server`: func(w *world) {
+			w.site = "token_inject {\n\t\tsession\n\t\tinject token\n\t}"
 		},
 		`apps.authz.servers.default.client.2.secret: evaluated placeholder {env.GATEWRIGHT_TEST_UNSET} is empty`: func(w *world) {
 			w.block = "client c {\n\t\t\tsecret {env.GATEWRIGHT_TEST_UNSET}\n\t\t}"

@@ -192,8 +192,9 @@ func TestG12_KeysAreCaredForUntilAGenerationEnds(t *testing.T) {
 			Signing: authz.Signing{Algorithms: []jose.SignatureAlgorithm{jose.EdDSA}},
 		})
 		require.NoError(t, err)
-		is, err := newIssuer("default", server, new(MemoryStorage), zap.NewNop())
+		is, err := newIssuer("default", server.Issuer(), new(MemoryStorage), zap.NewNop())
 		require.NoError(t, err)
+		is.server = server
 		require.NoError(t, is.start(t.Context()))
 		started := keys.loads.Load()
 		<-time.After(10*time.Minute + time.Second)

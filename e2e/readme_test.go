@@ -65,7 +65,9 @@ func validate(t *testing.T, source string) {
 	people, err := json.Marshal(map[string]any{"user": []any{}})
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "users.json"), people, 0o600))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "ldap-ca.pem"), certificate(t), 0o600))
+	for _, authority := range []string{"ldap-ca.pem", "idp-ca.pem"} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, authority), certificate(t), 0o600))
+	}
 	env := []string{aliceHash(t)}
 	for _, variable := range regexp.MustCompile(`\{env\.(\w+)}`).FindAllStringSubmatch(source, -1) {
 		value := "a-value-that-is-long-enough-for-a-secret"

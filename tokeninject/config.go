@@ -166,6 +166,10 @@ type BasicInjection struct {
 
 // TokenInjection is the OAuth token injection policy (W4).
 type TokenInjection struct {
+	// Issuer mints the token; nil: the gate's own.
+	Issuer Issuer
+	// ForGate injects one token, the gate's own, for everybody who passes.
+	ForGate        bool
 	ResourceServer string
 	Scope          []string
 	// RenewBefore is how long before its end a token is replaced, at most half its lifetime;

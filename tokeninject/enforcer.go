@@ -32,6 +32,7 @@ type Enforcer struct {
 	sessions   *Sessions
 	logins     *logins
 	callers    *callerTokens
+	gateToken  mintSlot  // of a policy whose token is the gate's own
 	sources    []*source // whose tokens are taken; people sign in at the first
 	byAsking   []*source // the same, those last that show tokens to somebody
 	injectors  []func(*passage) *Refusal

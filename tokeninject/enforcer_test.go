@@ -50,7 +50,6 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 		"cookie of ours":        {func(c *Config) { c.Cookies = []ValueInjection{{"gw-x", subject}} }, "no name"},
 		"cookie twice":          {func(c *Config) { c.Cookies = []ValueInjection{{"a", subject}, {"A", subject}} }, "injected twice"},
 		"parameter of a login":  {func(c *Config) { withSession(c); c.Query = []ValueInjection{{"state", subject}} }, "no name"},
-		"token without server":  {func(c *Config) { c.Token = &TokenInjection{} }, "no resource_server"},
 		"token with bad scope":  {func(c *Config) { c.Token = &TokenInjection{ResourceServer: "a", Scope: []string{""}} }, "no list of scopes"},
 		"token renewed never":   {func(c *Config) { c.Token = &TokenInjection{ResourceServer: "a", RenewBefore: -1} }, "renew_before"},
 		"empty audience":        {func(c *Config) { c.Audiences = []string{""} }, "audience"},

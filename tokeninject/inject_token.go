@@ -60,6 +60,9 @@ func (p *passage) injectToken() *Refusal {
 
 // slot finds where this session's or caller's token is kept.
 func (p *passage) slot() *mintSlot {
+	if p.e.cfg.Token.ForGate {
+		return &p.e.gateToken
+	}
 	if p.live == nil {
 		return p.e.callers.slot(p.caller)
 	}
@@ -108,18 +111,21 @@ func (p *passage) renew(slot *mintSlot, held *heldToken) (*heldToken, error) {
 }
 
 func (p *passage) mintRequest() MintRequest {
-	m := MintRequest{ResourceServer: p.e.cfg.Token.ResourceServer, Scope: p.e.cfg.Token.Scope, Gate: p.e.cfg.Name}
-	if p.live != nil {
+	policy := p.e.cfg.Token
+	m := MintRequest{ResourceServer: policy.ResourceServer, Scope: policy.Scope, Gate: p.e.cfg.Name, ForGate: policy.ForGate}
+	switch {
+	case policy.ForGate:
+	case p.live != nil:
 		m.Session = p.id.session
-	} else {
-		m.Caller = p.id
+	default:
+		m.Caller, m.Raw, m.CallerIssuer = p.id, p.taken.bearer, p.from.issuer.URL()
 	}
 	return m
 }
 
 // notAfter is when what is minted here must be forgotten: with the caller's own token.
 func (p *passage) notAfter() time.Time {
-	if p.live != nil {
+	if p.live != nil || p.e.cfg.Token.ForGate {
 		return time.Time{}
 	}
 	return p.id.Expires
@@ -151,7 +157,7 @@ func (e *Enforcer) minted(ctx context.Context, m MintRequest, notAfter time.Time
 	}()
 	ctx, cancel := context.WithTimeout(ctx, mintWait)
 	defer cancel()
-	token, err := e.cfg.Issuer.Mint(ctx, m)
+	token, err := e.cfg.Token.Issuer.Mint(ctx, m)
 	if err != nil {
 		return nil, err
 	}
@@ -171,6 +177,7 @@ func (e *Enforcer) minted(ctx context.Context, m MintRequest, notAfter time.Time
 // unminted says what the want of a token means for the request.
 func (p *passage) unminted(err error) *Refusal {
 	switch {
+	case p.e.cfg.Token.ForGate: // what the gate may not have is nobody's fault who passes
 	case errors.Is(err, ErrSessionEnded) && p.live != nil:
 		p.e.endSession(context.WithoutCancel(p.r.Context()), p.taken.session, p.live)
 		return p.signIn(p.e.needs, false)

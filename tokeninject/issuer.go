@@ -95,10 +95,17 @@ type Session struct {
 	Stamp string `json:"stamp,omitempty"`
 }
 
-// MintRequest asks for a token to inject: for a session, or for the incoming token of Caller.
+// MintRequest asks for a token to inject: for a session, for the incoming token of Caller, or for the
+// gate itself.
 type MintRequest struct {
-	Session        *Session
-	Caller         *Identity
+	Session *Session
+	Caller  *Identity
+	// Raw is the caller's token as it came, and CallerIssuer whose it is: one issuer's word about people
+	// is none for another, unless that one takes tokens in exchange (RFC 8693).
+	Raw          string
+	CallerIssuer string
+	// ForGate asks for a token in which nobody is named but the gate (RFC 6749 §4.4).
+	ForGate        bool
 	ResourceServer string
 	Scope          []string
 	// Gate is named in the act claim of a token made for Caller (RFC 8693 §4.1).

@@ -54,6 +54,9 @@ func (c Config) withDefaults() Config {
 	if c.Token != nil {
 		policy := *c.Token
 		setDefault(&policy.RenewBefore, defaultRenewBefore)
+		if policy.Issuer == nil {
+			policy.Issuer = c.Issuer
+		}
 		c.Token = &policy
 	}
 	return c
@@ -235,8 +238,6 @@ func (c Config) checkToken() error {
 	switch {
 	case c.Token == nil:
 		return nil
-	case c.Token.ResourceServer == "":
-		return errors.New("inject token: no resource_server")
 	case !allScopes(c.Token.Scope):
 		return fmt.Errorf("inject token: %q is no list of scopes", c.Token.Scope)
 	case c.Token.RenewBefore < 0:

@@ -1,0 +1,283 @@
+package caddymodule
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/gatewright/gatewright/tokeninject"
+	"github.com/gatewright/gatewright/tokeninject/foreign"
+)
+
+// Ways in which a gate gets a token of a foreign issuer.
+const (
+	grantClientCredentials = "client_credentials"
+	grantTokenExchange     = "token_exchange"
+)
+
+// defaultCallback is where logins of a foreign issuer come back to.
+const defaultCallback = "/.authz/callback"
+
+// GateIssuer is an issuer whose tokens a gate takes: an authorization server of this config, or any other
+// that can be discovered by its URL.
+type GateIssuer struct {
+	// Its name in this config, or its issuer URL.
+	Name string `json:"name"`
+	// Files with the certificate authorities that its server is trusted by; default: the system's.
+	CA []string `json:"tls_ca,omitempty"`
+	// The claim with a person's roles; default: roles.
+	Roles string `json:"roles,omitempty"`
+	// How it is asked about tokens that can't be verified here (RFC 7662).
+	Introspect *Introspection `json:"introspect,omitempty"`
+}
+
+// Introspection is how a foreign issuer is asked about access tokens (RFC 7662).
+type Introspection struct {
+	// The endpoint; default: as the issuer's metadata says.
+	URL string `json:"url,omitempty"`
+	// Who asks.
+	Client string `json:"client,omitempty"`
+	// The client's secret.
+	Secret string `json:"secret,omitempty"`
+	// How long an answer counts, and a revocation may go unseen; default: 1m.
+	Cache caddy.Duration `json:"cache,omitempty"`
+	// Takes answers that do not say for whom a token is. Only for an issuer that serves no other API: its
+	// tokens would be taken here as well.
+	InsecureAnyAudience bool `json:"insecure_any_audience,omitempty"`
+}
+
+// app finds the app that keeps the issuers. A gate of foreign issuers needs no authorization server here.
+func (h *TokenInject) app(ctx caddy.Context) (*App, error) {
+	if len(h.Issuers) == 0 || !slices.ContainsFunc(h.Issuers, func(i GateIssuer) bool { return isURL(i.Name) }) {
+		return appOf(ctx)
+	}
+	app, err := ctx.App("authz")
+	if err != nil {
+		return nil, &appError{err}
+	}
+	return app.(*App), nil
+}
+
+func isURL(name string) bool { return strings.Contains(name, "://") }
+
+// findIssuers gives the gate its issuers, in the order of the configuration.
+func (h *TokenInject) findIssuers(app *App, cfg *tokeninject.Config) error {
+	named := h.Issuers
+	if len(named) == 0 {
+		named = []GateIssuer{{}}
+	}
+	if err := h.placeIntrospect(app, named); err != nil {
+		return err
+	}
+	for n, i := range named {
+		is, made, err := app.gateIssuer(i, h.Session, cfg.Audiences, n == 0)
+		switch {
+		case err != nil:
+			return err
+		case n == 0:
+			h.issuer, cfg.Issuer = is, made
+		default:
+			cfg.Others = append(cfg.Others, made)
+		}
+		if is != nil {
+			h.issuers = append(h.issuers, is)
+		}
+	}
+	switch foreign := h.issuer.server == nil; {
+	case cfg.Session == nil:
+	case !foreign && cfg.Session.Callback != "":
+		return errors.New("session: callback is for foreign issuers, a login of this config's own comes back to the page itself")
+	case foreign && cfg.Session.Callback == "":
+		cfg.Session.Callback = defaultCallback
+	}
+	return h.findMint(app, cfg)
+}
+
+// placeIntrospect gives the gate's own introspect line to the one issuer that it can be for.
+func (h *TokenInject) placeIntrospect(app *App, named []GateIssuer) error {
+	if h.Introspect == nil {
+		return nil
+	}
+	at := -1
+	for n, i := range named {
+		if !app.isForeign(i.Name) {
+			continue
+		}
+		if at >= 0 {
+			return errors.New("introspect: write it into the block of the issuer that is to be asked, there is more than one")
+		}
+		at = n
+	}
+	if at < 0 || named[at].Introspect != nil {
+		return errors.New("introspect is for one foreign issuer, and written once")
+	}
+	named[at].Introspect = h.Introspect
+	return nil
+}
+
+func (a *App) isForeign(name string) bool {
+	if !isURL(name) {
+		return false
+	}
+	_, err := a.issuer(name)
+	return err != nil
+}
+
+// gateIssuer finds one issuer of a gate. Only where browsers sign in does a foreign one need a place of its
+// own for their sessions.
+func (a *App) gateIssuer(i GateIssuer, session *GateSession, audiences []string, first bool) (*issuer, tokeninject.Issuer, error) {
+	if !a.isForeign(i.Name) {
+		is, err := a.issuer(i.Name)
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case len(i.CA) > 0 || i.Roles != "" || i.Introspect != nil:
+			return nil, nil, fmt.Errorf("issuer %s is of this config, and asked without a network: it takes no tls_ca, roles or introspect", is.name)
+		}
+		return is, newLocalIssuer(is.server), nil
+	}
+	client := foreign.Client{}
+	if session != nil && first {
+		if session.Client == "" {
+			return nil, nil, fmt.Errorf("session: the issuer %s has to know the gate: write client <id> [<secret>]", i.Name)
+		}
+		client = foreign.Client{ID: session.Client, Secret: session.Secret}
+	}
+	made, err := a.foreignIssuer(i, client, audiences)
+	if err != nil || !first {
+		return nil, made, err
+	}
+	is, err := a.foreignState(i.Name)
+	return is, made, err
+}
+
+// foreignState is where the gates of a foreign issuer keep sessions and logins: where the config's own server
+// keeps its state, else in the default file.
+func (a *App) foreignState(url string) (*issuer, error) {
+	if is := a.foreign[url]; is != nil {
+		return is, nil
+	}
+	var storage Storage
+	if own, err := a.issuer(""); err == nil {
+		storage = own.storage
+	} else {
+		file := new(BoltStorage)
+		if err := file.Provision(a.ctx); err != nil {
+			return nil, err
+		}
+		storage = file
+	}
+	is, err := newIssuer(url, url, storage, a.log)
+	if err == nil {
+		a.foreign[url] = is
+	}
+	return is, err
+}
+
+// foreignIssuer makes a foreign issuer, or finds the one that another gate made in just this way.
+func (a *App) foreignIssuer(i GateIssuer, client foreign.Client, audiences []string) (*foreign.Issuer, error) {
+	key, err := json.Marshal([]any{i, client, audiences})
+	if err != nil {
+		return nil, err
+	}
+	if made := a.clients[string(key)]; made != nil {
+		return made, nil
+	}
+	cfg := foreign.Config{URL: i.Name, Client: client, RolesClaim: i.Roles}
+	if cfg.HTTP, err = trusting(i.CA); err != nil {
+		return nil, fmt.Errorf("issuer %s: tls_ca: %w", i.Name, err)
+	}
+	if q := i.Introspect; q != nil {
+		cfg.Introspection = &foreign.Introspection{
+			Endpoint: q.URL, Client: foreign.Client{ID: q.Client, Secret: q.Secret}, Cache: duration(q.Cache),
+		}
+		if q.InsecureAnyAudience && len(audiences) > 0 {
+			a.log.Warn("tokens of an issuer are taken though it does not say for whom they are", zap.String("issuer", i.Name))
+			cfg.Introspection.AssumeAudience = audiences[0]
+		}
+	}
+	made, err := foreign.New(cfg)
+	if err == nil {
+		a.clients[string(key)] = made
+	}
+	return made, err
+}
+
+// findMint gives the token policy its issuer.
+func (h *TokenInject) findMint(app *App, cfg *tokeninject.Config) error {
+	if cfg.Token == nil {
+		return nil
+	}
+	policy := h.Inject.Token
+	switch policy.Grant {
+	case "", grantClientCredentials, grantTokenExchange:
+	default:
+		return fmt.Errorf("inject token: grant %q is none of client_credentials, token_exchange", policy.Grant)
+	}
+	at := GateIssuer{Name: policy.Issuer}
+	if policy.Issuer == "" && len(h.Issuers) > 0 {
+		at = h.Issuers[0]
+	}
+	switch {
+	case app.isForeign(at.Name):
+	case policy.Issuer != "" || policy.Client != "" || policy.Grant != "":
+		return errors.New("inject token: issuer, client and grant are for issuers of other processes")
+	default:
+		return nil
+	}
+	client := foreign.Client{ID: policy.Client, Secret: policy.Secret}
+	if client.ID == "" && h.Session != nil {
+		client = foreign.Client{ID: h.Session.Client, Secret: h.Session.Secret}
+	}
+	switch {
+	case client.Secret == "" && (policy.Grant != "" || policy.ResourceServer != "" || len(policy.Scopes) > 0):
+		return errors.New("inject token: a client with a secret is needed")
+	case policy.Issuer != "" && policy.Grant == "" && len(h.Issuers) > 0 && h.Issuers[0].Name != policy.Issuer:
+		return errors.New("inject token: say by which grant another issuer than the gate's own mints")
+	}
+	minter, err := app.foreignIssuer(at, client, cfg.Audiences)
+	cfg.Token.Issuer = minter
+	return err
+}
+
+// trusting makes the client that speaks to a foreign issuer; nil: the usual one.
+func trusting(files []string) (*http.Client, error) {
+	if len(files) == 0 {
+		return nil, nil
+	}
+	pool := x509.NewCertPool()
+	for _, file := range files {
+		text, err := os.ReadFile(file) // #nosec G304 -- the operator names the file
+		if err != nil {
+			return nil, err
+		}
+		if !pool.AppendCertsFromPEM(text) {
+			return nil, fmt.Errorf("%s has no certificate", file)
+		}
+	}
+	return foreign.NewClient(&tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}), nil
+}
+
+// checkIssuer checks what the gate needs of its issuer: an authorization server of this config knows its
+// resource servers, scopes and clients; of another process's nothing is known before it is asked.
+func (h *TokenInject) checkIssuer(cfg tokeninject.Config) error {
+	if h.issuer.server != nil {
+		return errors.Join(h.checkResources(cfg), h.checkNames(cfg))
+	}
+	if cfg.ResourceServer != "" && len(cfg.Audiences) == 0 {
+		return fmt.Errorf("resource_server %s: the issuer %s does not tell its audience, write audience <value>", cfg.ResourceServer, h.issuer.url)
+	}
+	if cfg.Session == nil && len(cfg.Audiences) == 0 {
+		return errors.New("neither session nor audience: nobody could pass")
+	}
+	return nil
+}

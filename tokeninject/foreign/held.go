@@ -1,0 +1,105 @@
+package foreign
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/gatewright/gatewright/authz/oauth"
+)
+
+const (
+	// fresh is how old a document may be before a newer one is looked for.
+	fresh = 5 * time.Minute
+	// staleBound is how long the last one serves while no newer one can be had.
+	staleBound = 24 * time.Hour
+	// retryAfter is the least time between two tries, however many ask.
+	retryAfter = 10 * time.Second
+)
+
+// held is a document of the issuer's: fetched when it is first needed, and again as it ages. It is safe
+// for concurrent use.
+type held[T any] struct {
+	fetch  func(context.Context) (T, error)
+	now    func() time.Time
+	flight chan struct{} // one place: who fetches
+
+	mu      sync.Mutex
+	value   T
+	fetched time.Time // of value; zero: there is none yet
+	tried   time.Time
+	failure error // of the last try
+}
+
+func newHeld[T any](now func() time.Time, fetch func(context.Context) (T, error)) *held[T] {
+	return &held[T]{fetch: fetch, now: now, flight: make(chan struct{}, 1)}
+}
+
+// get returns the document. One that ages is good for now, and whoever is first looks for a newer one.
+func (h *held[T]) get(ctx context.Context) (T, error) {
+	value, age, due := h.look(fresh)
+	switch {
+	case age < fresh || age < staleBound && !due:
+		return value, nil
+	case age < staleBound:
+		go h.refresh(context.WithoutCancel(ctx), fresh)
+		return value, nil
+	}
+	h.refresh(ctx, fresh)
+	if value, age, _ = h.look(fresh); age < staleBound {
+		return value, nil
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	cause := h.failure
+	if cause == nil {
+		cause = ctx.Err()
+	}
+	return value, fmt.Errorf("%w: %w", oauth.TemporarilyUnavailable, cause)
+}
+
+// newer returns a document that was fetched less than retryAfter ago, where that can be: for a key that
+// is not in the one at hand. However many ask, the issuer is asked once in retryAfter (A5).
+func (h *held[T]) newer(ctx context.Context) (T, error) {
+	if _, _, due := h.look(retryAfter); due {
+		h.refresh(ctx, retryAfter)
+	}
+	return h.get(ctx)
+}
+
+// look tells what is at hand, how old it is, and whether one younger than limit may be looked for.
+func (h *held[T]) look(limit time.Duration) (value T, age time.Duration, due bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := h.now()
+	age = staleBound
+	if !h.fetched.IsZero() {
+		age = min(now.Sub(h.fetched), staleBound)
+	}
+	return h.value, age, age >= limit && (h.tried.IsZero() || now.Sub(h.tried) >= retryAfter)
+}
+
+// refresh fetches the document in one flight, which others wait for who need it.
+func (h *held[T]) refresh(ctx context.Context, limit time.Duration) {
+	select {
+	case h.flight <- struct{}{}:
+		defer func() { <-h.flight }()
+	case <-ctx.Done():
+		return
+	}
+	if _, _, due := h.look(limit); !due {
+		return // somebody else's flight has just landed
+	}
+	began := h.now() // the answer is as old as the question
+	// It is for everybody, so it flies on when the first who asked goes away.
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
+	defer cancel()
+	value, err := h.fetch(bounded)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.tried, h.failure = began, err
+	if err == nil {
+		h.value, h.fetched = value, began
+	}
+}

@@ -1,0 +1,164 @@
+package foreign
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"mime"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/gatewright/gatewright/authz/token"
+)
+
+// typIntrospection is the typ and, as a media type, the Content-Type of a signed answer (RFC 9701 §5).
+const typIntrospection = "token-introspection+jwt"
+
+// Why an answer gives no access.
+var (
+	errInactive    = errors.New("the issuer says that the token is not active")
+	errNoAudience  = errors.New("introspection: the answer says no aud, so it can't be told for whom the token is")
+	errAnswer      = errors.New("introspection: the answer is malformed")
+	errAnotherIss  = errors.New("introspection: the answer is about another issuer's token")
+	errAnswerToWho = errors.New("introspection: the signed answer is not for this gate")
+)
+
+// introspected is an answer with how long it counts.
+type introspected struct {
+	payload []byte
+	until   time.Time
+}
+
+// introspect asks the issuer about a token (RFC 7662), in one flight for all who bring it.
+func (i *Issuer) introspect(ctx context.Context, raw string) ([]byte, time.Time, error) {
+	sum := sha256.Sum256([]byte(raw))
+	answers := i.asking.DoChan(string(sum[:]), func() (any, error) {
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
+		defer cancel()
+		return i.ask(bounded, raw, sum)
+	})
+	select {
+	case answer := <-answers:
+		if answer.Err != nil {
+			return nil, time.Time{}, answer.Err
+		}
+		got := answer.Val.(introspected)
+		return got.payload, got.until, nil
+	case <-ctx.Done():
+		return nil, time.Time{}, ctx.Err()
+	}
+}
+
+func (i *Issuer) ask(ctx context.Context, raw string, sum [32]byte) (introspected, error) {
+	q := i.cfg.Introspection
+	m, err := i.metadata.get(ctx)
+	if err != nil {
+		return introspected{}, err
+	}
+	endpoint := q.Endpoint
+	if endpoint == "" {
+		endpoint = m.Introspection
+	}
+	if endpoint == "" {
+		return introspected{}, errAway(errors.New("introspection: the issuer's metadata has no endpoint for it"))
+	}
+	asked := i.cfg.Now()
+	form := url.Values{"token": {raw}, "token_type_hint": {"access_token"}}
+	status, header, body, err := i.post(ctx, endpoint, form, q.Client, m.IntrospectionAuth,
+		"application/"+typIntrospection+", application/json;q=0.9")
+	switch {
+	case err != nil:
+		return introspected{}, err
+	case status != http.StatusOK: // of the gate's own credentials, and says nothing of the token
+		return introspected{}, errAway(fmt.Errorf("introspection: %w", refusal(status, body)))
+	}
+	claims, err := i.readIntrospection(ctx, header.Get("Content-Type"), body)
+	if err != nil {
+		return introspected{}, err
+	}
+	until := asked.Add(q.Cache)
+	payload, err := i.asAccessToken(claims, sum, asked, until)
+	return introspected{payload, until}, err
+}
+
+// readIntrospection reads an answer, signed or not.
+func (i *Issuer) readIntrospection(ctx context.Context, contentType string, body []byte) (map[string]any, error) {
+	kind, _, err := mime.ParseMediaType(contentType)
+	if err != nil || kind != "application/"+typIntrospection {
+		return readClaims(body)
+	}
+	payload, err := i.verify(ctx, string(body), typIntrospection)
+	if err != nil {
+		return nil, fmt.Errorf("introspection: %w", err)
+	}
+	outer, err := readClaims(payload)
+	if err != nil {
+		return nil, err
+	}
+	if outer["iss"] != i.cfg.URL || !holds(outer["aud"], i.cfg.Introspection.Client.ID) { // RFC 9701 §5
+		return nil, errAnswerToWho
+	}
+	claims, ok := outer["token_introspection"].(map[string]any)
+	if !ok {
+		return nil, errAnswer
+	}
+	return claims, nil
+}
+
+// readClaims reads JSON as strictly as a token: what is in it decides who gets in.
+func readClaims(body []byte) (map[string]any, error) {
+	claims, err := token.Claims(body)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errAnswer, err)
+	}
+	return claims, nil
+}
+
+// asAccessToken writes an answer as the claims of an access token. RFC 7662 §2.2 leaves nearly everything
+// to the issuer; what it left out is filled in where nothing depends on it, and refused where it does.
+func (i *Issuer) asAccessToken(claims map[string]any, sum [32]byte, asked, until time.Time) ([]byte, error) {
+	if active, ok := claims["active"].(bool); !ok || !active {
+		return nil, errInactive
+	}
+	if iss, ok := claims["iss"]; ok && iss != i.cfg.URL {
+		return nil, errAnotherIss
+	}
+	if _, ok := claims["aud"]; !ok && i.cfg.Introspection.AssumeAudience == "" {
+		return nil, errNoAudience
+	}
+	delete(claims, "active")
+	claims["iss"] = i.cfg.URL
+	fill := func(name string, value any) {
+		if text, isText := claims[name].(string); claims[name] == nil || isText && text == "" {
+			claims[name] = value
+		}
+	}
+	fill("client_id", nobody)
+	fill("sub", claims["client_id"]) // as RFC 9068 §2.2 has it where no person is behind it
+	fill("jti", base64.RawURLEncoding.EncodeToString(sum[:16]))
+	fill("exp", until.Unix())
+	fill("iat", asked.Add(-time.Second).Unix())
+	fill("aud", i.cfg.Introspection.AssumeAudience)
+	return json.Marshal(claims)
+}
+
+// nobody is the client of a token whose issuer doesn't say.
+const nobody = "(unknown)"
+
+// holds tells whether a claim is a value, or a list that has it.
+func holds(claim any, value string) bool {
+	list, ok := claim.([]any)
+	if !ok {
+		return claim == value
+	}
+	for _, item := range list {
+		if item == value {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,89 @@
+package foreign
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/gatewright/gatewright/authz/token"
+)
+
+// fetchMetadata asks at both well-known places: that of OpenID Connect behind the issuer's path, that of
+// RFC 8414 §3 before it.
+func (i *Issuer) fetchMetadata(ctx context.Context) (*metadata, error) {
+	u, err := url.Parse(i.cfg.URL)
+	if err != nil {
+		return nil, err
+	}
+	path := strings.TrimSuffix(u.Path, "/")
+	var failures []error
+	for _, at := range []string{path + "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server" + path} {
+		u.Path, u.RawPath = at, ""
+		body, err := i.get(ctx, u.String(), "")
+		if err == nil {
+			return i.readMetadata(body)
+		}
+		failures = append(failures, err)
+	}
+	return nil, errors.Join(failures...)
+}
+
+// readMetadata takes metadata of the issuer itself only (RFC 8414 §3.3): whoever can put a document there
+// under another name could send everybody anywhere.
+func (i *Issuer) readMetadata(body []byte) (*metadata, error) {
+	m := new(metadata)
+	if err := json.Unmarshal(body, m); err != nil {
+		return nil, fmt.Errorf("metadata: %w", err)
+	}
+	if m.Issuer != i.cfg.URL {
+		return nil, fmt.Errorf("metadata: it is that of %q", clip(m.Issuer))
+	}
+	for name, endpoint := range map[string]string{
+		"authorization_endpoint": m.Authorization, "token_endpoint": m.Token, "userinfo_endpoint": m.UserInfo,
+		"introspection_endpoint": m.Introspection, "revocation_endpoint": m.Revocation,
+		"end_session_endpoint": m.EndSession, "jwks_uri": m.JWKS,
+	} {
+		if endpoint == "" {
+			continue
+		}
+		if err := checkURL(endpoint); err != nil {
+			return nil, fmt.Errorf("metadata: %s: %w", name, err)
+		}
+	}
+	return m, nil
+}
+
+// fetchKeys gets the issuer's JWKS.
+func (i *Issuer) fetchKeys(ctx context.Context) (*token.Verifier, error) {
+	m, err := i.metadata.get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if m.JWKS == "" {
+		return nil, errors.New("metadata: there is no jwks_uri")
+	}
+	body, err := i.get(ctx, m.JWKS, "")
+	if err != nil {
+		return nil, err
+	}
+	return token.NewVerifier(body)
+}
+
+// verify checks a signature by the issuer's keys; for one that is not at hand, newer ones are looked for.
+func (i *Issuer) verify(ctx context.Context, raw string, typ ...string) ([]byte, error) {
+	keys, err := i.keys.get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	payload, err := keys.Verify(raw, typ...)
+	if !errors.Is(err, token.ErrUnknownKey) {
+		return payload, err
+	}
+	if keys, err = i.keys.newer(ctx); err != nil {
+		return nil, err
+	}
+	return keys.Verify(raw, typ...)
+}

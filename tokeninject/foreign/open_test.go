@@ -1,0 +1,250 @@
+package foreign
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gatewright/gatewright/authz/oauth"
+	"github.com/gatewright/gatewright/authz/token"
+)
+
+func TestW6_NewRefusesWhatCannotWork(t *testing.T) {
+	for want, cfg := range map[string]Config{
+		"https URL":            {URL: "http://idp.example"},
+		"no address":           {URL: "https://"},
+		"a client with":        {URL: "https://idp.example", Introspection: &Introspection{Client: Client{ID: "gate"}}},
+		"cache is negative":    {URL: "https://idp.example", Introspection: &Introspection{Client: Client{"a", "b"}, Cache: -1}},
+		`introspect "http://x`: {URL: "https://idp.example", Introspection: &Introspection{Client: Client{"a", "b"}, Endpoint: "http://x.example"}},
+	} {
+		_, err := New(cfg)
+		require.ErrorContains(t, err, want)
+	}
+}
+
+func TestW6_TokensAreVerifiedByTheIssuersKeys(t *testing.T) {
+	s := newServer(t)
+	i := s.issuer(nil)
+	payload, until, err := i.Open(t.Context(), s.accessToken(nil), nil)
+	require.NoError(t, err)
+	require.Contains(t, string(payload), `"sub":"alice"`)
+	require.True(t, until.IsZero())
+
+	_, _, err = i.Open(t.Context(), s.sign("JWT", map[string]any{"iss": s.URL}), nil)
+	require.ErrorIs(t, err, token.ErrType, "A6: an ID token is no access token")
+	_, _, err = i.Open(t.Context(), "opaque", nil)
+	require.ErrorIs(t, err, errOpaque)
+	require.Equal(t, 1, s.called("/jwks"))
+	require.Equal(t, 1, s.called("/.well-known/openid-configuration"))
+}
+
+func TestW6_MetadataIsFoundWhereRFC8414PutsIt(t *testing.T) {
+	s := newServer(t)
+	s.on("/.well-known/openid-configuration", nil)
+	s.on("/.well-known/oauth-authorization-server", s.json(func() any { return s.document() }))
+	require.NoError(t, s.issuer(nil).Ready(t.Context()))
+}
+
+func TestW6_MetadataOfSomebodyElseAreRefused(t *testing.T) {
+	s := newServer(t)
+	for name, change := range map[string]map[string]any{
+		"another issuer":        {"issuer": "https://evil.example"},
+		"no issuer":             {"issuer": nil},
+		"an endpoint in clear":  {"token_endpoint": "http://evil.example/token"},
+		"a key set in clear":    {"jwks_uri": "http://evil.example/jwks"},
+		"an endpoint of a file": {"userinfo_endpoint": "file:///etc/passwd"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s.on("/.well-known/openid-configuration", s.json(func() any { return with(s.document(), change) }))
+			require.ErrorIs(t, s.issuer(nil).Ready(t.Context()), oauth.TemporarilyUnavailable)
+		})
+	}
+	s.on("/.well-known/openid-configuration", func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, s.URL+"/elsewhere", http.StatusFound)
+	})
+	s.on("/elsewhere", s.json(func() any { return s.document() }))
+	require.Error(t, s.issuer(nil).Ready(t.Context()), "no redirect is followed")
+	s.on("/.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`{"issuer":"` + s.URL + `","x":"` + strings.Repeat("x", maxBody) + `"}`))
+	})
+	require.ErrorContains(t, s.issuer(nil).Ready(t.Context()), "too large")
+}
+
+// A5: a key that is not at hand makes the gate look again, but not more often than it may.
+func TestA5_UnknownKeysAreLookedForNowAndThen(t *testing.T) {
+	s := newServer(t)
+	i := s.issuer(nil)
+	old := s.accessToken(nil)
+	_, _, err := i.Open(t.Context(), old, nil)
+	require.NoError(t, err)
+
+	s.rotate()
+	fresh := s.accessToken(nil)
+	_, _, err = i.Open(t.Context(), fresh, nil)
+	require.ErrorIs(t, err, token.ErrUnknownKey, "it looked a moment ago")
+	s.clock.advance(retryAfter)
+	_, _, err = i.Open(t.Context(), fresh, nil)
+	require.NoError(t, err)
+	require.Equal(t, 2, s.called("/jwks"))
+	for range 100 {
+		_, _, err = i.Open(t.Context(), old, nil)
+		require.ErrorIs(t, err, token.ErrUnknownKey)
+	}
+	require.Equal(t, 2, s.called("/jwks"), "a flood fetches nothing")
+	_, _, err = i.Open(t.Context(), fresh, nil)
+	require.NoError(t, err)
+}
+
+func TestW6_AnIssuerThatIsAwayIsRemembered(t *testing.T) {
+	s := newServer(t)
+	i := s.issuer(nil)
+	raw := s.accessToken(nil)
+	_, _, err := i.Open(t.Context(), raw, nil)
+	require.NoError(t, err)
+	s.on("/jwks", status(http.StatusBadGateway))
+	s.on("/.well-known/openid-configuration", status(http.StatusBadGateway))
+	s.clock.advance(staleBound - time.Minute)
+	_, _, err = i.Open(t.Context(), raw, nil)
+	require.NoError(t, err, "stale keys serve on")
+	s.clock.advance(time.Hour)
+	_, _, err = i.Open(t.Context(), raw, nil)
+	require.ErrorIs(t, err, oauth.TemporarilyUnavailable, "but not for ever")
+}
+
+func TestW6_AFetchIsOneFlight(t *testing.T) {
+	s := newServer(t)
+	held := make(chan struct{})
+	s.on("/jwks", func(w http.ResponseWriter, _ *http.Request) {
+		<-held
+		_, _ = w.Write(s.keys.JWKS())
+	})
+	i := s.issuer(nil)
+	raw := s.accessToken(nil)
+	var all sync.WaitGroup
+	for range 50 {
+		all.Go(func() {
+			if _, _, err := i.Open(context.Background(), raw, nil); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	require.Eventually(t, func() bool { return s.called("/jwks") == 1 }, 10*time.Second, time.Millisecond)
+	close(held)
+	all.Wait()
+	require.Equal(t, 1, s.called("/jwks"))
+}
+
+func TestW6_Introspection(t *testing.T) {
+	s := newServer(t)
+	i := s.issuer(func(c *Config) { c.Introspection = &Introspection{Client: Client{"api", "api secret"}} })
+	active := func(change map[string]any) http.HandlerFunc {
+		return s.json(func() any {
+			return with(map[string]any{"active": true, "aud": "https://api.example", "sub": "alice", "client_id": "shop", "scope": "a b", "username": "al"}, change)
+		})
+	}
+	s.on("/introspect", active(nil))
+	payload, until, err := i.Open(t.Context(), "opaque-1", nil)
+	require.NoError(t, err)
+	require.Equal(t, s.clock.now().Add(defaultCache), until)
+	require.Equal(t, "opaque-1", s.lastForm()["token"])
+	require.Equal(t, "api:api+secret", s.lastForm()["basic"], "RFC 6749 §2.3.1")
+	at, err := token.ParseAccessToken(payload, s.clock.now(), 0)
+	require.NoError(t, err)
+	require.Equal(t, "alice", at.Subject)
+	require.Equal(t, []string{"a", "b"}, at.Scope)
+	require.Equal(t, s.URL, at.Issuer)
+
+	// A JWT of another profile is asked about, too.
+	_, _, err = i.Open(t.Context(), s.sign("JWT", map[string]any{"iss": s.URL}), nil)
+	require.NoError(t, err)
+	// One whose signature is bad is not.
+	asked := s.called("/introspect")
+	_, _, err = i.Open(t.Context(), s.accessToken(nil)+"x", nil)
+	require.Error(t, err)
+	require.Equal(t, asked, s.called("/introspect"))
+
+	for name, row := range map[string]struct {
+		answer http.HandlerFunc
+		want   error
+	}{
+		"inactive":              {s.json(func() any { return map[string]any{"active": false} }), errInactive},
+		"active as a word":      {active(map[string]any{"active": "true"}), errInactive},
+		"no active":             {active(map[string]any{"active": nil}), errInactive},
+		"of another issuer":     {active(map[string]any{"iss": "https://evil.example"}), errAnotherIss},
+		"for nobody in special": {active(map[string]any{"aud": nil}), errNoAudience},
+		"no JSON":               {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }, errAnswer},
+		"active twice": {func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write([]byte(`{"active":false,"active":true,"aud":"https://api.example"}`))
+		}, errAnswer},
+		"our secret is wrong": {status(http.StatusUnauthorized), oauth.TemporarilyUnavailable},
+		"broken":              {status(http.StatusInternalServerError), oauth.TemporarilyUnavailable},
+		"a redirect":          {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/introspect2", http.StatusFound) }, oauth.TemporarilyUnavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s.on("/introspect", row.answer)
+			_, _, err := i.Open(t.Context(), "opaque", nil)
+			require.ErrorIs(t, err, row.want)
+		})
+	}
+}
+
+func TestW6_SignedIntrospectionIsForThisGateOnly(t *testing.T) {
+	s := newServer(t)
+	i := s.issuer(func(c *Config) { c.Introspection = &Introspection{Client: Client{"api", "secret"}} })
+	answer := func(typ string, change map[string]any) error {
+		raw := s.sign(typ, with(map[string]any{
+			"iss": s.URL, "aud": "api", "iat": s.clock.now().Unix(),
+			"token_introspection": map[string]any{"active": true, "aud": "https://api.example", "sub": "alice", "client_id": "shop"},
+		}, change))
+		s.on("/introspect", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/token-introspection+jwt")
+			_, _ = w.Write([]byte(raw))
+		})
+		_, _, err := i.Open(t.Context(), "opaque", nil)
+		return err
+	}
+	require.NoError(t, answer(typIntrospection, nil))
+	require.ErrorIs(t, answer(typIntrospection, map[string]any{"aud": "other"}), errAnswerToWho)
+	require.ErrorIs(t, answer(typIntrospection, map[string]any{"iss": "https://evil.example"}), errAnswerToWho)
+	require.ErrorIs(t, answer(typIntrospection, map[string]any{"token_introspection": "yes"}), errAnswer)
+	require.ErrorIs(t, answer(token.TypeAccessToken, nil), token.ErrType, "A6")
+	require.ErrorIs(t, answer(typIntrospection, map[string]any{"token_introspection": map[string]any{"active": false}}), errInactive)
+}
+
+func TestW6_IntrospectionIsOneFlightAToken(t *testing.T) {
+	s := newServer(t)
+	held := make(chan struct{})
+	s.on("/introspect", func(w http.ResponseWriter, r *http.Request) {
+		<-held
+		s.json(func() any { return map[string]any{"active": true, "aud": "a", "sub": "s", "client_id": "c"} })(w, r)
+	})
+	i := s.issuer(func(c *Config) { c.Introspection = &Introspection{Client: Client{"api", "secret"}} })
+	ctx, cancel := context.WithCancel(t.Context())
+	gone := make(chan error, 1)
+	go func() {
+		_, _, err := i.Open(ctx, "opaque", nil)
+		gone <- err
+	}()
+	require.Eventually(t, func() bool { return s.called("/introspect") == 1 }, 10*time.Second, time.Millisecond)
+	var all, begun sync.WaitGroup
+	begun.Add(20)
+	for range 20 {
+		all.Go(func() {
+			begun.Done()
+			if _, _, err := i.Open(context.Background(), "opaque", nil); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	cancel()
+	require.ErrorIs(t, <-gone, context.Canceled, "whoever goes away waits no longer")
+	begun.Wait()
+	require.Equal(t, 1, s.called("/introspect"), "everybody waits for the first")
+	close(held)
+	all.Wait()
+}
