@@ -124,7 +124,7 @@ func TestW6_TokensOfAnotherProduct(t *testing.T) {
 		require.Contains(t, body, "user=api mail= client=api")
 	}
 	for name, raw := range map[string]string{
-		"unknown": "not-a-token", "for another audience": p.token("urn:other:opaque"), "broken": signed[:len(signed)-4] + "AAAA",
+		"unknown": "not-a-token", "for another audience": p.token("urn:other:opaque"), "broken": signed[:len(signed)-6] + "AAAAAA",
 	} {
 		status, _, challenge := c.call("/api/orders", raw)
 		require.Equal(t, http.StatusUnauthorized, status, name)

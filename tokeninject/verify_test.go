@@ -51,7 +51,7 @@ func TestW1_TokensThatAreRefused(t *testing.T) {
 		{"A46 bound to a key", s.issuer.accessToken(t, func(a *token.AccessToken) { a.Extra["cnf"] = map[string]any{"jkt": "x"} }), "not valid"},
 		{"A6 ID token", idToken, "not valid"},
 		{"A1 unsigned", "eyJhbGciOiJub25lIn0.e30.", "not valid"},
-		{"altered", good[:len(good)-2] + "AA", "not valid"},
+		{"altered", good[:len(good)-6] + "AAAAAA", "not valid"},
 		{"opaque", "some-opaque-token", "not valid"},
 		{"A13 huge", strings.Repeat("a", token.MaxSize+1), "not valid"},
 	}

@@ -177,7 +177,7 @@ func TestA6_RememberedHeaderIsStillCheckedForTyp(t *testing.T) {
 	require.Len(t, *verifier.known.Load(), 1)
 	_, err = verifier.Verify(raw, "JWT")
 	require.ErrorIs(t, err, ErrType)
-	_, err = verifier.Verify(withPart(raw, 2, part(goodJWS(t, jose.ES256), 2)[:84]+"AA"), TypeAccessToken)
+	_, err = verifier.Verify(withPart(raw, 2, part(goodJWS(t, jose.ES256), 2)[:80]+"AAAAAA"), TypeAccessToken)
 	require.ErrorIs(t, err, ErrSignature)
 }
 
