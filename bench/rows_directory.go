@@ -75,7 +75,7 @@ func (b *bench) startDirectory() (url string, stop func(), err error) {
 		return "", nil, err
 	}
 	slapd := func(arguments ...string) *exec.Cmd {
-		cmd := exec.CommandContext(b.ctx, program, arguments...) // #nosec G204 -- slapd
+		cmd := exec.CommandContext(b.ctx, program, arguments...)
 		cmd.Dir = folder
 		return cmd
 	}

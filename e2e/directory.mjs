@@ -42,12 +42,12 @@ await run({
   async refused(input) {
     const config = await openid.discovery(new URL(input.issuer), 'shop', input.secret);
     return withPage(input, async (page) => {
-      const told = {};
-      for (const [name, password] of Object.entries(input.people)) {
+      const told = [];
+      for (const [name, password] of input.people) {
         await page.goto((await request(config)).url.href);
         await signIn(page, name, password);
         await shows(page, 'login');
-        told[name] = await page.locator('#notice').innerText();
+        told.push(await page.locator('#notice').innerText());
         if (name === input.inspect) await inspect(page, `refused-${name}`, input);
       }
       return told;

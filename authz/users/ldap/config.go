@@ -48,8 +48,8 @@ type Config struct {
 	Attributes []string
 	// Roles says where roles come from.
 	Roles RolesConfig
-	// GrantAttribute is what Check tries to write and what is never among a person's attributes; empty
-	// where the directory holds no grants.
+	// GrantAttribute is what Check tries to write, what is read together with a person, and what is never
+	// among a person's attributes; empty where the directory holds no grants.
 	GrantAttribute string
 	// GrantClass is the auxiliary object class that an entry needs to hold what Attribute writes, added
 	// when an entry lacks it. Empty means DefaultGrantClass.
