@@ -54,7 +54,7 @@ var faults = []fault{
 			s.Change(t, ldaptest.Alice, "nidsOAuthGrant", ours)
 		}
 	}},
-	{name: "disk full", cause: "Other", strike: func(t *testing.T, s *ldaptest.Slapd) func() { return s.Full(t) }},
+	{name: "disk full", cause: "commit failed", strike: func(t *testing.T, s *ldaptest.Slapd) func() { return s.Full(t) }},
 }
 
 // otherCertificate restarts a server with another certificate in the place of the one that is trusted.

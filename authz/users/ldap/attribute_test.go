@@ -2,6 +2,7 @@ package ldap
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"strconv"
 	"sync"
@@ -55,6 +56,34 @@ func TestU4_SwapComparesAndWritesInOneStep(t *testing.T) {
 	_, err := a.Read(ctx, "00000000-0000-0000-0000-000000000000")
 	require.ErrorIs(t, err, users.ErrNotFound)
 	require.ErrorIs(t, a.Swap(ctx, "00000000-0000-0000-0000-000000000000", nil, []byte("x")), users.ErrNotFound)
+}
+
+// What Lookup has read of the entry serves one ReadReplica of the same request, and no Read for update.
+func TestU4_LookupReadsTheGrants(t *testing.T) {
+	a, s, aliceID, bobID := grants(t)
+	require.NoError(t, a.Swap(bounded(t), aliceID, nil, []byte("old")))
+	ctx := users.Together(bounded(t))
+	_, err := a.d.Lookup(ctx, aliceID)
+	require.NoError(t, err)
+	s.Change(t, alice, grantAttribute, "new")
+	for _, test := range []struct {
+		name    string
+		ctx     context.Context
+		read    func(context.Context, string) ([]byte, error)
+		subject string
+		want    string
+	}{
+		{"for update", ctx, a.Read, aliceID, "new"},
+		{"another request", bounded(t), a.ReadReplica, aliceID, "new"},
+		{"another person", ctx, a.ReadReplica, bobID, ""},
+		{"another attribute", ctx, a.d.Attribute("title").ReadReplica, aliceID, "engineer"},
+		{"the same request", ctx, a.ReadReplica, aliceID, "old"},
+		{"once more", ctx, a.ReadReplica, aliceID, "new"},
+	} {
+		value, err := test.read(test.ctx, test.subject)
+		require.NoError(t, err, test.name)
+		require.Equal(t, test.want, string(value), test.name)
+	}
 }
 
 func TestU3_64KiBFit(t *testing.T) {

@@ -164,7 +164,8 @@ func (s *Slapd) Stop() { s.End(syscall.SIGTERM) }
 // Awake lets a hung server answer again.
 func (s *Slapd) Awake() { _ = s.process.Process.Signal(syscall.SIGCONT) }
 
-// Hang stops the server from answering. It returns once every thread has stopped: one that still runs could answer after the signal was sent.
+// Hang stops the server from answering. It returns once every thread has stopped: one that still runs could answer
+// after the signal was sent.
 func (s *Slapd) Hang(t testing.TB) {
 	t.Helper()
 	require.NoError(t, s.process.Process.Signal(syscall.SIGSTOP))
