@@ -39,6 +39,7 @@ type authorizationRequest struct {
 	Subjects []string         `json:"subjects,omitempty"`
 	Claims   *requestedClaims `json:"claims,omitempty"`
 	Resource string           `json:"resource,omitempty"` // name of the resource server the request names
+	Device   string           `json:"device,omitempty"`   // the client's name for the person's device
 	Gate     bool             `json:"gate,omitempty"`     // pushed by a gate of this process
 }
 

@@ -26,6 +26,7 @@ var authorizeChecks = []struct {
 	{"acr_values", checkACRValues},
 	{"hints", checkHints},
 	{"claims", checkClaims},
+	{"revocation_id", checkDevice},
 }
 
 // checkUnsupported refuses by name what OpenID Connect Core §3.1.2.6 gives a name for.

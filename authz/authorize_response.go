@@ -180,6 +180,8 @@ func (s *Server) issueCode(ctx context.Context, req *authorizationRequest, sessi
 		Scope:            a.scope,
 		Resource:         req.Resource,
 		Gate:             req.Gate,
+		Issued:           s.now(),
+		Device:           req.Device,
 		Claims:           req.Claims,
 	}
 	if err := s.run.codes.Put(ctx, code, rec, rec.Expires); err != nil {

@@ -50,6 +50,7 @@ type GateSession struct {
 	AuthTime  time.Time
 	ACR       string
 	AMR       []string
+	Begun     time.Time // at the gate
 	Stamp     string
 }
 
@@ -199,6 +200,7 @@ func (s *Server) RedeemLogin(ctx context.Context, code string, l GateLogin) (*Ga
 		AuthTime:  rec.AuthTime,
 		ACR:       rec.ACR,
 		AMR:       rec.AMR,
+		Begun:     rec.Issued,
 		Stamp:     rec.Stamp,
 	}
 	return s.RefreshSession(ctx, session)
@@ -231,9 +233,8 @@ func (s *Server) EndSession(ctx context.Context, session *GateSession) error {
 
 // sessionParties are the client and the person of a session, both as they are now.
 func (s *Server) sessionParties(ctx context.Context, session *GateSession) (*client, *users.User, error) {
-	if s.run.feed.Revoked(revocation.Subject{
-		Family: session.GrantID, Session: session.SessionID, User: session.Subject, Client: session.ClientID, IssuedAt: session.AuthTime,
-	}) {
+	if s.run.feed.Revoked(revocation.Subject{Family: session.GrantID, Session: session.SessionID, User: session.Subject, IssuedAt: session.AuthTime}) ||
+		s.run.feed.Revoked(revocation.Subject{User: session.Subject, Client: session.ClientID, IssuedAt: session.Begun}) {
 		return nil, nil, fmt.Errorf("%w: %w", ErrEnded, errRevoked)
 	}
 	c := s.activeClient(session.ClientID)

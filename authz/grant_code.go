@@ -33,6 +33,8 @@ type codeRecord struct {
 	Scope            []string  `json:"scope,omitempty"`
 	Resource         string    `json:"resource,omitempty"` // named in the request
 	Gate             bool      `json:"gate,omitempty"`
+	Issued           time.Time `json:"issued,omitzero"`
+	Device           string    `json:"device,omitempty"`
 
 	Claims *requestedClaims `json:"claims,omitempty"`
 }
@@ -70,6 +72,9 @@ func (s *Server) authorizeCode(ctx context.Context, r *TokenRequest, rec *codeRe
 	if err != nil {
 		return nil, err
 	}
+	if a.device, err = sameDevice(rec.Device, r.device); err != nil {
+		return nil, err
+	}
 	a.grantID, a.sid, a.nonce, a.authContext, a.claims = rec.GrantID, rec.SID, rec.Nonce, authContext{rec.AuthTime, rec.ACR, rec.AMR}, rec.Claims
 	s.beginFamily(a, r.now)
 	return a, nil
@@ -101,10 +106,17 @@ func (s *Server) takeCode(ctx context.Context, code string) (*codeRecord, error)
 		return nil, errCode.Because(errReplay)
 	case !s.now().Before(taken.Expires):
 		return nil, errCode
-	case s.run.feed.Revoked(revocation.Subject{Session: taken.SID, User: taken.Subject, Client: taken.ClientID, IssuedAt: taken.AuthTime}):
+	case s.codeRevoked(&taken):
 		return nil, errCode.Because(errRevoked)
 	}
 	return &taken, nil
+}
+
+// codeRevoked goes by when the person signed in for what ends logins, and by when the code was issued for
+// what ends what a client has: a client may be served again after its revocation, by an older login.
+func (s *Server) codeRevoked(rec *codeRecord) bool {
+	return s.run.feed.Revoked(revocation.Subject{Session: rec.SID, User: rec.Subject, IssuedAt: rec.AuthTime}) ||
+		s.run.feed.Revoked(revocation.Subject{User: rec.Subject, Client: rec.ClientID, Device: rec.Device, IssuedAt: rec.Issued})
 }
 
 var errCode = oauth.Errorf(oauth.InvalidGrant, "the code is unknown, expired or used")

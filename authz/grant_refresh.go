@@ -47,11 +47,11 @@ func (s *Server) beginFamily(a *Authorization, now time.Time) {
 		first.Resource = a.resource.Name
 	}
 	a.until = first.Expires
-	a.commit = func(ctx context.Context) (*refreshToken, error) { return first, s.recordFamily(ctx, first) }
+	a.commit = func(ctx context.Context) (*refreshToken, error) { return first, s.recordFamily(ctx, first, a.device) }
 }
 
 // recordFamily writes a new family down with the person's grants.
-func (s *Server) recordFamily(ctx context.Context, first *refreshToken) error {
+func (s *Server) recordFamily(ctx context.Context, first *refreshToken, device string) error {
 	var dropped []grants.Family
 	err := s.run.grants.Update(ctx, first.Subject, func(rec *grants.Record) error {
 		dropped = rec.AddFamily(first.ClientID, grants.Family{
@@ -60,18 +60,14 @@ func (s *Server) recordFamily(ctx context.Context, first *refreshToken) error {
 			Expires:        first.Expires,
 			Scope:          first.Scope,
 			ResourceServer: first.Resource,
+			Device:         device,
 		})
 		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("grants: %w", err)
 	}
-	for _, f := range dropped { // more than ten live families: the oldest ends (U3)
-		if err := s.run.feed.Revoke(ctx, revocation.Family, f.ID, f.Expires.Add(leeway)); err != nil {
-			return fmt.Errorf("dropped family: %w", err)
-		}
-	}
-	return nil
+	return s.revokeFamilies(ctx, dropped) // more than ten live families: the oldest ends (U3)
 }
 
 // endFamily revokes a family and every access token of it, here and at the gates at once.
@@ -167,7 +163,7 @@ func (s *Server) checkFamily(ctx context.Context, t *refreshToken, now time.Time
 	if err != nil {
 		return oauth.Errorf(oauth.TemporarilyUnavailable, "grants could not be read").Because(err)
 	}
-	if record.Family(t.ClientID, t.GrantID) == nil {
+	if record.Family(t.ClientID, t.GrantID) == nil || record.Withdrawn(t.ClientID, t.Issued) {
 		return errRefresh.Because(errFamilyGone)
 	}
 	return nil

@@ -15,6 +15,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/gatewright/gatewright/authz/oauth"
+	"github.com/gatewright/gatewright/authz/revocation"
 	"github.com/gatewright/gatewright/authz/token"
 )
 
@@ -51,15 +52,21 @@ func (s *Server) issue(ctx context.Context, a *Authorization) (*tokenResponse, e
 		}
 		response.IDToken = id
 	}
-	if a.commit == nil {
-		return response, nil
+	if a.commit != nil {
+		refresh, err := a.commit(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if refresh != nil {
+			if response.RefreshToken, err = s.sealRefresh(ctx, a.client, refresh); err != nil {
+				return nil, err
+			}
+		}
 	}
-	refresh, err := a.commit(ctx)
-	if err != nil || refresh == nil {
-		return response, err
+	if s.run.feed.Revoked(revocation.Subject{Family: a.grantID, User: a.subject(), Client: a.client.ID, IssuedAt: a.asked}) {
+		return nil, oauth.Errorf(oauth.InvalidGrant, "the grant was revoked").Because(errRevoked)
 	}
-	response.RefreshToken, err = s.sealRefresh(ctx, a.client, refresh)
-	return response, err
+	return response, nil
 }
 
 // mintAccessToken signs (RFC 9068), then encrypts as the resource server wants it (R3).

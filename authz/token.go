@@ -26,6 +26,7 @@ type TokenRequest struct {
 	named  *resource // by resource or resourceServer; nil: none
 	// address is where the request comes from, for counting guesses.
 	address string
+	device  string // the client's name for the person's device, "" for none
 	now     time.Time
 }
 
@@ -38,6 +39,8 @@ type Authorization struct {
 	// named tells that a request named the resource server, so that a refresh keeps to it (R8).
 	named   bool
 	grantID string
+	device  string
+	asked   time.Time // when the request for these tokens came; a revocation since then wins (A78)
 	format  TokenFormat
 	sid     string // of the ID token
 	// bound ties the access token to the session too: it ends with it. Tokens of applications outlive a
@@ -120,8 +123,12 @@ func (s *Server) redeem(r *http.Request, c *client, params oauth.Params) (*Autho
 	if err != nil {
 		return nil, err
 	}
+	device, err := deviceParam(params)
+	if err != nil {
+		return nil, err
+	}
 	return s.grants[i].Authorize(r.Context(), &TokenRequest{
-		Params: params, client: c, scope: scope, named: named, address: s.clientIP(r), now: s.now(),
+		Params: params, client: c, scope: scope, named: named, address: s.clientIP(r), device: device, now: s.now(),
 	})
 }
 
@@ -133,7 +140,9 @@ func (s *Server) authorization(r *TokenRequest, user *users.User, scope []string
 	if err != nil {
 		return nil, err
 	}
-	return &Authorization{client: r.client, user: user, scope: scope, resource: target, named: named, format: r.client.TokenFormat}, nil
+	return &Authorization{
+		client: r.client, user: user, scope: scope, resource: target, named: named, format: r.client.TokenFormat, device: r.device, asked: r.now,
+	}, nil
 }
 
 // target is the resource server of a token (R13). What the grant named stays (A33); where it named

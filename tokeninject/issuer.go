@@ -90,6 +90,7 @@ type Session struct {
 	AuthTime  time.Time       `json:"auth_time"`
 	ACR       string          `json:"acr,omitempty"` // the contract that the person signed in by
 	AMR       []string        `json:"amr,omitempty"` // RFC 8176
+	Begun     time.Time       `json:"begun,omitzero"` // at this gate, by the issuer's clock
 	// Stamp is the issuer's own note, kept with the session and never looked at: ours tells a password
 	// changed since by it, a foreign issuer's tokens are in it.
 	Stamp string `json:"stamp,omitempty"`

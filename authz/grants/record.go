@@ -24,8 +24,9 @@ type Client struct {
 	Consents map[string]time.Time `json:"consents,omitempty"`
 	// Families are the refresh-token families, the oldest first.
 	Families []Family `json:"families,omitempty"`
-	// NotBefore is when the user last withdrew, zero for never: tokens issued
-	// up to then are dead. Kept until KeepNotBefore.
+	// NotBefore is when the user last withdrew, or all tokens of the user were
+	// ended, zero for never: tokens issued up to then are dead. Kept until
+	// KeepNotBefore.
 	NotBefore time.Time `json:"not_before,omitzero"`
 	// KeepNotBefore is when the last token from before NotBefore has expired.
 	KeepNotBefore time.Time `json:"keep_not_before,omitzero"`
@@ -89,8 +90,40 @@ func (r *Record) Withdraw(client string, at, keep time.Time) (ended []Family) {
 	if c == nil {
 		return nil
 	}
-	ended = c.Families
-	c.Consents, c.Families = nil, nil
+	c.Consents = nil
+	return c.end(at, keep)
+}
+
+// EndAll ends the tokens of every client, as Withdraw does, but takes no consent
+// back.
+func (r *Record) EndAll(at, keep time.Time) (ended []Family) {
+	for _, c := range r.Clients {
+		ended = append(ended, c.end(at, keep)...)
+	}
+	return ended
+}
+
+// EndDevice removes the families of one device, those of the client or, where it is
+// "", of every client, and returns them, for the caller to revoke.
+func (r *Record) EndDevice(client, device string) (ended []Family) {
+	for id, c := range r.Clients {
+		if client != "" && id != client {
+			continue
+		}
+		c.Families = slices.DeleteFunc(c.Families, func(f Family) bool {
+			if f.Device != device {
+				return false
+			}
+			ended = append(ended, f)
+			return true
+		})
+	}
+	return ended
+}
+
+// end removes all families and notes that tokens issued up to at are dead.
+func (c *Client) end(at, keep time.Time) (ended []Family) {
+	ended, c.Families = c.Families, nil
 	if at.After(c.NotBefore) {
 		c.NotBefore = at
 	}
@@ -100,8 +133,8 @@ func (r *Record) Withdraw(client string, at, keep time.Time) (ended []Family) {
 	return ended
 }
 
-// Withdrawn reports whether a token of client issued at this time died by a
-// withdrawal. Issue times have whole seconds, so one of the same second is dead.
+// Withdrawn reports whether a token of client issued at this time died by Withdraw
+// or EndAll. Issue times have whole seconds, so one of the same second is dead.
 func (r *Record) Withdrawn(client string, issued time.Time) bool {
 	c := r.Clients[client]
 	return c != nil && !c.NotBefore.IsZero() && issued.Unix() <= c.NotBefore.Unix()

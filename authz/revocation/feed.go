@@ -15,15 +15,17 @@ import (
 // Kind says what an entry of the feed names.
 type Kind string
 
-// Family, Session and Token end outright, by Revoke. User, Client and Device are cut
-// off at a time, by RevokeBefore, and may be served again afterwards.
+// Family, Session and Token end outright, by Revoke. User and Client are cut off at
+// a time, by RevokeBefore, Grant and Device by RevokeOf; they may be served again
+// afterwards.
 const (
 	Family  Kind = "family"  // a grant family: all that came from one authorization
 	Session Kind = "session" // one login of a user at the authorization server
 	Token   Kind = "token"   // one access token, by its jti
 	User    Kind = "user"
 	Client  Kind = "client"
-	Device  Kind = "device"
+	Grant   Kind = "grant"  // all that one user granted to one client
+	Device  Kind = "device" // one device of one user
 )
 
 // ErrSubject says that a revocation names nothing: an empty id, or a kind that
@@ -48,16 +50,19 @@ type Feed struct {
 	now     func() time.Time
 	epoch   atomic.Uint64
 
-	mu                                                  sync.RWMutex
-	families, sessions, tokens, users, clients, devices table
+	mu                                                          sync.RWMutex
+	families, sessions, tokens, users, clients, grants, devices table
 
 	watchersMu  sync.Mutex
 	watchers    map[uint64]func()
 	lastWatcher uint64
 }
 
-// table holds the marks of one kind by id.
-type table map[string]mark
+// table holds the marks of one kind.
+type table map[key]mark
+
+// key is what a mark is about; user is "" but of a Grant and a Device.
+type key struct{ user, id string }
 
 // mark is one revocation in memory.
 type mark struct {
@@ -74,7 +79,8 @@ func New(s store.Store, now func() time.Time) *Feed {
 	return &Feed{
 		records:  store.NewRecords[record](s, "revocation"),
 		now:      now,
-		families: table{}, sessions: table{}, tokens: table{}, users: table{}, clients: table{}, devices: table{},
+		families: table{}, sessions: table{}, tokens: table{}, users: table{}, clients: table{},
+		grants: table{}, devices: table{},
 		watchers: make(map[uint64]func()),
 	}
 }
@@ -115,17 +121,26 @@ func (f *Feed) Revoke(ctx context.Context, kind Kind, id string, until time.Time
 	return f.add(ctx, record{Kind: kind, ID: []byte(id), Before: math.MaxInt64, Until: store.Millis(until)})
 }
 
-// RevokeBefore ends the tokens of a User, Client or Device that were issued
-// before notBefore. A token's iat has whole seconds and may have been rounded
-// down, so one of the same second as notBefore is dead too, even if it came
-// after: better one login too many than a token that outlives its revocation.
-// An earlier notBefore than one already known changes nothing. until and errors
-// are those of Revoke.
+// RevokeBefore ends the tokens of a User or Client that were issued before
+// notBefore. A token's iat has whole seconds and may have been rounded down, so
+// one of the same second as notBefore is dead too, even if it came after: better
+// one login too many than a token that outlives its revocation. An earlier
+// notBefore than one already known changes nothing. until and errors are those of
+// Revoke.
 func (f *Feed) RevokeBefore(ctx context.Context, kind Kind, id string, notBefore, until time.Time) error {
-	if id == "" || (kind != User && kind != Client && kind != Device) {
+	if id == "" || (kind != User && kind != Client) {
 		return fmt.Errorf("%w: revoke before a time %q", ErrSubject, kind)
 	}
 	return f.add(ctx, record{Kind: kind, ID: []byte(id), Before: notBefore.Unix(), Until: store.Millis(until)})
+}
+
+// RevokeOf is RevokeBefore of what belongs to one user: a Grant, of which id is the
+// client, or a Device.
+func (f *Feed) RevokeOf(ctx context.Context, user string, kind Kind, id string, notBefore, until time.Time) error {
+	if user == "" || id == "" || (kind != Grant && kind != Device) {
+		return fmt.Errorf("%w: revoke of a user %q", ErrSubject, kind)
+	}
+	return f.add(ctx, record{Kind: kind, User: []byte(user), ID: []byte(id), Before: notBefore.Unix(), Until: store.Millis(until)})
 }
 
 // add persists a revocation, applies it in any case, and tells the subscribers.
@@ -143,12 +158,12 @@ func (f *Feed) add(ctx context.Context, r record) error {
 func (f *Feed) apply(records ...*record) {
 	f.mu.Lock()
 	for _, r := range records {
-		t, id := f.table(r.Kind), string(r.ID)
+		t, about := f.table(r.Kind), key{string(r.User), string(r.ID)}
 		m := mark{before: r.Before, until: r.Until}
-		if old, ok := t[id]; ok {
+		if old, ok := t[about]; ok {
 			m = mark{before: max(old.before, m.before), until: later(old.until, m.until)}
 		}
-		t[id] = m
+		t[about] = m
 	}
 	f.epoch.Add(1)
 	f.mu.Unlock()
@@ -161,12 +176,13 @@ func (f *Feed) Revoked(s Subject) bool {
 	issued := s.IssuedAt.Unix()
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	return f.families.has(s.Family, issued) ||
-		f.sessions.has(s.Session, issued) ||
-		f.tokens.has(s.Token, issued) ||
-		f.users.has(s.User, issued) ||
-		f.clients.has(s.Client, issued) ||
-		f.devices.has(s.Device, issued)
+	return f.families.has("", s.Family, issued) ||
+		f.sessions.has("", s.Session, issued) ||
+		f.tokens.has("", s.Token, issued) ||
+		f.users.has("", s.User, issued) ||
+		f.clients.has("", s.Client, issued) ||
+		f.grants.has(s.User, s.Client, issued) ||
+		f.devices.has(s.User, s.Device, issued)
 }
 
 // Epoch changes with every revocation. A cache that remembers an answer of
@@ -180,10 +196,10 @@ func (f *Feed) Purge() {
 	now := f.now()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, t := range []table{f.families, f.sessions, f.tokens, f.users, f.clients, f.devices} {
-		for id, m := range t {
+	for _, t := range []table{f.families, f.sessions, f.tokens, f.users, f.clients, f.grants, f.devices} {
+		for about, m := range t {
 			if !store.Live(m.until, now) {
-				delete(t, id)
+				delete(t, about)
 			}
 		}
 	}
@@ -202,18 +218,20 @@ func (f *Feed) table(kind Kind) table {
 		return f.users
 	case Client:
 		return f.clients
+	case Grant:
+		return f.grants
 	case Device:
 		return f.devices
 	}
 	return nil
 }
 
-// has reports whether a token of id, issued in this second, is dead.
-func (t table) has(id string, issued int64) bool {
+// has reports whether a token of what this names, issued in this second, is dead.
+func (t table) has(user, id string, issued int64) bool {
 	if id == "" || len(t) == 0 {
 		return false
 	}
-	m, ok := t[id]
+	m, ok := t[key{user, id}]
 	return ok && issued <= m.before
 }
 

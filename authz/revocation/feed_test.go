@@ -52,6 +52,7 @@ func TestRevokedByEachKind(t *testing.T) {
 		{revocation.Session, func(s *revocation.Subject, id string) { s.Session = id }},
 		{revocation.User, func(s *revocation.Subject, id string) { s.User = id }},
 		{revocation.Client, func(s *revocation.Subject, id string) { s.Client = id }},
+		{revocation.Grant, func(s *revocation.Subject, id string) { s.Client = id }},
 		{revocation.Device, func(s *revocation.Subject, id string) { s.Device = id }},
 	}
 	for _, test := range tests {
@@ -85,7 +86,37 @@ func revoke(t *testing.T, feed *revocation.Feed, kind revocation.Kind, id string
 		require.NoError(t, feed.Revoke(t.Context(), kind, id, until))
 		return
 	}
+	if kind == revocation.Grant || kind == revocation.Device {
+		require.NoError(t, feed.RevokeOf(t.Context(), "u1", kind, id, t0, until))
+		return
+	}
 	require.NoError(t, feed.RevokeBefore(t.Context(), kind, id, t0, until))
+}
+
+// What one user granted a client, and a device of theirs, are nobody else's.
+func TestGrantsAndDevicesBelongToAUser(t *testing.T) {
+	feed, s, c := newFeed(t)
+	ctx, until := t.Context(), t0.Add(time.Hour)
+	require.NoError(t, feed.RevokeOf(ctx, "u1", revocation.Grant, "c1", t0, until))
+	require.NoError(t, feed.RevokeOf(ctx, "u1c", revocation.Grant, "2", t0.Add(time.Second), until))
+	require.NoError(t, feed.RevokeOf(ctx, "u1", revocation.Device, "d1", t0, until))
+	again := revocation.New(s, c.now)
+	require.NoError(t, again.Load(ctx))
+	for _, f := range []*revocation.Feed{feed, again} {
+		require.True(t, f.Revoked(revocation.Subject{User: "u1", Client: "c1", IssuedAt: t0}))
+		require.True(t, f.Revoked(revocation.Subject{User: "u1", Device: "d1", IssuedAt: t0}))
+		require.True(t, f.Revoked(revocation.Subject{User: "u1c", Client: "2", IssuedAt: t0.Add(time.Second)}))
+		require.False(t, f.Revoked(revocation.Subject{User: "u1", Client: "c2", IssuedAt: t0}))
+		require.False(t, f.Revoked(revocation.Subject{User: "u2", Client: "c1", Device: "d1", IssuedAt: t0}))
+		require.False(t, f.Revoked(token2()), "later")
+	}
+}
+
+// token2 is token, issued a second later.
+func token2() revocation.Subject {
+	s := token()
+	s.IssuedAt = s.IssuedAt.Add(time.Second)
+	return s
 }
 
 func TestNotBeforeBoundary(t *testing.T) {
@@ -194,7 +225,11 @@ func TestRefusedSubjects(t *testing.T) {
 	require.ErrorIs(t, feed.Revoke(ctx, "other", "x", until), revocation.ErrSubject)
 	require.ErrorIs(t, feed.RevokeBefore(ctx, revocation.User, "", t0, until), revocation.ErrSubject)
 	require.ErrorIs(t, feed.RevokeBefore(ctx, revocation.Family, "f1", t0, until), revocation.ErrSubject)
+	require.ErrorIs(t, feed.RevokeBefore(ctx, revocation.Device, "d1", t0, until), revocation.ErrSubject)
 	require.ErrorIs(t, feed.RevokeBefore(ctx, "other", "x", t0, until), revocation.ErrSubject)
+	require.ErrorIs(t, feed.RevokeOf(ctx, "", revocation.Device, "d1", t0, until), revocation.ErrSubject)
+	require.ErrorIs(t, feed.RevokeOf(ctx, "u1", revocation.Grant, "", t0, until), revocation.ErrSubject)
+	require.ErrorIs(t, feed.RevokeOf(ctx, "u1", revocation.User, "u1", t0, until), revocation.ErrSubject)
 	require.Zero(t, feed.Epoch())
 	require.False(t, feed.Revoked(token()))
 }
@@ -287,7 +322,7 @@ func TestFeedIsSafeForConcurrentUse(t *testing.T) {
 
 func TestRevokedAllocatesNothing(t *testing.T) {
 	feed, _, _ := newFeed(t)
-	require.NoError(t, feed.RevokeBefore(t.Context(), revocation.Device, "d1", t0, t0.Add(time.Hour)))
+	require.NoError(t, feed.RevokeOf(t.Context(), "u1", revocation.Device, "d1", t0, t0.Add(time.Hour)))
 	subject := token()
 	require.Zero(t, testing.AllocsPerRun(100, func() {
 		if !feed.Revoked(subject) {
