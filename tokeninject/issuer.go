@@ -88,8 +88,8 @@ type Session struct {
 	Roles     []string        `json:"roles,omitempty"`
 	Claims    json.RawMessage `json:"claims"` // one JSON object: the claims of the granted scopes
 	AuthTime  time.Time       `json:"auth_time"`
-	ACR       string          `json:"acr,omitempty"` // the contract that the person signed in by
-	AMR       []string        `json:"amr,omitempty"` // RFC 8176
+	ACR       string          `json:"acr,omitempty"`  // the contract that the person signed in by
+	AMR       []string        `json:"amr,omitempty"`  // RFC 8176
 	Begun     time.Time       `json:"begun,omitzero"` // at this gate, by the issuer's clock
 	// Stamp is the issuer's own note, kept with the session and never looked at: ours tells a password
 	// changed since by it, a foreign issuer's tokens are in it.

@@ -206,3 +206,36 @@ func TestU3_MakingRoomSparesTheNewFamily(t *testing.T) {
 	require.Equal(t, []string{"f1"}, ids(r.AddFamily("app", huge("f0", t0.Add(-time.Hour)))))
 	require.Empty(t, r.AddFamily("other", huge("g", t0)), "each client keeps one: Update refuses the record instead")
 }
+
+// TestE7_EndAll takes the tokens of every client, and no consent.
+func TestE7_EndAll(t *testing.T) {
+	r := &grants.Record{}
+	r.AddFamily("app", family("f1", t0))
+	r.AddFamily("other", family("f2", t0))
+	r.Consent("other", []string{"mail"}, t0)
+	require.ElementsMatch(t, []string{"f1", "f2"}, ids(r.EndAll(t0, t0.Add(time.Hour))))
+	for _, client := range []string{"app", "other"} {
+		require.Empty(t, r.Clients[client].Families)
+		require.True(t, r.Withdrawn(client, t0))
+	}
+	require.Nil(t, r.Consented("other", []string{"mail"}))
+}
+
+func TestE7_EndDevice(t *testing.T) {
+	r := &grants.Record{}
+	add := func(client, id, device string) {
+		f := family(id, t0)
+		f.Device = device
+		r.AddFamily(client, f)
+	}
+	add("app", "f1", "phone")
+	add("app", "f2", "tablet")
+	add("app", "f3", "")
+	add("app", "f4", "phone")
+	add("other", "f5", "phone")
+	require.ElementsMatch(t, []string{"f1", "f4"}, ids(r.EndDevice("app", "phone")))
+	require.Equal(t, []string{"f2", "f3"}, ids(r.Clients["app"].Families))
+	require.Empty(t, r.EndDevice("app", "phone"))
+	require.Equal(t, []string{"f5"}, ids(r.EndDevice("", "phone")))
+	require.False(t, r.Withdrawn("app", t0), "other devices go on")
+}
