@@ -59,7 +59,10 @@ func (s *Server) compileClient(cfg *Config, reg Client) (*client, error) {
 		complain("an ID has 1 to 256 of the characters A-Z a-z 0-9 . _ @ -")
 	}
 	errs = append(errs, c.checkAuthentication(), c.checkGrants(cfg), c.checkURIs(), checkFormat(c.TokenFormat),
-		c.Lifetimes.check(), checkOrigins(c.CORS, false), checkTokenTypes(c.TokenTypes))
+		c.Lifetimes.check(), cfg.Revocation.checkLifetimes(c.Lifetimes), checkOrigins(c.CORS, false), checkTokenTypes(c.TokenTypes))
+	if cfg.Revocation.Off && reg.RotateRefreshToken {
+		complain("rotate_refresh_token needs revocation on (G8)")
+	}
 	for _, name := range c.Scopes {
 		if s.scopes[name] == nil {
 			complain("scope %q is not defined", name)
@@ -274,6 +277,9 @@ func (s *Server) mayHave(c *client, t TokenType) bool {
 func (s *Server) mayRefresh(c *client) bool {
 	if !slices.Contains(s.cfg.TokenTypes, RefreshTokenType) || !s.grantEnabled(GrantRefreshToken) || !c.allowsGrant(GrantRefreshToken) {
 		return false
+	}
+	if s.cfg.Revocation.Off && c.public() {
+		return false // a stolen one could neither be found out by rotation nor be ended (RFC 9700 §4.14.2)
 	}
 	if c.RefreshToken != nil {
 		return *c.RefreshToken

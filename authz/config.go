@@ -45,6 +45,9 @@ type Config struct {
 	Lockout   Lockout
 	Brand     Brand
 
+	Revocation Revocation
+	// LogoutRevokes ends the refresh-token families of a session with it (G10).
+	LogoutRevokes bool
 	// LogoutConsent asks before a logout that an application began (G7); nil: on.
 	LogoutConsent *bool
 
@@ -121,7 +124,7 @@ type Lifetimes struct {
 	AccessToken  time.Duration // 10 min
 	IDToken      time.Duration // 10 min
 	RefreshToken time.Duration // 30 days, absolute: use never extends it
-	RefreshIdle  time.Duration // 7 days: a refresh token unused that long is dead
+	RefreshIdle  time.Duration // 7 days: a refresh token unused that long is dead; none where Revocation is off
 	Session      time.Duration // 12 h, absolute
 	SessionIdle  time.Duration // 1 h
 	// RefreshGrace is how long the generation before the last is taken, so that a lost answer or two
@@ -135,6 +138,17 @@ type Lockout struct {
 	Guesses int
 	Window  time.Duration
 	Pause   time.Duration
+}
+
+// Revocation says whether tokens can be ended before their time (G8).
+type Revocation struct {
+	// Off keeps nothing about refresh tokens: they are worth what they say until they expire, and clients
+	// without a secret get none. Rotation, an idle lifetime and LogoutRevokes need revocation. Tokens that
+	// were issued while it was off end when it is switched on.
+	Off bool
+	// CheckAfter is for how long after a family begins its grants are not asked whether it has been revoked
+	// (G9): a directory's replicas may lag. The feed is asked always.
+	CheckAfter time.Duration
 }
 
 // Brand is what pages show of the operator (O7).

@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -52,7 +53,7 @@ func (c *Config) fillDefaults() {
 	if len(c.TokenTypes) == 0 {
 		c.TokenTypes = []TokenType{CodeType, IDTokenType, AccessTokenType, RefreshTokenType}
 	}
-	c.Lifetimes.fill(Lifetimes{
+	defaults := Lifetimes{
 		Code:         time.Minute,
 		AccessToken:  10 * time.Minute,
 		IDToken:      10 * time.Minute,
@@ -61,7 +62,11 @@ func (c *Config) fillDefaults() {
 		Session:      12 * time.Hour,
 		SessionIdle:  time.Hour,
 		RefreshGrace: 10 * time.Second,
-	})
+	}
+	if c.Revocation.Off {
+		defaults.RefreshIdle = 0
+	}
+	c.Lifetimes.fill(defaults)
 	c.Lockout.fill()
 }
 
@@ -86,6 +91,14 @@ func (c *Config) check() error {
 			errs = append(errs, wrong("grant_type", "", fmt.Errorf("%q is unknown", g)))
 		}
 	}
+	switch {
+	case c.Revocation.Off && c.Revocation.CheckAfter != 0:
+		errs = append(errs, wrong("revocation", "", errors.New("check_after is for revocation on")))
+	case c.Revocation.CheckAfter < 0:
+		errs = append(errs, wrong("revocation", "", errors.New("check_after must not be negative")))
+	case c.Revocation.Off && c.LogoutRevokes:
+		errs = append(errs, wrong("logout", "", errors.New("revoke_tokens needs revocation on (G8)")))
+	}
 	if c.CORSCredentials && slices.Contains(c.CORS, "*") {
 		errs = append(errs, wrong("cors_credentials", "", errors.New("cors_credentials and cors * exclude each other (G4)")))
 	}
@@ -93,7 +106,7 @@ func (c *Config) check() error {
 		errs,
 		wrong("signing", "", c.Signing.check()),
 		wrong("token_format", "", checkFormat(c.TokenFormat)),
-		wrong("lifetime", "", c.Lifetimes.check()),
+		wrong("lifetime", "", errors.Join(c.Lifetimes.check(), c.Revocation.checkLifetimes(c.Lifetimes))),
 		wrong("token_type", "", checkTokenTypes(c.TokenTypes)),
 		wrong("cors", "", checkOrigins(c.CORS, true)),
 	)...)
@@ -103,7 +116,7 @@ func (c *Config) check() error {
 const maxCodeLifetime = 10 * time.Minute
 
 func (l Lifetimes) check() error {
-	for _, d := range []time.Duration{l.Code, l.AccessToken, l.IDToken, l.RefreshToken, l.RefreshIdle, l.Session, l.SessionIdle} {
+	for _, d := range []time.Duration{l.Code, l.AccessToken, l.IDToken, l.RefreshToken, cmp.Or(l.RefreshIdle, time.Second), l.Session, l.SessionIdle} {
 		if d < time.Second {
 			return errors.New("must be at least a second")
 		}
@@ -113,6 +126,14 @@ func (l Lifetimes) check() error {
 	}
 	if l.AccessToken > token.MaxLifetime {
 		return fmt.Errorf("access_token: at most %s", token.MaxLifetime)
+	}
+	return nil
+}
+
+// checkLifetimes refuses what would need something about refresh tokens to be stored.
+func (r Revocation) checkLifetimes(l Lifetimes) error {
+	if r.Off && l.RefreshIdle != 0 {
+		return errors.New("refresh_idle needs revocation on (G8)")
 	}
 	return nil
 }

@@ -48,10 +48,18 @@ func (s *Server) beginFamily(a *Authorization, now time.Time) {
 	}
 	a.until = first.Expires
 	a.commit = func(ctx context.Context) (*refreshToken, error) { return first, s.recordFamily(ctx, first, a.device) }
+	if s.cfg.Revocation.Off {
+		a.commit = func(context.Context) (*refreshToken, error) { return first, nil }
+	}
 }
 
 // recordFamily writes a new family down with the person's grants.
 func (s *Server) recordFamily(ctx context.Context, first *refreshToken, device string) error {
+	if s.cfg.LogoutRevokes && first.SID != "" {
+		if err := s.noteFamilyOfSession(ctx, first); err != nil {
+			return err
+		}
+	}
 	var dropped []grants.Family
 	err := s.run.grants.Update(ctx, first.Subject, func(rec *grants.Record) error {
 		dropped = rec.AddFamily(first.ClientID, grants.Family{
@@ -76,14 +84,10 @@ func (s *Server) endFamily(ctx context.Context, subject, grantID string) error {
 	if err := s.run.feed.Revoke(ctx, revocation.Family, grantID, until); err != nil {
 		return fmt.Errorf("revoke: %w", err)
 	}
-	err := s.run.grants.Update(ctx, subject, func(rec *grants.Record) error {
+	return s.endFamilies(ctx, subject, func(rec *grants.Record) []grants.Family {
 		rec.RemoveFamily(grantID)
-		return nil
+		return nil // the feed knows it
 	})
-	if err != nil {
-		return fmt.Errorf("grants: %w", err)
-	}
-	return nil
 }
 
 // longestLifetime is how long a revocation has to be remembered: until the last token it may concern
@@ -132,7 +136,7 @@ func (g refreshGrant) Authorize(ctx context.Context, r *TokenRequest) (*Authoriz
 	if err != nil {
 		return nil, err
 	}
-	if err := g.s.checkFamily(ctx, t, r.now); err != nil {
+	if err := g.s.checkFamily(ctx, r.client, t, r.now); err != nil {
 		return nil, err
 	}
 	a, err := g.s.authorization(r, user, scope, t.Resource)
@@ -140,7 +144,9 @@ func (g refreshGrant) Authorize(ctx context.Context, r *TokenRequest) (*Authoriz
 		return nil, err
 	}
 	a.grantID, a.sid, a.authContext, a.claims, a.until = t.GrantID, t.SID, authContext{t.AuthTime, t.ACR, t.AMR}, t.Claims, t.Expires
-	a.commit = func(ctx context.Context) (*refreshToken, error) { return g.s.rotate(ctx, r.client, t, r.now) }
+	if !g.s.cfg.Revocation.Off {
+		a.commit = func(ctx context.Context) (*refreshToken, error) { return g.s.rotate(ctx, r.client, t, r.now) }
+	}
 	return a, nil
 }
 
@@ -152,12 +158,22 @@ var (
 )
 
 // checkFamily tells whether the family of a refresh token lives.
-func (s *Server) checkFamily(ctx context.Context, t *refreshToken, now time.Time) error {
+func (s *Server) checkFamily(ctx context.Context, c *client, t *refreshToken, now time.Time) error {
 	if !now.Before(t.Expires) {
 		return errRefresh
 	}
-	if s.run.feed.Revoked(revocation.Subject{Family: t.GrantID, User: t.Subject, Client: t.ClientID, IssuedAt: t.Issued}) {
+	about := revocation.Subject{Family: t.GrantID, User: t.Subject, Client: t.ClientID, IssuedAt: t.Issued}
+	if s.cfg.LogoutRevokes {
+		about.Session = t.SID // of a family that began while its session ended
+	}
+	if s.run.feed.Revoked(about) {
 		return errRefresh.Because(errRevoked)
+	}
+	switch {
+	case s.cfg.Revocation.Off && c.public():
+		return errRefresh.Because(errSecretMissing) // from when revocation was on
+	case s.cfg.Revocation.Off, now.Before(t.Issued.Add(s.cfg.Revocation.CheckAfter)):
+		return nil
 	}
 	record, err := s.run.grants.Load(ctx, t.Subject)
 	if err != nil {

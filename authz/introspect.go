@@ -226,7 +226,7 @@ func (s *Server) checkRefresh(r *http.Request, t *refreshToken) error {
 	if c == nil {
 		return errRefresh.Because(errClientOff)
 	}
-	if err := s.checkFamily(r.Context(), t, s.now()); err != nil {
+	if err := s.checkFamily(r.Context(), c, t, s.now()); err != nil || s.cfg.Revocation.Off {
 		return err
 	}
 	state, err := s.run.families.Get(r.Context(), t.GrantID)

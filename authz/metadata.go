@@ -58,6 +58,10 @@ func (s *Server) buildMetadata() ([]byte, error) {
 		"request_parameter_supported":                    false,
 		"request_uri_parameter_supported":                false,
 	}
+	if s.cfg.Revocation.Off {
+		delete(doc, "revocation_endpoint")
+		delete(doc, "revocation_endpoint_auth_methods_supported")
+	}
 	return json.Marshal(doc)
 }
 

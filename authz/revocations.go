@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gatewright/gatewright/authz/grants"
+	"github.com/gatewright/gatewright/authz/oauth"
 	"github.com/gatewright/gatewright/authz/revocation"
 	"github.com/gatewright/gatewright/authz/users"
 )
@@ -23,7 +24,7 @@ func (s *Server) RevokeUser(ctx context.Context, subject string) error {
 	if err := s.run.feed.RevokeBefore(ctx, revocation.User, subject, now, until); err != nil {
 		return fmt.Errorf("revoke user: %w", err)
 	}
-	err := s.endGrants(ctx, subject, func(rec *grants.Record) []grants.Family { return rec.EndAll(now, until) })
+	err := s.endFamilies(ctx, subject, func(rec *grants.Record) []grants.Family { return rec.EndAll(now, until) })
 	s.cfg.Observe(ctx, Event{Name: "user_revoked", Issuer: s.cfg.Issuer, Subject: subject})
 	return err
 }
@@ -44,7 +45,7 @@ func (s *Server) RevokeDevice(ctx context.Context, subject, clientID, device str
 	if err := s.run.feed.RevokeOf(ctx, subject, revocation.Device, device, s.now(), s.now().Add(s.longestLifetime())); err != nil {
 		return fmt.Errorf("revoke device: %w", err)
 	}
-	err := s.endGrants(ctx, subject, func(rec *grants.Record) []grants.Family { return rec.EndDevice(clientID, device) })
+	err := s.endFamilies(ctx, subject, func(rec *grants.Record) []grants.Family { return rec.EndDevice(clientID, device) })
 	s.cfg.Observe(ctx, Event{Name: "device_revoked", Issuer: s.cfg.Issuer, Subject: subject, ClientID: clientID})
 	return err
 }
@@ -61,6 +62,14 @@ func (s *Server) Withdraw(ctx context.Context, subject, clientID string) error {
 	return err
 }
 
+// endFamilies is endGrants where a change is about families only: with revocation off there are none.
+func (s *Server) endFamilies(ctx context.Context, subject string, change func(*grants.Record) []grants.Family) error {
+	if s.cfg.Revocation.Off {
+		return nil
+	}
+	return s.endGrants(ctx, subject, change)
+}
+
 // endGrants changes the grants of a person, and revokes the families that the change ends. Who is gone has
 // no grants any more.
 func (s *Server) endGrants(ctx context.Context, subject string, change func(*grants.Record) []grants.Family) error {
@@ -70,10 +79,13 @@ func (s *Server) endGrants(ctx context.Context, subject string, change func(*gra
 		return nil
 	})
 	if err != nil && !errors.Is(err, users.ErrNotFound) {
-		return fmt.Errorf("grants: %w", err)
+		return errGrantsUnwritten.Because(err)
 	}
 	return s.revokeFamilies(ctx, ended)
 }
+
+// errGrantsUnwritten tells a client to try again (RFC 7009 §2.2.1).
+var errGrantsUnwritten = oauth.Errorf(oauth.TemporarilyUnavailable, "grants could not be written")
 
 // revokeFamilies tells the feed of families that are not in the grants any more. All of them end here, even
 // when the store does not take one.

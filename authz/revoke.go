@@ -48,6 +48,9 @@ type revoking struct {
 }
 
 func (s *Server) revokeAsked(w http.ResponseWriter, r *http.Request, c *client, params oauth.Params) error {
+	if s.cfg.Revocation.Off {
+		return oauth.Errorf(oauth.UnsupportedTokenType, "revocation is off")
+	}
 	if !params.Has("token") {
 		return oauth.Errorf(oauth.InvalidRequest, "token is missing")
 	}
@@ -101,7 +104,7 @@ func (t *revoking) clientID() string {
 // revokeDeviceOf ends a device of the person that a token is for. A token that has ended proves nothing.
 func (s *Server) revokeDeviceOf(ctx context.Context, c *client, t *revoking, device string) error {
 	if t.refresh != nil {
-		if err := s.checkFamily(ctx, t.refresh, s.now()); err != nil {
+		if err := s.checkFamily(ctx, c, t.refresh, s.now()); err != nil {
 			return err
 		}
 		return s.RevokeDevice(ctx, t.refresh.Subject, c.ID, device)

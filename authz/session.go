@@ -146,12 +146,16 @@ func (s *Server) identified(e *evidence) bool {
 	return false
 }
 
-// endSession ends a session everywhere: here, at every gate, and every token that names it.
+// endSession ends a session everywhere: here, at every gate, and every token that names it; if so
+// configured, with its families (G10).
 func (s *Server) endSession(ctx context.Context, sid string) error {
 	if err := s.run.feed.Revoke(ctx, revocation.Session, sid, s.now().Add(s.longestLifetime())); err != nil {
 		return fmt.Errorf("end session: %w", err)
 	}
-	return nil
+	if !s.cfg.LogoutRevokes {
+		return nil
+	}
+	return s.endFamiliesOfSession(ctx, sid)
 }
 
 // sessionUser reads the person of a session afresh. ErrNotFound and ErrDisabled end it, and so does a

@@ -21,6 +21,7 @@ type State struct {
 	sessions store.Records[sessionRecord]
 	factors  store.Records[factorRecord] // by subject
 	families store.Records[familyState]
+	begun    store.Records[sessionFamilies] // by session
 	terms    *catalogueOfTerms
 	longest  store.Records[time.Duration] // one: the longest lifetime ever configured
 	decided  store.Records[struct{}]      // consent forms that were answered
@@ -42,6 +43,7 @@ func NewState(ctx context.Context, s store.Store, now func() time.Time) (*State,
 		sessions: store.NewRecords[sessionRecord](s, "session"),
 		factors:  store.NewRecords[factorRecord](s, "factor"),
 		families: store.NewRecords[familyState](s, "family"),
+		begun:    store.NewRecords[sessionFamilies](s, "session-families"),
 		terms:    newCatalogueOfTerms(s),
 		longest:  store.NewRecords[time.Duration](s, "longest-lifetime"),
 		decided:  store.NewRecords[struct{}](s, "decided"),
