@@ -46,8 +46,12 @@ import (
 //		cors none | * | <origin...>
 //		cors_credentials
 //		lockout <guesses> <window> <pause>
+//		revocation on|off {
+//			check_after <duration>
+//		}
 //		logout {
 //			consent on|off
+//			revoke_tokens on|off
 //		}
 //		brand {
 //			name <text>
@@ -128,6 +132,7 @@ func (p *authzParser) parse(d *caddyfile.Dispenser) error {
 		"cors":                    p.cors,
 		"cors_credentials":        present(&c.CORSCredentials),
 		"lockout":                 p.lockout,
+		"revocation":              p.revocation,
 		"logout":                  p.logout,
 		"brand":                   p.brand,
 		"resource_server":         p.parseResourceServer,
@@ -268,7 +273,7 @@ func (p *authzParser) attributeSet(d *caddyfile.Dispenser) error {
 
 func (p *authzParser) logout(d *caddyfile.Dispenser) error {
 	logout := made(&p.config.Logout)
-	return words{"consent": onOff(&logout.Consent)}.only(d)
+	return words{"consent": onOff(&logout.Consent), "revoke_tokens": onOff(&logout.RevokeTokens)}.only(d)
 }
 
 func (p *authzParser) brand(d *caddyfile.Dispenser) error {

@@ -57,6 +57,9 @@ type ServerConfig struct {
 	// How many wrong passwords end in a pause.
 	Lockout *Lockout `json:"lockout,omitempty"`
 
+	// Whether tokens can be ended before their time; default: on.
+	Revocation *Revocation `json:"revocation,omitempty"`
+
 	// What happens when an application signs somebody out.
 	Logout *Logout `json:"logout,omitempty"`
 
@@ -141,6 +144,18 @@ type Lockout struct {
 type Logout struct {
 	// Whether the person is asked first; default: on.
 	Consent *bool `json:"consent,omitempty"`
+	// Whether the refresh tokens that began in the session end with it; default: off.
+	RevokeTokens *bool `json:"revoke_tokens,omitempty"`
+}
+
+// Revocation says whether tokens can be ended before their time. Where it is off nothing about refresh
+// tokens is stored, and clients without a secret get none.
+type Revocation struct {
+	// Default: on.
+	On *bool `json:"on,omitempty"`
+	// For how long after it was issued a directory is not asked whether a token has been revoked, since its
+	// replicas may lag; default: 0.
+	CheckAfter caddy.Duration `json:"check_after,omitempty"`
 }
 
 // Brand is what pages show of the operator.
@@ -185,6 +200,12 @@ func (c *ServerConfig) domain() (authz.Config, error) {
 	}
 	if c.Logout != nil {
 		cfg.LogoutConsent = c.Logout.Consent
+		cfg.LogoutRevokes = c.Logout.RevokeTokens != nil && *c.Logout.RevokeTokens
+	}
+	if c.Revocation != nil {
+		cfg.Revocation = authz.Revocation{
+			Off: c.Revocation.On != nil && !*c.Revocation.On, CheckAfter: duration(c.Revocation.CheckAfter),
+		}
 	}
 	if c.Brand != nil {
 		cfg.Brand = authz.Brand{Name: c.Brand.Name, Logo: c.Brand.Logo, Color: c.Brand.Color}

@@ -156,6 +156,26 @@ func TestLifetimesAndLockoutReachTheServer(t *testing.T) {
 	require.Equal(t, authz.Lockout{Guesses: 8, Window: 9, Pause: 10}, cfg.Lockout)
 }
 
+func TestG8_RevocationReachesTheServer(t *testing.T) {
+	on, off := true, false
+	for name, c := range map[string]struct {
+		config ServerConfig
+		want   authz.Revocation
+	}{
+		"not said": {ServerConfig{}, authz.Revocation{}},
+		"on":       {ServerConfig{Revocation: &Revocation{On: &on, CheckAfter: caddy.Duration(5)}}, authz.Revocation{CheckAfter: 5}},
+		"off":      {ServerConfig{Revocation: &Revocation{On: &off}}, authz.Revocation{Off: true}},
+	} {
+		cfg, err := c.config.domain()
+		require.NoError(t, err, name)
+		require.Equal(t, c.want, cfg.Revocation, name)
+		require.False(t, cfg.LogoutRevokes, name)
+	}
+	cfg, err := (&ServerConfig{Logout: &Logout{RevokeTokens: &on}}).domain()
+	require.NoError(t, err)
+	require.True(t, cfg.LogoutRevokes)
+}
+
 func TestKeyStoreKeepsIssuersApart(t *testing.T) {
 	storage := &certmagic.FileStorage{Path: t.TempDir()}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)

@@ -14,6 +14,10 @@ func TestC1_ErrorsNameTheLineOfTheirPart(t *testing.T) {
 		"an attribute nobody defines":  {"resource_server a {\n scope x {\n attribute y\n }\n}", "Caddyfile:6: scope x: no attribute_set defines the claim y"},
 		"credentials for all":          {"cors *\ncors_credentials", "Caddyfile:6: cors_credentials: cors_credentials and cors * exclude each other"},
 		"a lifetime":                   {"lifetime {\n code 1h\n}", "Caddyfile:5: lifetime: code: at most 10 minutes"},
+		"rotation without revocation":  {"revocation off\nclient shop {\n redirect_uri https://a.example/cb\n secret x\n rotate_refresh_token\n}", "Caddyfile:6: client shop: rotate_refresh_token needs revocation on"},
+		"idle without revocation":      {"lifetime {\n refresh_idle 7d\n}\nrevocation off", "Caddyfile:5: lifetime: refresh_idle needs revocation on"},
+		"logout without revocation":    {"revocation off\nlogout {\n revoke_tokens on\n}", "Caddyfile:6: logout: revoke_tokens needs revocation on"},
+		"a check without revocation":   {"revocation off {\n check_after 5s\n}", "Caddyfile:5: revocation: check_after is for revocation on"},
 		"keys that don't fit":          {"resource_server a {\n encryption resource_key\n alg ECDH-ES\n jwks inline `{\"keys\":[]}`\n}", "Caddyfile:5: resource_server a:"},
 	} {
 		t.Run(name, func(t *testing.T) {
