@@ -1,6 +1,6 @@
 // Walks through gates whose issuer is another product's (provider.mjs).
 import assert from 'node:assert/strict';
-import { run, shows, withPage } from './browser.mjs';
+import { decide, run, shows, signIn, withPage } from './browser.mjs';
 
 // Signs in at the provider's own pages.
 async function signInElsewhere(page, username) {
@@ -35,6 +35,27 @@ await run({
       await page.goto(`${input.gate}/page`);
       assert.ok(page.url().startsWith(input.provider), `asks again: ${page.url()}`);
       return text;
+    });
+  },
+
+  // The pages of examples/gateway.
+  async gateway(input) {
+    return withPage(input, async (page) => {
+      await page.goto(`${input.gate}/`);
+      await signIn(page);
+      await decide(page, 'allow');
+      assert.match(await page.innerText('body'), /user: alice\s+name: Alice Liddell/);
+      await page.goto(`${input.gate}/stock/list`);
+      assert.match(await page.innerText('body'), /\/stock\/list\s+user: alice/);
+      const refused = await page.goto(`${input.warehouse}/list`);
+      assert.equal(refused.status(), 401, 'the warehouse takes tokens, and no cookies');
+      await page.goto(`${input.gate}/partner/`);
+      assert.ok(page.url().startsWith(`${input.partner}/login`), page.url());
+      await signIn(page, 'carol');
+      await decide(page, 'allow');
+      assert.match(await page.innerText('body'), /\/partner\/\s+user: carol of the partner\s+name: Carol Partner/);
+      await page.goto(`${input.gate}/`);
+      assert.match(await page.innerText('body'), /user: alice/, 'each issuer has its own sessions');
     });
   },
 

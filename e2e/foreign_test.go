@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -168,4 +169,27 @@ func TestW4_ATokenOfTheGatesOwnFromAnotherProduct(t *testing.T) {
 		injected[token] = true
 	}
 	require.Len(t, injected, 1, "one for everybody, kept as long as it is good")
+}
+
+// What README.md of examples/gateway has a person type and open.
+func TestExample_Gateway(t *testing.T) {
+	folder := filepath.Join("..", "examples", "gateway")
+	c := prepare(t, read(t, folder, "Caddyfile"))
+	for _, name := range []string{"warehouse.jwks.json", "warehouse.private.json", "partner.Caddyfile"} {
+		require.NoError(t, os.WriteFile(filepath.Join(c.dir, name), []byte(c.ported(read(t, folder, name))), 0o600))
+	}
+	readme := c.ported(strings.ReplaceAll(read(t, folder, "README.md"), "~/.local/share", c.dir))
+	typed := fenced(readme)["sh"]
+	require.Len(t, typed, 4, "README.md has other commands than this test knows")
+	binary, err := filepath.Abs(filepath.Join("..", ".build", "caddy"))
+	require.NoError(t, err)
+	partner := "http://localhost:" + c.port["8446"]
+	launch(t, c.shell("exec "+strings.ReplaceAll(strings.TrimSpace(typed[1]), "../../caddy", binary)+" --adapter caddyfile"), func() bool {
+		resp, err := http.Get(partner + "/health")
+		return err == nil && resp.Body.Close() == nil && resp.StatusCode == http.StatusOK
+	})
+	c.run()
+	require.Equal(t, "/api/orders\nuser: robot\nname: \nclient: robot\n", c.types(typed[2]))
+	require.Equal(t, "/partner/visit\nuser: \nname: \nclient: visitor\n", c.types(typed[2]+typed[3])[len("/api/orders\nuser: robot\nname: \nclient: robot\n"):])
+	c.node(t, "foreign.mjs", "gateway", map[string]any{"partner": partner, "warehouse": "https://localhost:" + c.port["8445"]}, nil)
 }
