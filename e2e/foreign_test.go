@@ -190,6 +190,6 @@ func TestExample_Gateway(t *testing.T) {
 	})
 	c.run()
 	require.Equal(t, "/api/orders\nuser: robot\nname: \nclient: robot\n", c.types(typed[2]))
-	require.Equal(t, "/partner/visit\nuser: \nname: \nclient: visitor\n", c.types(typed[2]+typed[3])[len("/api/orders\nuser: robot\nname: \nclient: robot\n"):])
+	require.Equal(t, "/partner/visit\nuser: \nname: \nclient: visitor\n", c.types(typed[2] + typed[3])[len("/api/orders\nuser: robot\nname: \nclient: robot\n"):])
 	c.node(t, "foreign.mjs", "gateway", map[string]any{"partner": partner, "warehouse": "https://localhost:" + c.port["8445"]}, nil)
 }
