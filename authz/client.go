@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/gatewright/gatewright/authz/fetch"
 	"github.com/gatewright/gatewright/authz/oauth"
 	"github.com/gatewright/gatewright/authz/token"
 	"github.com/gatewright/gatewright/authz/users"
@@ -46,12 +47,13 @@ type client struct {
 	// keys are those that ID tokens are encrypted to (C6), userInfoKeys those that userinfo answers are
 	// (E4); nil when they are not.
 	keys, userInfoKeys *keySet[token.Encrypter]
-	sector             string // of pairwise subjects, "" for public ones
+	sector             string         // of pairwise subjects, "" for public ones
+	fetch              *fetch.Fetcher // of the documents that its URLs name
 }
 
 // compileClient checks a registration and fills in its defaults. Every problem found is named.
 func (s *Server) compileClient(cfg *Config, reg Client) (*client, error) {
-	c := &client{Client: reg}
+	c := &client{Client: reg, fetch: s.fetch.Trusting()}
 	c.defaults(cfg)
 	var errs []error
 	complain := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
@@ -229,7 +231,7 @@ func (c *client) prepareIDToken(cfg *Config) (err error) {
 		return errors.New("id_token signed none: what is encrypted has to be signed, since anybody can encrypt to a public key")
 	}
 	if c.IDTokenKeyAlgorithm != "" {
-		if c.keys, err = newRecipientKeys(cfg, c.JWKS, c.JWKSURL, c.IDTokenKeyAlgorithm, c.IDTokenContentEncryption); err != nil {
+		if c.keys, err = newRecipientKeys(c.keySource(cfg), c.IDTokenKeyAlgorithm, c.IDTokenContentEncryption); err != nil {
 			return fmt.Errorf("id_token encrypted: %w", err)
 		}
 	}
@@ -242,11 +244,15 @@ func (c *client) prepareUserInfo(cfg *Config) (err error) {
 		return fmt.Errorf("userinfo signed %s: signing has no key for it", c.UserInfoAlg)
 	}
 	if c.UserInfoKeyAlgorithm != "" {
-		if c.userInfoKeys, err = newRecipientKeys(cfg, c.JWKS, c.JWKSURL, c.UserInfoKeyAlgorithm, c.UserInfoContentEncryption); err != nil {
+		if c.userInfoKeys, err = newRecipientKeys(c.keySource(cfg), c.UserInfoKeyAlgorithm, c.UserInfoContentEncryption); err != nil {
 			return fmt.Errorf("userinfo encrypted: %w", err)
 		}
 	}
 	return nil
+}
+
+func (c *client) keySource(cfg *Config) keySource {
+	return keySource{jwks: c.JWKS, url: c.JWKSURL, fetcher: c.fetch, now: cfg.Now}
 }
 
 // public tells a client that can't authenticate (RFC 6749 §2.1).

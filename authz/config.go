@@ -8,6 +8,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"go.uber.org/zap"
 
+	"github.com/gatewright/gatewright/authz/fetch"
 	"github.com/gatewright/gatewright/authz/grants"
 	"github.com/gatewright/gatewright/authz/oauth"
 	"github.com/gatewright/gatewright/authz/token"
@@ -62,8 +63,8 @@ type Config struct {
 	// ClientIP tells where a request comes from, which only the host knows behind proxies; nil: the
 	// peer's address.
 	ClientIP func(*http.Request) string
-	// HTTP fetches the key sets of resource servers; nil: one that follows no redirect.
-	HTTP   *http.Client
+	// Fetch says what clients' own URLs may lead to (A51).
+	Fetch  fetch.Config
 	Logger *zap.Logger
 	// Observe is told of everything that audit and statistics want to know; nil: nobody listens.
 	Observe func(ctx context.Context, e Event)

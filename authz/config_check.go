@@ -21,9 +21,6 @@ func (c *Config) fillDefaults() {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	if c.HTTP == nil {
-		c.HTTP = plainClient()
-	}
 	if c.Logger == nil {
 		c.Logger = zap.NewNop()
 	}

@@ -34,6 +34,7 @@
 //   - New does no I/O. Start loads keys; until then requests wait, bounded.
 //   - What must survive a reload is in State, what must survive a crash in its store.
 //   - An error to a client is an oauth.Error; its cause stays in the log.
+//   - Only package fetch connects to what a URL names; URLs of clients go to public addresses.
 //   - Every token names its grant family (claim grant_id), by which the revocation feed ends it.
 //
 // # Adding a grant type

@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/x509"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -185,7 +186,8 @@ func TestR4_KeysByURL(t *testing.T) {
 	rs := resourceKeyServer("RS1", "Scope1", first, t)
 	rs.JWKS, rs.JWKSURL = nil, keys.URL
 	cfg := scenario(t, rs)
-	cfg.HTTP = keys.Client()
+	cfg.Fetch.Roots = x509.NewCertPool()
+	cfg.Fetch.Roots.AddCert(keys.Certificate())
 	cfg.Clients = cfg.Clients[3:]
 	cfg.Clients[0].Scopes = []string{"Scope1"}
 	f := authztest.New(t, cfg)

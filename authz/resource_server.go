@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 
+	"github.com/gatewright/gatewright/authz/fetch"
 	"github.com/gatewright/gatewright/authz/oauth"
 	"github.com/gatewright/gatewright/authz/token"
 )
@@ -19,14 +20,14 @@ type resource struct {
 
 // compileResources checks the resource servers and adds the built-in one, the issuer itself (R2),
 // as the last.
-func compileResources(cfg *Config) ([]*resource, error) {
+func compileResources(cfg *Config, fetcher *fetch.Fetcher) ([]*resource, error) {
 	var errs []error
 	var list []*resource
 	named := map[string]bool{IssuerResource: true}
 	identified := map[string]string{cfg.Issuer: IssuerResource}
 	defaultName := ""
 	for _, rs := range cfg.ResourceServers {
-		r, err := compileResource(cfg, rs)
+		r, err := compileResource(cfg, fetcher, rs)
 		if err == nil && named[rs.Name] {
 			err = errors.New("the name is taken or reserved")
 		}
@@ -58,7 +59,7 @@ func compileResources(cfg *Config) ([]*resource, error) {
 	return append(list, self), errors.Join(errs...)
 }
 
-func compileResource(cfg *Config, rs ResourceServer) (*resource, error) {
+func compileResource(cfg *Config, fetcher *fetch.Fetcher, rs ResourceServer) (*resource, error) {
 	if !validName(rs.Name) {
 		return nil, errors.New("a name has 1 to 64 of the characters A-Z a-z 0-9 . _ -")
 	}
@@ -77,10 +78,10 @@ func compileResource(cfg *Config, rs ResourceServer) (*resource, error) {
 	if len(rs.Identifiers) > 0 {
 		r.audience = rs.Identifiers[0]
 	}
-	return r, r.prepareEncryption(cfg)
+	return r, r.prepareEncryption(cfg, fetcher)
 }
 
-func (r *resource) prepareEncryption(cfg *Config) (err error) {
+func (r *resource) prepareEncryption(cfg *Config, fetcher *fetch.Fetcher) (err error) {
 	hasKeys := len(r.JWKS) > 0 || r.JWKSURL != "" || r.KeyAlgorithm != "" || r.ContentEncryption != ""
 	switch r.Encryption {
 	case "":
@@ -91,7 +92,7 @@ func (r *resource) prepareEncryption(cfg *Config) (err error) {
 			return errors.New("jwks, alg and enc belong to encryption resource_key")
 		}
 	case EncryptionResourceKey:
-		r.keys, err = newRecipientKeys(cfg, r.JWKS, r.JWKSURL, r.KeyAlgorithm, r.ContentEncryption)
+		r.keys, err = newRecipientKeys(keySource{r.JWKS, r.JWKSURL, fetcher, cfg.Now}, r.KeyAlgorithm, r.ContentEncryption)
 	default:
 		return fmt.Errorf("encryption %q is none of none, server_key, resource_key", r.Encryption)
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/gatewright/gatewright/authz/fetch"
 	"github.com/gatewright/gatewright/authz/grants"
 	"github.com/gatewright/gatewright/authz/token"
 )
@@ -34,6 +35,7 @@ type Server struct {
 	grants          []Grant // enabled ones
 	routes          map[string]route
 	pages           *pages
+	fetch           *fetch.Fetcher
 	metadata        []byte
 	keyPlan         token.Plan
 
@@ -80,6 +82,9 @@ func New(cfg Config) (*Server, error) {
 		tag:    hex.EncodeToString(sum[:4]),
 		ready:  make(chan struct{}),
 	}
+	if s.fetch, err = fetch.New(cfg.Fetch); err != nil {
+		return nil, wrong("fetch", "", err)
+	}
 	if err := errors.Join(cfg.check(), wrong("compat", "", cfg.checkCompat(issuer))); err != nil {
 		return nil, err // clients inherit all of this
 	}
@@ -101,7 +106,7 @@ func New(cfg Config) (*Server, error) {
 func (s *Server) compile(cfg *Config) error {
 	var errs []error
 	var err error
-	if s.resources, err = compileResources(cfg); err != nil {
+	if s.resources, err = compileResources(cfg, s.fetch.Trusting()); err != nil {
 		errs = append(errs, err)
 	}
 	for _, r := range s.resources {

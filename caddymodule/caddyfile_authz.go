@@ -45,6 +45,10 @@ import (
 //		token_type <type...>
 //		cors none | * | <origin...>
 //		cors_credentials
+//		fetch {
+//			allow_host <host[:port]...>
+//			ca <pem file...>
+//		}
 //		lockout <guesses> <window> <pause>
 //		revocation on|off {
 //			check_after <duration>
@@ -131,6 +135,7 @@ func (p *authzParser) parse(d *caddyfile.Dispenser) error {
 		"token_type":              list(&c.TokenTypes),
 		"cors":                    p.cors,
 		"cors_credentials":        present(&c.CORSCredentials),
+		"fetch":                   p.fetch,
 		"lockout":                 p.lockout,
 		"revocation":              p.revocation,
 		"logout":                  p.logout,
@@ -274,6 +279,11 @@ func (p *authzParser) attributeSet(d *caddyfile.Dispenser) error {
 func (p *authzParser) logout(d *caddyfile.Dispenser) error {
 	logout := made(&p.config.Logout)
 	return words{"consent": onOff(&logout.Consent), "revoke_tokens": onOff(&logout.RevokeTokens)}.only(d)
+}
+
+func (p *authzParser) fetch(d *caddyfile.Dispenser) error {
+	fetch := made(&p.config.Fetch)
+	return words{"allow_host": list(&fetch.AllowHosts), "ca": list(&fetch.CA)}.only(d)
 }
 
 func (p *authzParser) brand(d *caddyfile.Dispenser) error {

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/gatewright/gatewright/authz"
+	"github.com/gatewright/gatewright/authz/fetch"
 )
 
 // ServerConfig is one authorization server. Its fields are the words of the Caddyfile's `authz`
@@ -78,6 +80,20 @@ type ServerConfig struct {
 
 	// Lets those origins send cookies; never together with "*".
 	CORSCredentials bool `json:"cors_credentials,omitempty"`
+
+	// What URLs that clients name may lead to; default: public hosts with a certificate that the system
+	// trusts.
+	Fetch *Fetch `json:"fetch,omitempty"`
+}
+
+// Fetch says what URLs that clients name may lead to: key sets, request objects, sector files and the
+// addresses where they hear of logouts. Whatever is written here, it is https and follows no redirect.
+type Fetch struct {
+	// Hosts, or host:port, that may have a private address. Others must have a public one. URLs of this
+	// configuration, such as a jwks, may lead anywhere.
+	AllowHosts []string `json:"allow_host,omitempty"`
+	// PEM files with certificate authorities to trust beside the system's.
+	CA []string `json:"ca,omitempty"`
 }
 
 // AttributeSet maps attributes of a person to claims.
@@ -187,6 +203,9 @@ func (c *ServerConfig) domain() (authz.Config, error) {
 
 		PasswordGrantContracts: c.PasswordGrantContracts,
 	}
+	if cfg.Fetch, err = c.Fetch.domain(); err != nil {
+		return authz.Config{}, &authz.ConfigError{Part: "fetch", Err: err}
+	}
 	for _, contract := range c.Contracts {
 		cfg.Contracts = append(cfg.Contracts, authz.Contract{
 			URI: contract.URI, Name: contract.Name, Methods: contract.Methods, Level: contract.Level,
@@ -246,6 +265,30 @@ func (l *Lifetime) domain() authz.Lifetimes {
 		SessionIdle:  duration(l.SessionIdle),
 		RefreshGrace: duration(l.RefreshGrace),
 	}
+}
+
+func (f *Fetch) domain() (fetch.Config, error) {
+	if f == nil {
+		return fetch.Config{}, nil
+	}
+	cfg := fetch.Config{AllowHosts: f.AllowHosts}
+	if len(f.CA) == 0 {
+		return cfg, nil
+	}
+	var err error
+	if cfg.Roots, err = x509.SystemCertPool(); err != nil {
+		return fetch.Config{}, fmt.Errorf("the system's certificate authorities: %w", err)
+	}
+	for _, file := range f.CA {
+		pem, err := os.ReadFile(file)
+		if err != nil {
+			return fetch.Config{}, fmt.Errorf("ca: %w", err)
+		}
+		if !cfg.Roots.AppendCertsFromPEM(pem) {
+			return fetch.Config{}, fmt.Errorf("ca: %q holds no certificate in PEM", file)
+		}
+	}
+	return cfg, nil
 }
 
 // JWKS is a set of public keys, from one of three places.

@@ -2,6 +2,10 @@ package caddymodule
 
 import (
 	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"testing"
@@ -127,6 +131,28 @@ func TestJWKSComesFromOnePlace(t *testing.T) {
 	require.EqualError(t, err, "jwks: give one of url, file and the set itself")
 	_, err = (&JWKS{File: file + ".none"}).read()
 	require.ErrorIs(t, err, os.ErrNotExist)
+}
+
+func TestA51_FetchTrustsAuthoritiesFromFiles(t *testing.T) {
+	site := httptest.NewTLSServer(http.NotFoundHandler())
+	site.Close() // only its certificate is wanted
+	dir := t.TempDir()
+	authority, empty := filepath.Join(dir, "ca.pem"), filepath.Join(dir, "empty.pem")
+	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: site.Certificate().Raw})
+	require.NoError(t, os.WriteFile(authority, certificate, 0o600))
+	require.NoError(t, os.WriteFile(empty, nil, 0o600))
+
+	cfg, err := (&ServerConfig{Fetch: &Fetch{AllowHosts: []string{"keys.example"}, CA: []string{authority}}}).domain()
+	require.NoError(t, err)
+	require.Equal(t, []string{"keys.example"}, cfg.Fetch.AllowHosts)
+	_, err = site.Certificate().Verify(x509.VerifyOptions{Roots: cfg.Fetch.Roots})
+	require.NoError(t, err)
+
+	for _, file := range []string{empty, filepath.Join(dir, "missing.pem")} {
+		_, err := (&ServerConfig{Fetch: &Fetch{CA: []string{file}}}).domain()
+		require.ErrorContains(t, err, "fetch: ca:")
+		require.ErrorContains(t, err, file)
+	}
 }
 
 func TestRequirementIsOneThing(t *testing.T) {

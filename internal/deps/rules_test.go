@@ -47,6 +47,11 @@ var layers = []layer{
 		why:        "revocation is a leaf over a store: a gate holds the feed without the mint",
 	},
 	{
+		in:  "authz/fetch/...",
+		may: []string{"authz/oauth"},
+		why: "fetch is a leaf: what may be connected to is decided in one place, which knows of nothing else",
+	},
+	{
 		in:  "authz/users/...",
 		may: []string{"authz/users/...", "authz/oauth", "authz/store"},
 		why: "a user store knows nothing of the server that asks it",
