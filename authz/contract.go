@@ -27,6 +27,9 @@ type Contract struct {
 // same URI takes its place.
 const PasswordContract = "urn:oasis:names:tc:SAML:2.0:ac:classes:PasswordProtectedTransport"
 
+// minTimeout is the shortest Timeout.
+const minTimeout = 30 * time.Second
+
 // Methods that are built in.
 const (
 	MethodPassword = "password"
@@ -36,6 +39,7 @@ const (
 // contract is a Contract, checked, with its defaults filled in.
 type contract struct {
 	Contract
+	limit time.Duration // Timeout, or how long a session lasts
 }
 
 // compileContracts checks the contracts and fills in what is left out.
@@ -68,12 +72,12 @@ func (s *Server) compileContracts(cfg *Config) error {
 }
 
 func (s *Server) compileContract(given Contract) (*contract, error) {
-	c := &contract{given}
+	c := &contract{Contract: given}
 	if c.Name == "" {
 		c.Name = c.URI
 	}
-	if c.Timeout == 0 {
-		c.Timeout = s.cfg.Lifetimes.Session
+	if c.limit = c.Timeout; c.limit == 0 {
+		c.limit = s.cfg.Lifetimes.Session
 	}
 	if len(c.Methods) == 0 {
 		c.Methods = []string{MethodPassword}
@@ -85,8 +89,10 @@ func (s *Server) compileContract(given Contract) (*contract, error) {
 		return nil, errors.New("the URI is taken")
 	case c.Default && s.defaultContract != nil:
 		return nil, fmt.Errorf("%s is the default already", s.defaultContract.URI)
-	case c.Level < 0 || c.Timeout < 0:
-		return nil, errors.New("level and timeout must not be negative")
+	case c.Level < 0:
+		return nil, errors.New("level must not be negative")
+	case c.Timeout != 0 && c.Timeout < minTimeout:
+		return nil, fmt.Errorf("timeout must be at least %s: nobody proves anything faster", minTimeout)
 	}
 	for i, name := range c.Methods {
 		m := s.methods[name]
@@ -161,18 +167,19 @@ type proof struct {
 	Via string    `json:"via,omitempty"` // the interaction that it was given in
 }
 
-// counts tells whether a proof is still one for a request: one that was given for this very request
-// is; prompt=login wants nothing older, max_age and the contract's timeout nothing much older (A35).
+// counts tells whether a proof is still one for a request: it is not older than the contract allows,
+// and was given for this very request unless prompt and max_age are content with an older one (A35).
 func (p proof) counts(c *contract, ix *interaction, now time.Time) bool {
-	if p.Via == ix.ID {
+	age, req := now.Sub(p.At), &ix.Request
+	switch {
+	case age > c.limit:
+		return false
+	case p.Via == ix.ID:
 		return true
-	}
-	req := &ix.Request
-	if req.prompts("login") || req.prompts("select_account") {
+	case req.prompts("login") || req.prompts("select_account"):
 		return false
 	}
-	age := now.Sub(p.At)
-	return age <= c.Timeout && (req.MaxAge == nil || age <= time.Duration(*req.MaxAge)*time.Second)
+	return req.MaxAge == nil || age <= time.Duration(*req.MaxAge)*time.Second
 }
 
 // missing are the methods of a contract that a request still waits for.
@@ -202,8 +209,23 @@ func (s *Server) satisfied(wanted *contract, proofs map[string]proof, ix *intera
 	return best
 }
 
-// stronger tells whether a login by one contract counts as one by another.
-func (c *contract) stronger(than *contract) bool { return c == than || c.Level > than.Level }
+// Satisfies tells whether a login by the contract acr at some time is one by one of the wanted
+// contracts, or by one of a higher level. maxAge, if not zero, says that it is, but was longer ago than
+// its own timeout.
+func (s *Server) Satisfies(wanted []string, acr string, at time.Time) (ok bool, maxAge time.Duration) {
+	by := s.contractNamed(acr)
+	if by == nil {
+		return false, 0
+	}
+	enough := slices.ContainsFunc(wanted, func(uri string) bool {
+		c := s.contractNamed(uri)
+		return c != nil && (c == by || by.Level > c.Level)
+	})
+	if enough && by.Timeout != 0 && s.now().Sub(at) > by.Timeout {
+		return false, by.Timeout
+	}
+	return enough, 0
+}
 
 // authContext is how and when somebody signed in, as tokens say it (OpenID Connect Core §2, RFC 9068
 // §2.2.1).

@@ -114,6 +114,16 @@ func (s *Server) CheckGate(clientID, secret string, scopes []string) error {
 	return nil
 }
 
+// CheckContracts returns an error that names a contract which nobody defines.
+func (s *Server) CheckContracts(uris []string) error {
+	for _, uri := range uris {
+		if s.contractNamed(uri) == nil {
+			return fmt.Errorf("contract %q is not defined", uri)
+		}
+	}
+	return nil
+}
+
 // Audience is the aud of tokens for a resource server; ok is false when there is none of that name.
 func (s *Server) Audience(resourceServer string) (audience string, ok bool) {
 	r := s.resourceNamed(resourceServer)

@@ -41,6 +41,7 @@ import (
 //		require scope <scope...>
 //		require role <role...>
 //		require claim <name> <value...>
+//		require contract <uri...>
 //		missing skip|empty|deny
 //		inject header <name> <value>
 //		inject tag <header> <tag>=<value>
@@ -159,13 +160,15 @@ func requirements(dst *[]Requirement) parser {
 	return func(d *caddyfile.Dispenser) error {
 		args := d.RemainingArgs()
 		if len(args) < 2 {
-			return d.Err("require needs scope, role or claim, and a value")
+			return d.Err("require needs scope, role, claim or contract, and a value")
 		}
 		switch args[0] {
 		case "scope":
 			*dst = append(*dst, Requirement{Scopes: args[1:]})
 		case "role":
 			*dst = append(*dst, Requirement{Roles: args[1:]})
+		case "contract":
+			*dst = append(*dst, Requirement{Contracts: args[1:]})
 		case "claim":
 			if len(args) < 3 {
 				return d.Err("require claim needs a name and a value")

@@ -38,7 +38,7 @@ type GateSession struct {
 	Cookie string `json:"cookie,omitempty"`
 }
 
-// Requirement is one thing that must hold: scopes, a role or a claim.
+// Requirement is one thing that must hold: scopes, a role, a claim or a contract.
 type Requirement struct {
 	// All of these scopes.
 	Scopes []string `json:"scope,omitempty"`
@@ -48,6 +48,8 @@ type Requirement struct {
 	Claim string `json:"claim,omitempty"`
 	// The values of the claim.
 	Values []string `json:"value,omitempty"`
+	// One of these contracts, or one of a higher level.
+	Contracts []string `json:"contract,omitempty"`
 }
 
 // Injection is what the upstream gets to see. Values take the placeholders of the request, those of
@@ -131,11 +133,9 @@ func (h *TokenInject) domain() (tokeninject.Config, error) {
 		cfg.DecryptKey = key
 	}
 	for _, r := range h.Require {
-		required, err := r.domain()
-		if err != nil {
+		if err := r.addTo(&cfg); err != nil {
 			return cfg, fmt.Errorf("require: %w", err)
 		}
-		cfg.Require = append(cfg.Require, required)
 	}
 	return cfg, h.Inject.addTo(&cfg)
 }
@@ -157,17 +157,32 @@ func (s *GateSession) domain() *tokeninject.SessionConfig {
 	}
 }
 
-func (r Requirement) domain() (tokeninject.Requirement, error) {
-	hasScopes, hasRoles, hasClaim := len(r.Scopes) > 0, len(r.Roles) > 0, r.Claim != "" && len(r.Values) > 0
-	switch {
-	case hasScopes && !hasRoles && !hasClaim:
-		return tokeninject.Requirement{Kind: tokeninject.RequireScope, Values: r.Scopes}, nil
-	case hasRoles && !hasScopes && !hasClaim:
-		return tokeninject.Requirement{Kind: tokeninject.RequireRole, Values: r.Roles}, nil
-	case hasClaim && !hasScopes && !hasRoles:
-		return tokeninject.Requirement{Kind: tokeninject.RequireClaim, Name: r.Claim, Values: r.Values}, nil
+func (r Requirement) addTo(cfg *tokeninject.Config) error {
+	given := 0
+	add := func(kind tokeninject.RequirementKind, name string, values []string) {
+		given++
+		cfg.Require = append(cfg.Require, tokeninject.Requirement{Kind: kind, Name: name, Values: values})
 	}
-	return tokeninject.Requirement{}, errors.New("exactly one of scope, role, or claim with value is needed")
+	if len(r.Scopes) > 0 {
+		add(tokeninject.RequireScope, "", r.Scopes)
+	}
+	if len(r.Roles) > 0 {
+		add(tokeninject.RequireRole, "", r.Roles)
+	}
+	if r.Claim != "" && len(r.Values) > 0 {
+		add(tokeninject.RequireClaim, r.Claim, r.Values)
+	}
+	if len(r.Contracts) > 0 {
+		if cfg.Contracts != nil {
+			return errors.New("one login has one contract: list all that will do in one line")
+		}
+		given++
+		cfg.Contracts = r.Contracts
+	}
+	if given != 1 {
+		return errors.New("exactly one of scope, role, contract, or claim with value is needed")
+	}
+	return nil
 }
 
 // addTo compiles the values and adds them to the gate's configuration.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/gatewright/gatewright/authz"
 	"github.com/gatewright/gatewright/authz/oauth"
+	"github.com/gatewright/gatewright/tokeninject"
 )
 
 func TestExpandReplacesPlaceholdersEverywhere(t *testing.T) {
@@ -161,10 +162,20 @@ func TestRequirementIsOneThing(t *testing.T) {
 		"scope and role":      {Scopes: []string{"a"}, Roles: []string{"b"}},
 		"claim without value": {Claim: "a"},
 		"value without claim": {Values: []string{"a"}},
+		"role and contract":   {Roles: []string{"a"}, Contracts: []string{"b"}},
 	} {
-		_, err := r.domain()
-		require.EqualError(t, err, "exactly one of scope, role, or claim with value is needed", name)
+		require.EqualError(t, r.addTo(new(tokeninject.Config)), "exactly one of scope, role, contract, or claim with value is needed", name)
 	}
+}
+
+func TestW9_AGateHasOneLineOfContracts(t *testing.T) {
+	h := TokenInject{Require: []Requirement{{Contracts: []string{"urn:a", "urn:b"}}}}
+	cfg, err := h.domain()
+	require.NoError(t, err)
+	require.Equal(t, []string{"urn:a", "urn:b"}, cfg.Contracts)
+	h.Require = append(h.Require, Requirement{Contracts: []string{"urn:c"}})
+	_, err = h.domain()
+	require.EqualError(t, err, "require: one login has one contract: list all that will do in one line")
 }
 
 func TestLifetimesAndLockoutReachTheServer(t *testing.T) {

@@ -156,6 +156,9 @@ func (h *TokenInject) checkNames(cfg tokeninject.Config) error {
 		if err := server.CheckGate("", "", h.requiredScopes()); err != nil {
 			return fmt.Errorf("require: %w", err)
 		}
+		if err := server.CheckContracts(cfg.Contracts); err != nil {
+			return fmt.Errorf("require: %w", err)
+		}
 	}
 	var client, secret string
 	var scopes []string

@@ -2,7 +2,6 @@ package caddymodule
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"strings"
 	"time"
@@ -50,6 +49,10 @@ func (l localIssuer) BeginLogin(ctx context.Context, r tokeninject.LoginRequest)
 func (l localIssuer) RedeemLogin(ctx context.Context, code string, r tokeninject.LoginRequest) (*tokeninject.Session, error) {
 	session, err := l.srv.RedeemLogin(ctx, code, authz.GateLogin(r))
 	return toSession(session), ended(err)
+}
+
+func (l localIssuer) Satisfies(wanted []string, acr string, at time.Time) (ok bool, maxAge time.Duration) {
+	return l.srv.Satisfies(wanted, acr, at)
 }
 
 func (l localIssuer) Refresh(ctx context.Context, s *tokeninject.Session) (*tokeninject.Session, error) {
@@ -101,11 +104,12 @@ func callerOf(id *tokeninject.Identity) *token.AccessToken {
 		IssuedAt:  id.IssuedAt,
 		ExpiresAt: id.Expires,
 	}
-	if seconds, ok := id.Claim("auth_time"); ok {
-		number, _ := seconds.(json.Number)
-		if n, err := number.Int64(); err == nil {
-			caller.AuthTime = time.Unix(n, 0)
-		}
+	caller.ACR, caller.AuthTime = id.Login()
+	amr, _ := id.Claim("amr")
+	methods, _ := amr.([]any)
+	for _, method := range methods {
+		name, _ := method.(string)
+		caller.AMR = append(caller.AMR, name)
 	}
 	act, _ := id.Claim("act")
 	for actor, ok := act.(map[string]any); ok; actor, ok = actor["act"].(map[string]any) {

@@ -96,4 +96,24 @@ await run({
       assert.equal((await claims(page, input, verifier)).acr, twoSteps);
     }, { locale: 'de-DE', javaScriptEnabled: false });
   },
+
+  // Signed in by a password, then asked for the second step where a gate wants it.
+  async gate(input) {
+    await withPage(input, async (page) => {
+      const reads = async (text) => assert.equal(await page.locator('body').innerText(), text);
+      await page.goto(`${input.gate}/lobby`);
+      await signIn(page);
+      await reads('alice at /lobby');
+      await page.goto(`${input.gate}/vault/7?a=b`);
+      await signIn(page); // whoever sets up a factor says who they are first
+      await page.fill('input[name=otp]', code(await page.locator('#secret').innerText()));
+      await page.click('button[type=submit]');
+      await page.click('button[type=submit]');
+      await reads('alice at /vault/7?a=b');
+      await page.goto(`${input.gate}/lobby`);
+      await reads('alice at /lobby');
+      await page.goto(`${input.gate}/vault/8`);
+      await reads('alice at /vault/8');
+    });
+  },
 });

@@ -11,3 +11,5 @@ func contracts(t *testing.T, name string) {
 func TestE1_AnAuthenticatorAppIsSetUpAndAskedFor(t *testing.T) { contracts(t, "authenticatorApp") }
 
 func TestE1_AnAuthenticatorAppIsSetUpInGermanWithoutScripts(t *testing.T) { contracts(t, "german") }
+
+func TestW9_AGateAsksForASecondStep(t *testing.T) { contracts(t, "gate") }

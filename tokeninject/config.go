@@ -43,7 +43,10 @@ type Config struct {
 	Optional bool
 
 	Require []Requirement
-	Missing Missing
+	// Contracts are the acr of which a login must have one, or a higher one (RFC 9470). Browsers are signed
+	// in by them.
+	Contracts []string
+	Missing   Missing
 
 	Headers []HeaderInjection
 	Tags    []TagInjection

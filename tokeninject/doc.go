@@ -10,6 +10,7 @@
 //	identify  exactly one credential: a bearer token verified, or a session found and renewed;
 //	          a browser without one goes to login, anything else gets a challenge
 //	authorize the `require` lines
+//	step up   a login by one of the contracts that the gate wants
 //	inject    headers, tags, cookies, parameters, Basic, a minted token
 //	forward   the request goes on under a context that a revocation cancels
 //

@@ -140,7 +140,8 @@ type passage struct {
 	caller [32]byte     // hash of the token, where the credential is one
 	failed int          // index of the first requirement that the token doesn't meet, or -1
 	flight flight
-	epoch  uint64 // of the feed when the credential was checked
+	epoch  uint64        // of the feed when the credential was checked
+	maxAge time.Duration // of the login, where that is too old; else 0
 
 	unknownClient bool // nobody presented anything
 	remembered    bool // refused before, and logged then
@@ -153,7 +154,7 @@ func (e *Enforcer) Check(w http.ResponseWriter, r *http.Request) Verdict {
 	p := &passage{e: e, w: w, r: r, now: e.cfg.Now(), failed: -1}
 	p.taken = e.take(r)
 	steps := [...]func(*passage) *Refusal{
-		(*passage).admit, (*passage).own, (*passage).identify, (*passage).authorize, (*passage).inject,
+		(*passage).admit, (*passage).own, (*passage).identify, (*passage).authorize, (*passage).stepUp, (*passage).inject,
 	}
 	for _, step := range steps {
 		switch refusal := step(p); refusal {

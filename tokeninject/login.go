@@ -93,6 +93,7 @@ func (p *passage) beginLoginTo(page string, scope []string, again bool) *Refusal
 	login := LoginRequest{
 		ClientID: e.cfg.Session.ClientID, ClientSecret: e.cfg.Session.ClientSecret, RedirectURI: p.redirectURI(),
 		State: statePrefix + oauth.NewSecret(), Nonce: oauth.NewSecret(), Verifier: oauth.NewSecret(), Scope: scope,
+		ACRValues: e.cfg.Contracts,
 	}
 	record := &loginRecord{
 		Login: login, URL: page, Browser: oauth.Fingerprint(browser), Again: again, Expires: p.now.Add(loginLifetime),
@@ -173,7 +174,7 @@ func (p *passage) finishLogin(ctx context.Context, record *loginRecord, code str
 	handle := oauth.NewSecret()
 	live, err := e.sessions.create(ctx, handle, &sessionRecord{
 		Session: *session, Issuer: e.cfg.Issuer.URL(), Client: e.cfg.Session.ClientID, Host: p.r.Host,
-		Asked: login.Scope, Again: record.Again, Idle: e.cfg.Session.Idle,
+		Asked: login.Scope, Unmet: e.notGiven(login.ACRValues, session), Again: record.Again, Idle: e.cfg.Session.Idle,
 		Created: p.now, Used: p.now, Refreshed: p.now, Expires: p.now.Add(e.cfg.Session.Absolute),
 	})
 	if err != nil {

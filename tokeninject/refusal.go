@@ -48,6 +48,8 @@ func (p *passage) challenge(err *oauth.Error) *Refusal {
 	case oauth.InsufficientScope:
 		c.Scope = p.e.requiredScope
 		refusal.Status = http.StatusForbidden
+	case oauth.InsufficientUserAuthentication:
+		p.stepUpMembers(&c)
 	case oauth.InvalidRequest:
 		refusal.Status = http.StatusBadRequest
 	}

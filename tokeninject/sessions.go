@@ -42,6 +42,7 @@ type sessionRecord struct {
 	Host    string  `json:"host"`             // with its port: the one site whose session this is
 	// Asked is what the login asked for; Again says that it asked for consent anew.
 	Asked     []string      `json:"asked,omitempty"`
+	Unmet     []string      `json:"unmet,omitempty"` // contracts that the login asked for and didn't bring
 	Again     bool          `json:"again,omitempty"`
 	Idle      time.Duration `json:"idle"`
 	Created   time.Time     `json:"created"`
@@ -66,7 +67,7 @@ func writeEvery(idle time.Duration) time.Duration {
 // liveSession is a session in memory, shared by every request that presents it.
 type liveSession struct {
 	issuer, client, host string
-	asked                []string
+	asked, unmet         []string
 	again                bool
 	idle                 time.Duration
 	created              time.Time
@@ -97,7 +98,7 @@ func NewSessions(s store.Store, now func() time.Time) *Sessions {
 
 func newLive(r *sessionRecord) *liveSession {
 	live := &liveSession{
-		issuer: r.Issuer, client: r.Client, host: r.Host, asked: r.Asked, again: r.Again, idle: r.Idle, created: r.Created,
+		issuer: r.Issuer, client: r.Client, host: r.Host, asked: r.Asked, unmet: r.Unmet, again: r.Again, idle: r.Idle, created: r.Created,
 	}
 	live.expires.Store(r.Expires.UnixMilli())
 	live.used.Store(r.Used.UnixMilli())

@@ -9,6 +9,7 @@ type Challenge struct {
 	Description      string
 	Scope            string
 	ACRValues        string // RFC 9470 §3
+	MaxAge           string // seconds (RFC 9470 §3)
 	ResourceMetadata string // RFC 9728 §5.1
 }
 
@@ -33,6 +34,7 @@ func (c Challenge) String() string {
 	add("error_description", c.Description)
 	add("scope", c.Scope)
 	add("acr_values", c.ACRValues)
+	add("max_age", c.MaxAge)
 	add("resource_metadata", c.ResourceMetadata)
 	return b.String()
 }

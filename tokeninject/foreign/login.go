@@ -82,6 +82,9 @@ func (i *Issuer) BeginLogin(ctx context.Context, l tokeninject.LoginRequest) (st
 		"code_challenge":        {oauth.S256(l.Verifier)},
 		"code_challenge_method": {oauth.ChallengeS256},
 	}
+	if len(l.ACRValues) > 0 {
+		query.Set("acr_values", strings.Join(l.ACRValues, " "))
+	}
 	separator := "?"
 	if strings.Contains(m.Authorization, "?") {
 		separator = "&"
@@ -119,6 +122,7 @@ func (i *Issuer) RedeemLogin(ctx context.Context, code string, l tokeninject.Log
 		Subject: id.subject, ClientID: l.ClientID, SessionID: id.session, GrantID: oauth.NewID(), Scope: granted,
 		AuthTime: id.authTime, Stamp: i.kept(answer, &tokens{}).stamp(),
 	}
+	session.ACR, _ = id.claims["acr"].(string)
 	return session, i.describe(session, claims)
 }
 
