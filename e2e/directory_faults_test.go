@@ -81,6 +81,19 @@ func TestU1_U5_U6_FaultsOfTheDirectory(t *testing.T) {
 	for _, f := range faults {
 		t.Run(f.name, func(t *testing.T) { f.happens(t, c, s) })
 	}
+	t.Run("what a person sees", func(t *testing.T) {
+		s.Stop()
+		defer func() {
+			s.Again(t)
+			require.Eventually(t, c.healthy, patience, 20*time.Millisecond)
+		}()
+		var told []string
+		c.node(t, "directory.mjs", "refused", map[string]any{
+			"secret": shopSecret, "people": [][2]string{{"alice", "alice-pw"}}, "inspect": "alice",
+		}, &told)
+		require.Len(t, told, 1)
+		require.Contains(t, told[0], directoryAway)
+	})
 	t.Run("killed amid writes", func(t *testing.T) { killedAmidWrites(t, c, s) })
 	t.Run("fifty writers", func(t *testing.T) { fiftyWriters(t, c, s) })
 }
@@ -119,7 +132,7 @@ func (f fault) requirePlainWords(t *testing.T, person *authztest.Browser, login 
 	if f.away {
 		require.Equal(t, http.StatusServiceUnavailable, page.Status)
 		require.Equal(t, "login", page.ID())
-		require.Contains(t, page.Text(), "The directory of users does not answer. Your password was not checked.")
+		require.Contains(t, page.Text(), directoryAway)
 		return
 	}
 	if page.ID() == "consent" {
@@ -129,6 +142,8 @@ func (f fault) requirePlainWords(t *testing.T, person *authztest.Browser, login 
 	require.Contains(t, faultCodes, page.Location.Query().Get("error"))
 	require.Empty(t, page.Location.Query().Get("code"))
 }
+
+const directoryAway = "The directory of users does not answer. Your password was not checked."
 
 const shopCallback = "https://shop.example.com/callback"
 

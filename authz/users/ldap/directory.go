@@ -140,6 +140,7 @@ func (s *server) watch(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-s.failed: // a request found it down: don't wait for the probe of a server that is up
+			wait = probeSoon
 			timer.Reset(wait)
 			continue
 		case <-timer.C:
