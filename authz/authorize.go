@@ -51,6 +51,9 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	req, c, err := s.identify(params)
+	if err == nil {
+		err = s.admitClient(c.ID)
+	}
 	if err != nil {
 		s.errorPage(w, r, err, errorPageOptions{uiLocales: params.Get("ui_locales"), client: c})
 		return

@@ -97,7 +97,7 @@ func (s *Server) checkClient(presented clientCredentials) (*client, error) {
 	case c.Disabled:
 		return nil, refused.Because(errClientOff)
 	}
-	return c, nil
+	return c, s.admitClient(c.ID)
 }
 
 // unknownSecret stands in for the secret of a client that is not there.

@@ -44,6 +44,7 @@ type Config struct {
 	Signing   Signing
 	Lifetimes Lifetimes
 	Lockout   Lockout
+	RateLimit RateLimit
 	Brand     Brand
 
 	Revocation Revocation

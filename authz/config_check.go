@@ -104,6 +104,7 @@ func (c *Config) check() error {
 		wrong("signing", "", c.Signing.check()),
 		wrong("token_format", "", checkFormat(c.TokenFormat)),
 		wrong("lifetime", "", errors.Join(c.Lifetimes.check(), c.Revocation.checkLifetimes(c.Lifetimes))),
+		wrong("rate_limit", "", c.RateLimit.check()),
 		wrong("token_type", "", checkTokenTypes(c.TokenTypes)),
 		wrong("cors", "", checkOrigins(c.CORS, true)),
 	)...)

@@ -72,7 +72,7 @@ func (s *Server) checkIntrospectionBearer(r *http.Request, raw string) error {
 	if c := s.clients[t.ClientID]; c == nil || c.Disabled || !forItself(t) {
 		return oauth.Errorf(oauth.InvalidClient, "client authentication failed").Because(errNotForItself)
 	}
-	return nil
+	return s.admitClient(t.ClientID)
 }
 
 // inactive is all that is said of a token that is worth nothing. What is wrong with it stays in the

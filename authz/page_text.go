@@ -31,6 +31,7 @@ const (
 	msgAlreadyUsed            messageKey = "already_used"
 	msgUnknownClient          messageKey = "unknown_client"
 	msgRedirectMismatch       messageKey = "redirect_mismatch"
+	msgTooMany                messageKey = "too_many_requests"
 	msgInvalidRequest         messageKey = "invalid_request"
 	msgAccessDenied           messageKey = "access_denied"
 	msgNotAllowed             messageKey = "not_allowed"
@@ -289,6 +290,10 @@ var english = words{
 			"You cannot be sent back safely",
 			"The application named an address that is not registered for it, so nothing was sent there. Tell those who run the application.",
 		},
+		msgTooMany: {
+			"Too many requests",
+			"This server gets more requests than it takes at the moment. Wait a little, then load the page again.",
+		},
 		msgInvalidRequest: {
 			"The request is not valid",
 			"The application asked in a way that this server does not understand. Go back and try again; if that does not help, tell those who run the application.",
@@ -437,6 +442,10 @@ var german = words{
 		msgRedirectMismatch: {
 			"Der Rückweg ist nicht sicher",
 			"Die Anwendung hat eine Adresse genannt, die nicht für sie registriert ist; dorthin wurde nichts geschickt. Sagen Sie es denen, die die Anwendung betreiben.",
+		},
+		msgTooMany: {
+			"Zu viele Anfragen",
+			"Bei diesem Server kommen gerade mehr Anfragen an, als er annimmt. Warten Sie einen Augenblick und laden Sie die Seite dann neu.",
 		},
 		msgInvalidRequest: {
 			"Die Anfrage ist nicht gültig",

@@ -41,7 +41,7 @@ func writeAs(w http.ResponseWriter, contentType string, status int, body []byte)
 }
 
 // writeError is the one place where an error becomes an answer to a client (RFC 6749 §5.2).
-func writeError(w http.ResponseWriter, e *oauth.Error) { writeErrorStatus(w, e.Code.Status(), e) }
+func writeError(w http.ResponseWriter, e *oauth.Error) { writeErrorStatus(w, statusOf(w, e), e) }
 
 func writeErrorStatus(w http.ResponseWriter, status int, e *oauth.Error) {
 	body := struct {
@@ -72,7 +72,7 @@ func (s *Server) errorPage(w http.ResponseWriter, r *http.Request, err error, op
 	if opts.client != nil {
 		view.Client = &clientView{Name: opts.client.Name}
 	}
-	status := e.Code.Status()
+	status := statusOf(w, e)
 	if e.Code == oauth.InvalidClient {
 		status = http.StatusBadRequest // a 401 would need a challenge, and nobody is challenged here
 	}
@@ -103,12 +103,13 @@ var pageCauses = causes{
 	{errUnknownClient, msgUnknownClient},
 	{errNotAdmitted, msgNotAllowed},
 	{errRedirectMismatch, msgRedirectMismatch},
+	{errTooMany, msgTooMany},
 }
 
 // log writes down why a request failed: a fault of ours as an error, a bad request for the curious.
 func (s *Server) log(r *http.Request, message string, e *oauth.Error, fields ...zap.Field) {
 	level := zap.InfoLevel
-	if e.Code == oauth.ServerError || e.Code == oauth.TemporarilyUnavailable {
+	if (e.Code == oauth.ServerError || e.Code == oauth.TemporarilyUnavailable) && !errors.Is(e, errTooMany) {
 		level = zap.ErrorLevel
 	}
 	entry := s.cfg.Logger.Check(level, message)

@@ -29,7 +29,7 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request) {
 		e := oauth.From(err)
 		s.log(r, "revocation refused", e)
 		challengeClient(w, e)
-		status := e.Code.Status()
+		status := statusOf(w, e)
 		if errors.Is(e, errOrigin) {
 			status = http.StatusForbidden // G3
 		}

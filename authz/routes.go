@@ -84,7 +84,22 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if rt.cors == corsPublic {
 		w.Header().Set("Access-Control-Allow-Origin", "*")
 	}
+	if err := s.admit(r, rt); err != nil {
+		s.refuse(w, r, err)
+		return
+	}
 	rt.handle(w, r)
+}
+
+// refuse is for what is wrong whatever the endpoint.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	if s.isPage(r) {
+		s.errorPage(w, r, err, errorPageOptions{})
+		return
+	}
+	e := oauth.From(err)
+	s.log(r, "request refused", e)
+	writeError(w, e)
 }
 
 // wrongMethod is what a method comes to that an endpoint doesn't take (RFC 9110 §15.5.6).

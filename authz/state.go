@@ -16,7 +16,9 @@ type State struct {
 	store    store.Store
 	feed     *revocation.Feed
 	grants   grants.Grants
+	now      func() time.Time
 	guesses  *guessLimiter
+	rates    *rates
 	codes    store.Records[codeRecord]
 	sessions store.Records[sessionRecord]
 	factors  store.Records[factorRecord] // by subject
@@ -38,7 +40,9 @@ func NewState(ctx context.Context, s store.Store, now func() time.Time) (*State,
 		store:    s,
 		feed:     feed,
 		grants:   grants.NewStored(s, now),
+		now:      now,
 		guesses:  newGuessLimiter(s, now),
+		rates:    newRates(),
 		codes:    store.NewRecords[codeRecord](s, "code"),
 		sessions: store.NewRecords[sessionRecord](s, "session"),
 		factors:  store.NewRecords[factorRecord](s, "factor"),
@@ -71,6 +75,7 @@ func (st *State) keepLongest(ctx context.Context, configured time.Duration) (lon
 func (st *State) Purge() {
 	st.feed.Purge()
 	st.guesses.purge()
+	st.rates.purge(st.now())
 }
 
 // Revocations is the feed that gates listen to.

@@ -94,6 +94,9 @@ func (s *Server) presented(w http.ResponseWriter, r *http.Request) (t *token.Acc
 	if err == nil && !s.allowTokenOrigin(w, r, t) {
 		err = errInvalidToken.Because(errOrigin)
 	}
+	if err == nil {
+		err = s.admitClient(t.ClientID)
+	}
 	return t, private, err
 }
 

@@ -50,6 +50,9 @@ import (
 //			ca <pem file...>
 //		}
 //		lockout <guesses> <window> <pause>
+//		rate_limit {
+//			total|client|address <n>/s
+//		}
 //		revocation on|off {
 //			check_after <duration>
 //		}
@@ -137,6 +140,7 @@ func (p *authzParser) parse(d *caddyfile.Dispenser) error {
 		"cors_credentials":        present(&c.CORSCredentials),
 		"fetch":                   p.fetch,
 		"lockout":                 p.lockout,
+		"rate_limit":              p.rateLimit,
 		"revocation":              p.revocation,
 		"logout":                  p.logout,
 		"brand":                   p.brand,

@@ -59,6 +59,9 @@ type ServerConfig struct {
 	// How many wrong passwords end in a pause.
 	Lockout *Lockout `json:"lockout,omitempty"`
 
+	// How many requests a second the endpoints take; default: any number.
+	RateLimit *RateLimit `json:"rate_limit,omitempty"`
+
 	// Whether tokens can be ended before their time; default: on.
 	Revocation *Revocation `json:"revocation,omitempty"`
 
@@ -164,6 +167,17 @@ type Logout struct {
 	RevokeTokens *bool `json:"revoke_tokens,omitempty"`
 }
 
+// RateLimit says how many requests a second the endpoints take, on each node. What is left out is not
+// limited. Metadata and keys are free.
+type RateLimit struct {
+	// Of everybody together.
+	Total int `json:"total,omitempty"`
+	// Of each client.
+	Client int `json:"client,omitempty"`
+	// Of each address, of IPv6 each /64.
+	Address int `json:"address,omitempty"`
+}
+
 // Revocation says whether tokens can be ended before their time. Where it is off nothing about refresh
 // tokens is stored, and clients without a secret get none.
 type Revocation struct {
@@ -220,6 +234,9 @@ func (c *ServerConfig) domain() (authz.Config, error) {
 	if c.Logout != nil {
 		cfg.LogoutConsent = c.Logout.Consent
 		cfg.LogoutRevokes = c.Logout.RevokeTokens != nil && *c.Logout.RevokeTokens
+	}
+	if c.RateLimit != nil {
+		cfg.RateLimit = authz.RateLimit{Total: c.RateLimit.Total, Client: c.RateLimit.Client, Address: c.RateLimit.Address}
 	}
 	if c.Revocation != nil {
 		cfg.Revocation = authz.Revocation{

@@ -193,6 +193,12 @@ func TestLifetimesAndLockoutReachTheServer(t *testing.T) {
 	require.Equal(t, authz.Lockout{Guesses: 8, Window: 9, Pause: 10}, cfg.Lockout)
 }
 
+func TestG15_RateLimitReachesTheServer(t *testing.T) {
+	cfg, err := (&ServerConfig{RateLimit: &RateLimit{Total: 3, Client: 2, Address: 1}}).domain()
+	require.NoError(t, err)
+	require.Equal(t, authz.RateLimit{Total: 3, Client: 2, Address: 1}, cfg.RateLimit)
+}
+
 func TestG8_RevocationReachesTheServer(t *testing.T) {
 	on, off := true, false
 	for name, c := range map[string]struct {
