@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"context"
 	"errors"
 	"maps"
 	"net/http"
@@ -50,7 +51,7 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 		s.errorPage(w, r, err, errorPageOptions{})
 		return
 	}
-	req, c, err := s.identify(params)
+	req, c, err := s.identify(r.Context(), params)
 	if err == nil {
 		err = s.admitClient(c.ID)
 	}
@@ -94,18 +95,20 @@ func authorizeParams(r *http.Request) (oauth.Params, error) {
 
 // identify finds the client and where its answers go. Until both are known, an error must not
 // redirect anywhere (RFC 6749 §4.1.2.1).
-func (s *Server) identify(p oauth.Params) (*authorizationRequest, *client, error) {
+func (s *Server) identify(ctx context.Context, p oauth.Params) (*authorizationRequest, *client, error) {
 	if uri := p.Get("request_uri"); strings.HasPrefix(uri, pushedPrefix) {
-		return s.openPushed(p.Get("client_id"), strings.TrimPrefix(uri, pushedPrefix))
+		return s.openPushed(ctx, p.Get("client_id"), strings.TrimPrefix(uri, pushedPrefix))
 	}
 	if !p.Has("client_id") {
 		return nil, nil, oauth.Errorf(oauth.InvalidRequest, "client_id is missing")
 	}
-	c := s.clients[p.Get("client_id")]
-	if c == nil {
+	c, err := s.findClient(ctx, p.Get("client_id"))
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case c == nil || c == s.gate: // whose requests are pushed
 		return nil, nil, oauth.Errorf(oauth.InvalidClient, "no such client").Because(errUnknownClient)
-	}
-	if c.Disabled {
+	case c.Disabled:
 		return nil, c, oauth.Errorf(oauth.UnauthorizedClient, "the client is disabled").Because(errUnknownClient)
 	}
 	uri, err := c.redirectURI(p.Get("redirect_uri"))
@@ -151,7 +154,7 @@ func (c *client) redirectURI(requested string) (string, error) {
 // client with a code.
 func (s *Server) proceed(w http.ResponseWriter, r *http.Request, ix *interaction, session *session) {
 	req := &ix.Request
-	c, err := s.stillKnown(req)
+	c, err := s.stillKnown(r.Context(), req)
 	if err != nil {
 		s.errorPage(w, r, err, errorPageOptions{uiLocales: req.UILocales})
 		return
@@ -180,10 +183,10 @@ func (s *Server) proceed(w http.ResponseWriter, r *http.Request, ix *interaction
 	}
 	if !c.admits(user) {
 		s.observe(r, Event{Name: "login_refused", ClientID: c.ID, Subject: user.Subject, Code: oauth.AccessDenied})
-		s.notAdmitted(w, r, req)
+		s.notAdmitted(w, r, c, req)
 		return
 	}
-	s.proceedToConsent(w, r, ix, session, user)
+	s.proceedToConsent(w, r, ix, c, session, user)
 }
 
 // isAbout tells whether the person signed in is the one that id_token_hint or a request for sub names.
@@ -203,7 +206,7 @@ func (s *Server) wrongPerson(w http.ResponseWriter, r *http.Request, ix *interac
 
 // notAdmitted tells a person that the client is not for them, with a way back on which the client
 // hears access_denied (C22). A gate has a page of its own for it.
-func (s *Server) notAdmitted(w http.ResponseWriter, r *http.Request, req *authorizationRequest) {
+func (s *Server) notAdmitted(w http.ResponseWriter, r *http.Request, c *client, req *authorizationRequest) {
 	denied := oauth.Errorf(oauth.AccessDenied, "this person may not use the application")
 	if req.Gate || req.prompts("none") {
 		s.redirectError(w, r, req, denied)
@@ -212,22 +215,25 @@ func (s *Server) notAdmitted(w http.ResponseWriter, r *http.Request, req *author
 	back := s.answer(req, errorValues(denied))
 	s.errorPage(w, r, denied.Because(errNotAdmitted), errorPageOptions{
 		uiLocales: req.UILocales,
-		client:    s.activeClient(req.ClientID),
+		client:    c,
 		back:      appendParams(req.RedirectURI, back, req.ResponseMode == "fragment"),
 	})
 }
 
 // stillKnown checks client and redirect URI again: the configuration may have changed since the
 // request began, and a URI that was taken out must get nothing more.
-func (s *Server) stillKnown(req *authorizationRequest) (*client, error) {
-	c := s.activeClient(req.ClientID)
+func (s *Server) stillKnown(ctx context.Context, req *authorizationRequest) (*client, error) {
+	c, err := s.activeClient(ctx, req.ClientID)
+	if err != nil {
+		return nil, err
+	}
 	if c == nil {
 		return nil, oauth.Errorf(oauth.InvalidClient, "no such client").Because(errUnknownClient)
 	}
 	if req.Gate {
 		return c, nil
 	}
-	_, err := c.redirectURI(req.RedirectURI)
+	_, err = c.redirectURI(req.RedirectURI)
 	return c, err
 }
 
@@ -241,15 +247,16 @@ func (s *Server) respond(w http.ResponseWriter, r *http.Request, req *authorizat
 	values = s.answer(req, values)
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Referrer-Policy", "no-referrer")
+	c, _ := s.activeClient(r.Context(), req.ClientID) // a page can do without
 	switch {
 	case req.RedirectURI == oauth.OOB:
-		s.pages.render(w, r, http.StatusOK, oobView{Client: s.clientView(req), Code: values.Get("code")}, s.pageOptions(req))
+		s.pages.render(w, r, http.StatusOK, oobView{Client: s.clientView(c, req), Code: values.Get("code")}, s.pageOptions(c, req))
 	case req.ResponseMode == "form_post":
 		view := formPostView{Action: req.RedirectURI}
 		for _, name := range slices.Sorted(maps.Keys(values)) {
 			view.Fields = append(view.Fields, [2]string{name, values.Get(name)})
 		}
-		s.pages.render(w, r, http.StatusOK, view, s.pageOptions(req))
+		s.pages.render(w, r, http.StatusOK, view, s.pageOptions(c, req))
 	default:
 		http.Redirect(w, r, appendParams(req.RedirectURI, values, req.ResponseMode == "fragment"), http.StatusSeeOther) // #nosec G710 -- registered for the client
 	}

@@ -76,14 +76,14 @@ func (req *authorizationRequest) inFront() bool {
 
 // complete ends an authorization well: the client gets what it asked for (RFC 6749 §4.1.2, §4.2.2,
 // OpenID Connect Core §3.2.2.5, §3.3.2.5).
-func (s *Server) complete(w http.ResponseWriter, r *http.Request, ix *interaction, session *session, user *users.User, scope []string) {
+func (s *Server) complete(w http.ResponseWriter, r *http.Request, ix *interaction, c *client, session *session, user *users.User, scope []string) {
 	req := &ix.Request
-	how := s.howSignedIn(ix, session)
+	how := s.howSignedIn(ix, c, session)
 	if how == nil { // it took too long meanwhile
 		s.toPage(w, r, pathLogin, ix)
 		return
 	}
-	values, err := s.authorizationResponse(r.Context(), req, session, user, scope, *how)
+	values, err := s.authorizationResponse(r.Context(), req, c, session, user, scope, *how)
 	if err != nil {
 		s.redirectError(w, r, req, err)
 		return
@@ -93,8 +93,8 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request, ix *interactio
 }
 
 // howSignedIn is the contract by which the session is enough for the request; nil: none any more.
-func (s *Server) howSignedIn(ix *interaction, session *session) *authContext {
-	wanted := s.contractFor(s.activeClient(ix.Request.ClientID), &ix.Request)
+func (s *Server) howSignedIn(ix *interaction, c *client, session *session) *authContext {
+	wanted := s.contractFor(c, &ix.Request)
 	if wanted == nil {
 		return nil
 	}
@@ -106,9 +106,8 @@ func (s *Server) howSignedIn(ix *interaction, session *session) *authContext {
 	return &how
 }
 
-func (s *Server) authorizationResponse(ctx context.Context, req *authorizationRequest, session *session, user *users.User, scope []string, how authContext) (url.Values, error) {
+func (s *Server) authorizationResponse(ctx context.Context, req *authorizationRequest, c *client, session *session, user *users.User, scope []string, how authContext) (url.Values, error) {
 	values := url.Values{}
-	c := s.activeClient(req.ClientID)
 	a := &Authorization{
 		client: c, user: user, scope: scope, format: c.TokenFormat, grantID: oauth.NewID(), sid: session.SID, nonce: req.Nonce, claims: req.Claims,
 		authContext: how,

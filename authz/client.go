@@ -208,17 +208,6 @@ func (c *client) checkURIs() error {
 	return nil
 }
 
-// activeClient finds a client that may be used, nil when there is none.
-func (s *Server) activeClient(id string) *client {
-	if id == GateClientID {
-		return s.gate
-	}
-	if c := s.clients[id]; c != nil && !c.Disabled {
-		return c
-	}
-	return nil
-}
-
 // prepareIDToken checks how ID tokens are signed and encrypted (C6).
 func (c *client) prepareIDToken(cfg *Config) (err error) {
 	if c.IDTokenAlg != AlgNone && !slices.Contains(cfg.Signing.Algorithms, c.IDTokenAlg) {

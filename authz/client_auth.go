@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -30,7 +31,7 @@ func (s *Server) authenticateClient(r *http.Request, p oauth.Params) (*client, e
 	if err != nil {
 		return nil, err
 	}
-	return s.checkClient(presented)
+	return s.checkClient(r.Context(), presented)
 }
 
 // presentedClient reads the one way in which a client authenticates; two at once are refused (A42).
@@ -78,11 +79,14 @@ func basicCredentials(r *http.Request) (*clientCredentials, error) {
 }
 
 // checkClient compares in constant time, and as much for an unknown client as for a known one.
-func (s *Server) checkClient(presented clientCredentials) (*client, error) {
+func (s *Server) checkClient(ctx context.Context, presented clientCredentials) (*client, error) {
 	refused := oauth.Errorf(oauth.InvalidClient, "client authentication failed")
 	fingerprint := oauth.Fingerprint(presented.secret)
-	c := s.clients[presented.id]
-	if c == nil {
+	c, err := s.findClient(ctx, presented.id)
+	if err != nil {
+		return nil, err
+	}
+	if c == nil || c == s.gate {
 		oauth.SameSecret(fingerprint, unknownSecret)
 		return nil, refused.Because(errNoClient)
 	}

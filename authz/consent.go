@@ -13,14 +13,14 @@ import (
 )
 
 // proceedToConsent asks the person where something needs asking (S4, C18), else issues the code.
-func (s *Server) proceedToConsent(w http.ResponseWriter, r *http.Request, ix *interaction, session *session, user *users.User) {
+func (s *Server) proceedToConsent(w http.ResponseWriter, r *http.Request, ix *interaction, c *client, session *session, user *users.User) {
 	req := &ix.Request
-	ask, err := s.scopesToAsk(r.Context(), req, user.Subject)
+	ask, err := s.scopesToAsk(r.Context(), c, req, user.Subject)
 	switch {
 	case err != nil:
 		s.redirectError(w, r, req, oauth.Errorf(oauth.TemporarilyUnavailable, "consents could not be read").Because(err))
 	case len(ask) == 0:
-		s.complete(w, r, ix, session, user, req.Scope)
+		s.complete(w, r, ix, c, session, user, req.Scope)
 	case req.prompts("none"):
 		s.redirectError(w, r, req, oauth.Errorf(oauth.ConsentRequired, "the person has to agree first"))
 	default:
@@ -32,8 +32,7 @@ func (s *Server) proceedToConsent(w http.ResponseWriter, r *http.Request, ix *in
 // scopesToAsk are the scopes the consent page shows, none when no page is needed: those that need
 // consent and were not agreed to before, all of them on prompt=consent, every scope where the client
 // asks at the first access, and every scope every time where it could be impersonated.
-func (s *Server) scopesToAsk(ctx context.Context, req *authorizationRequest, subject string) ([]string, error) {
-	c := s.activeClient(req.ClientID)
+func (s *Server) scopesToAsk(ctx context.Context, c *client, req *authorizationRequest, subject string) ([]string, error) {
 	if c.asksNever() {
 		return nil, nil
 	}
@@ -82,8 +81,13 @@ func (s *Server) consent(w http.ResponseWriter, r *http.Request) {
 	if session == nil {
 		return
 	}
+	c, err := s.stillKnown(r.Context(), &ix.Request)
+	if err != nil {
+		s.errorPage(w, r, err, errorPageOptions{uiLocales: ix.Request.UILocales})
+		return
+	}
 	view := consentView{
-		Client:      s.clientView(&ix.Request),
+		Client:      s.clientView(c, &ix.Request),
 		Action:      s.base + pathConsent,
 		Interaction: s.seal(pathConsent, ix),
 		CSRF:        s.csrf(pathConsent, ix),
@@ -94,7 +98,7 @@ func (s *Server) consent(w http.ResponseWriter, r *http.Request) {
 			view.Scopes = append(view.Scopes, consentScope{Name: name, Description: sc.Description, Optional: sc.Optional, Checked: true})
 		}
 	}
-	s.pages.render(w, r, http.StatusOK, view, s.pageOptions(&ix.Request))
+	s.pages.render(w, r, http.StatusOK, view, s.pageOptions(c, &ix.Request))
 }
 
 // consentSession is the session the page was made for; without it the person signs in again and nil
@@ -128,7 +132,7 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) {
 		s.errorPage(w, r, err, errorPageOptions{})
 		return
 	}
-	c, err := s.stillKnown(&ix.Request)
+	c, err := s.stillKnown(r.Context(), &ix.Request)
 	if err != nil {
 		s.errorPage(w, r, err, errorPageOptions{uiLocales: ix.Request.UILocales})
 		return
@@ -149,7 +153,7 @@ func (s *Server) agree(w http.ResponseWriter, r *http.Request, ix *interaction, 
 		return
 	}
 	if !c.admits(user) {
-		s.notAdmitted(w, r, &ix.Request)
+		s.notAdmitted(w, r, c, &ix.Request)
 		return
 	}
 	agreed, declined := s.agreedScopes(ix, checked)
@@ -164,7 +168,7 @@ func (s *Server) agree(w http.ResponseWriter, r *http.Request, ix *interaction, 
 	s.observe(r, Event{Name: "consent", ClientID: c.ID, Subject: session.Subject})
 	ix.Request.Claims = ix.Request.Claims.without(declined)
 	granted := slices.DeleteFunc(slices.Clone(ix.Request.Scope), func(name string) bool { return declined[name] })
-	s.complete(w, r, ix, session, user, granted)
+	s.complete(w, r, ix, c, session, user, granted)
 }
 
 // agreedScopes are the shown scopes the person agreed to, all but the optional ones left unchecked

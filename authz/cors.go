@@ -99,8 +99,8 @@ func (s *Server) allowOrigin(w http.ResponseWriter, r *http.Request, c *client) 
 
 // allowTokenOrigin is allowOrigin for the client of a token.
 func (s *Server) allowTokenOrigin(w http.ResponseWriter, r *http.Request, t *token.AccessToken) bool {
-	c := s.clients[t.ClientID]
-	if c == nil {
+	c, err := s.findClient(r.Context(), t.ClientID)
+	if err != nil || c == nil {
 		c = s.gate
 	}
 	return s.allowOrigin(w, r, c)

@@ -78,13 +78,14 @@ func (s *Server) gateClient() *client {
 	return c
 }
 
-// gateClientFor finds the client under which a gate signs people in.
+// gateClientFor finds the client under which a gate signs people in: both are configured, so this is
+// known before the server starts.
 func (s *Server) gateClientFor(id, secret string) (*client, error) {
 	if id == "" || id == GateClientID {
 		return s.gate, nil
 	}
-	c := s.activeClient(id)
-	if c == nil {
+	c := s.clients[id]
+	if c == nil || c.Disabled {
 		return nil, oauth.Errorf(oauth.InvalidClient, "client authentication failed").Because(errNoClient)
 	}
 	if !c.public() && !oauth.SameSecret(oauth.Fingerprint(secret), c.SecretHash) {
@@ -168,7 +169,7 @@ func (s *Server) BeginLogin(ctx context.Context, l GateLogin) (string, error) {
 	return s.cfg.Issuer + pathAuthorize + "?" + query.Encode(), nil
 }
 
-func (s *Server) openPushed(clientID, sealed string) (*authorizationRequest, *client, error) {
+func (s *Server) openPushed(ctx context.Context, clientID, sealed string) (*authorizationRequest, *client, error) {
 	invalid := oauth.Errorf(oauth.InvalidRequestURI, "the request is unknown or too old")
 	plain, err := s.run.interactions.Open(sealed, []byte("pushed"))
 	if err != nil {
@@ -178,7 +179,10 @@ func (s *Server) openPushed(clientID, sealed string) (*authorizationRequest, *cl
 	if err := json.Unmarshal(plain, &p); err != nil {
 		return nil, nil, invalid.Because(err)
 	}
-	c := s.activeClient(p.Request.ClientID)
+	c, err := s.activeClient(ctx, p.Request.ClientID)
+	if err != nil {
+		return nil, nil, err
+	}
 	if c == nil || clientID != p.Request.ClientID || !s.now().Before(p.Expires) {
 		return nil, nil, invalid.Because(errExpired)
 	}
@@ -247,7 +251,10 @@ func (s *Server) sessionParties(ctx context.Context, session *GateSession) (*cli
 		s.run.feed.Revoked(revocation.Subject{User: session.Subject, Client: session.ClientID, IssuedAt: session.Begun}) {
 		return nil, nil, fmt.Errorf("%w: %w", ErrEnded, errRevoked)
 	}
-	c := s.activeClient(session.ClientID)
+	c, err := s.activeClient(ctx, session.ClientID)
+	if err != nil {
+		return nil, nil, err
+	}
 	if c == nil {
 		return nil, nil, fmt.Errorf("%w: %w", ErrEnded, errUnknownClient)
 	}

@@ -70,7 +70,11 @@ func (s *Server) mintOnBehalf(ctx context.Context, a *Authorization, caller *tok
 	if s.run.feed.Revoked(s.revocationSubject(caller)) {
 		return ErrEnded
 	}
-	if a.client = s.activeClient(caller.ClientID); a.client == nil {
+	var err error
+	if a.client, err = s.activeClient(ctx, caller.ClientID); err != nil {
+		return err
+	}
+	if a.client == nil {
 		return fmt.Errorf("%w: %w", ErrEnded, errUnknownClient)
 	}
 	if !forItself(caller) {

@@ -55,7 +55,7 @@ func (s *Server) authenticateIntrospector(r *http.Request, p oauth.Params) error
 	if basic != nil {
 		presented = *basic
 	}
-	c, err := s.checkClient(presented)
+	c, err := s.checkClient(r.Context(), presented)
 	if err == nil && c.public() {
 		return oauth.Errorf(oauth.InvalidClient, "client authentication failed").Because(errSecretMissing)
 	}
@@ -69,7 +69,11 @@ func (s *Server) checkIntrospectionBearer(r *http.Request, raw string) error {
 	if err != nil {
 		return oauth.Errorf(oauth.InvalidClient, "client authentication failed").Because(err)
 	}
-	if c := s.clients[t.ClientID]; c == nil || c.Disabled || !forItself(t) {
+	c, err := s.activeClient(r.Context(), t.ClientID)
+	if err != nil {
+		return err
+	}
+	if c == nil || !forItself(t) {
 		return oauth.Errorf(oauth.InvalidClient, "client authentication failed").Because(errNotForItself)
 	}
 	return s.admitClient(t.ClientID)
@@ -196,8 +200,9 @@ func (i introspected) with(extra map[string]any) ([]byte, error) {
 // introspectRefresh describes a refresh token that the token endpoint would take now.
 func (s *Server) introspectRefresh(w http.ResponseWriter, r *http.Request, raw string, notAccess error) ([]byte, error) {
 	t, err := s.openRefresh(r.Context(), raw)
+	var c *client
 	if err == nil {
-		err = s.checkRefresh(r, t)
+		c, err = s.checkRefresh(r, t)
 	}
 	switch {
 	case errors.Is(err, oauth.InvalidGrant):
@@ -205,13 +210,13 @@ func (s *Server) introspectRefresh(w http.ResponseWriter, r *http.Request, raw s
 		return inactive, nil
 	case err != nil:
 		return nil, err
-	case !s.allowOrigin(w, r, s.clients[t.ClientID]):
+	case !s.allowOrigin(w, r, c):
 		return inactive, nil
 	}
 	return json.Marshal(&introspected{
 		Active:    true,
 		Issuer:    s.cfg.Issuer,
-		Subject:   s.subjectFor(s.clients[t.ClientID], t.Subject),
+		Subject:   s.subjectFor(c, t.Subject),
 		ClientID:  t.ClientID,
 		IssuedAt:  t.Issued.Unix(),
 		ExpiresAt: t.Expires.Unix(),
@@ -221,18 +226,21 @@ func (s *Server) introspectRefresh(w http.ResponseWriter, r *http.Request, raw s
 }
 
 // checkRefresh asks of a refresh token all that its use would, and changes nothing.
-func (s *Server) checkRefresh(r *http.Request, t *refreshToken) error {
-	c := s.activeClient(t.ClientID)
+func (s *Server) checkRefresh(r *http.Request, t *refreshToken) (*client, error) {
+	c, err := s.activeClient(r.Context(), t.ClientID)
+	if err != nil {
+		return nil, err
+	}
 	if c == nil {
-		return errRefresh.Because(errClientOff)
+		return nil, errRefresh.Because(errClientOff)
 	}
 	if err := s.checkFamily(r.Context(), c, t, s.now()); err != nil || s.cfg.Revocation.Off {
-		return err
+		return c, err
 	}
 	state, err := s.run.families.Get(r.Context(), t.GrantID)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return oauth.Errorf(oauth.TemporarilyUnavailable, "the family could not be read").Because(err)
+		return nil, oauth.Errorf(oauth.TemporarilyUnavailable, "the family could not be read").Because(err)
 	}
 	_, err = s.nextState(c, t, state, s.now())
-	return err
+	return c, err
 }

@@ -27,14 +27,14 @@ func (m passwordMethod) show(w http.ResponseWriter, r *http.Request, st *step) {
 
 func (s *Server) loginPage(w http.ResponseWriter, r *http.Request, status int, st *step, v loginView) {
 	v.loginForm = s.loginForm(st)
-	s.pages.render(w, r, status, v, s.pageOptions(&st.ix.Request))
+	s.pages.render(w, r, status, v, s.pageOptions(st.client, &st.ix.Request))
 }
 
 // loginForm is what the form of every step has in common.
 func (s *Server) loginForm(st *step) loginForm {
 	st.ix.Step = st.method
 	return loginForm{
-		Client:      s.clientView(&st.ix.Request),
+		Client:      s.clientView(st.client, &st.ix.Request),
 		Action:      s.base + pathLogin,
 		Interaction: s.seal(pathLogin, st.ix),
 		CSRF:        s.csrf(pathLogin, st.ix),
@@ -130,13 +130,12 @@ func (s *Server) clientIP(r *http.Request) string {
 	return host
 }
 
-// clientView is what pages show of the client of a request.
-func (s *Server) clientView(req *authorizationRequest) clientView {
+// clientView is what pages show of the client of a request; nil: one that is gone.
+func (s *Server) clientView(c *client, req *authorizationRequest) clientView {
 	host := ""
 	if u, err := url.Parse(req.RedirectURI); err == nil {
 		host = u.Host
 	}
-	c := s.activeClient(req.ClientID)
 	if c == nil {
 		return clientView{Name: req.ClientID, Host: host}
 	}
@@ -148,12 +147,12 @@ func (s *Server) clientView(req *authorizationRequest) clientView {
 }
 
 // pageOptions lets a form's redirect reach the client (form-action) and its logo load.
-func (s *Server) pageOptions(req *authorizationRequest) pageOptions {
+func (s *Server) pageOptions(c *client, req *authorizationRequest) pageOptions {
 	opts := pageOptions{UILocales: req.UILocales}
 	if req.RedirectURI != oauth.OOB {
 		opts.FormAction = []string{req.RedirectURI}
 	}
-	if c := s.activeClient(req.ClientID); c != nil && c.Logo != "" {
+	if c != nil && c.Logo != "" {
 		opts.ImageOrigin = c.Logo
 	}
 	return opts

@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -19,7 +20,7 @@ func (s *Server) endSessionEndpoint(w http.ResponseWriter, r *http.Request) {
 		s.errorPage(w, r, err, errorPageOptions{})
 		return
 	}
-	req, subject, err := s.logoutRequest(params)
+	req, c, subject, err := s.logoutRequest(r.Context(), params)
 	if err != nil {
 		s.errorPage(w, r, err, errorPageOptions{uiLocales: params.Get("ui_locales")})
 		return
@@ -28,7 +29,7 @@ func (s *Server) endSessionEndpoint(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case session == nil:
 		s.loggedOut(w, r, req)
-	case s.cfg.LogoutConsent == nil || *s.cfg.LogoutConsent || subject != s.subjectFor(s.activeClient(req.ClientID), session.Subject):
+	case s.cfg.LogoutConsent == nil || *s.cfg.LogoutConsent || subject != s.subjectFor(c, session.Subject):
 		// G7. Without a hint, or with one for somebody else, any site could sign people out.
 		s.toPage(w, r, pathLogout, &interaction{ID: oauth.NewID(), Request: *req, Started: s.now(), Session: session.SID})
 	default:
@@ -36,29 +37,31 @@ func (s *Server) endSessionEndpoint(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// logoutRequest reads who asks and where to go afterwards; subject is who the hint is about.
-func (s *Server) logoutRequest(p oauth.Params) (req *authorizationRequest, subject string, err error) {
+// logoutRequest reads who asks and where to go afterwards; c and subject are what the hint tells.
+func (s *Server) logoutRequest(ctx context.Context, p oauth.Params) (req *authorizationRequest, c *client, subject string, err error) {
 	req = &authorizationRequest{ClientID: p.Get("client_id"), State: p.Get("state"), UILocales: p.Get("ui_locales")}
 	if len(req.State) > maxEcho || len(req.UILocales) > maxHint {
-		return nil, "", oauth.Errorf(oauth.InvalidRequest, "state or ui_locales is too long")
+		return nil, nil, "", oauth.Errorf(oauth.InvalidRequest, "state or ui_locales is too long")
 	}
 	hint := p.Get("id_token_hint")
 	if hint == "" {
-		return req, "", nil
+		return req, nil, "", nil
 	}
 	audience, subject, err := s.readHint(hint)
 	if err != nil {
-		return nil, "", oauth.Errorf(oauth.InvalidRequest, "id_token_hint is not an ID token of this server").Because(err)
+		return nil, nil, "", oauth.Errorf(oauth.InvalidRequest, "id_token_hint is not an ID token of this server").Because(err)
 	}
 	if req.ClientID != "" && req.ClientID != audience {
-		return nil, "", oauth.Errorf(oauth.InvalidRequest, "id_token_hint is of another client")
+		return nil, nil, "", oauth.Errorf(oauth.InvalidRequest, "id_token_hint is of another client")
 	}
 	req.ClientID = audience
-	c := s.activeClient(audience)
+	if c, err = s.activeClient(ctx, audience); err != nil {
+		return nil, nil, "", err
+	}
 	if uri := p.Get("post_logout_redirect_uri"); uri != "" && c != nil && slices.Contains(c.PostLogoutRedirectURIs, uri) {
 		req.RedirectURI = uri
 	}
-	return req, subject, nil
+	return req, c, subject, nil
 }
 
 // readHint reads an ID token of ours; it may have expired (OpenID Connect RP-Initiated Logout §2).
@@ -101,7 +104,7 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var ends []string
-	if c := s.activeClient(ix.Request.ClientID); c != nil {
+	if c, err := s.activeClient(r.Context(), ix.Request.ClientID); err == nil && c != nil {
 		ends = []string{c.Name}
 	}
 	s.pages.render(w, r, http.StatusOK, logoutView{

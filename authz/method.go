@@ -59,7 +59,7 @@ type evidence struct {
 
 // newStep finds out where a request stands; nil: the answer is written.
 func (s *Server) newStep(w http.ResponseWriter, r *http.Request, ix *interaction) *step {
-	c, err := s.stillKnown(&ix.Request)
+	c, err := s.stillKnown(r.Context(), &ix.Request)
 	if err != nil {
 		s.errorPage(w, r, err, errorPageOptions{uiLocales: ix.Request.UILocales})
 		return nil

@@ -55,7 +55,7 @@ func (m totpMethod) show(w http.ResponseWriter, r *http.Request, st *step) {
 
 func (s *Server) codePage(w http.ResponseWriter, r *http.Request, status int, st *step, v codeView) {
 	v.loginForm, v.Username = s.loginForm(st), st.user.Username
-	s.pages.render(w, r, status, v, s.pageOptions(&st.ix.Request))
+	s.pages.render(w, r, status, v, s.pageOptions(st.client, &st.ix.Request))
 }
 
 func (m totpMethod) take(w http.ResponseWriter, r *http.Request, st *step, form oauth.Params) {

@@ -30,7 +30,7 @@ func (s *Server) enrolPage(w http.ResponseWriter, r *http.Request, st *step, pro
 		Secret:    grouped(st.ix.Enrol),
 		QR:        image,
 		Error:     problem,
-	}, s.pageOptions(&st.ix.Request))
+	}, s.pageOptions(st.client, &st.ix.Request))
 }
 
 // otpauth is the URI that authenticator apps read (Key Uri Format of Google Authenticator).
@@ -80,7 +80,7 @@ func (s *Server) confirmEnrolment(w http.ResponseWriter, r *http.Request, st *st
 		s.enrolled(r, st)
 		s.note(st, st.user, []string{amrOneTime})
 		st.method = "" // the button only goes on
-		s.pages.render(w, r, http.StatusOK, recoveryView{loginForm: s.loginForm(st), Codes: codes}, s.pageOptions(&st.ix.Request))
+		s.pages.render(w, r, http.StatusOK, recoveryView{loginForm: s.loginForm(st), Codes: codes}, s.pageOptions(st.client, &st.ix.Request))
 	}
 }
 

@@ -28,11 +28,14 @@ func (s *Server) userInfoAnswer(w http.ResponseWriter, r *http.Request) (content
 	if err != nil {
 		return "", nil, err
 	}
-	claims, err := s.userClaims(r, t, private)
+	c, err := s.findClient(r.Context(), t.ClientID)
 	if err != nil {
 		return "", nil, err
 	}
-	c := s.clients[t.ClientID]
+	claims, err := s.userClaims(r, c, t, private)
+	if err != nil {
+		return "", nil, err
+	}
 	if c == nil || c.UserInfoAlg == "" && c.userInfoKeys == nil {
 		body, err = json.Marshal(claims)
 		return typeJSON, body, err
@@ -64,7 +67,7 @@ func (s *Server) mintUserInfo(ctx context.Context, c *client, claims map[string]
 	return encrypter.Encrypt(signed, s.now(), nil)
 }
 
-func (s *Server) userClaims(r *http.Request, t *token.AccessToken, private privatePart) (map[string]any, error) {
+func (s *Server) userClaims(r *http.Request, c *client, t *token.AccessToken, private privatePart) (map[string]any, error) {
 	if !slices.Contains(t.Scope, ScopeOpenID) {
 		return nil, oauth.Errorf(oauth.InsufficientScope, "the token lacks the scope openid")
 	}
@@ -76,7 +79,7 @@ func (s *Server) userClaims(r *http.Request, t *token.AccessToken, private priva
 		return nil, errUserStore.Because(err)
 	}
 	claims := s.claimsOf(t.Scope, user, everywhere)
-	s.addRequested(claims, s.clients[t.ClientID], user, private.UserInfo)
+	s.addRequested(claims, c, user, private.UserInfo)
 	claims["sub"] = t.Subject
 	return claims, nil
 }
