@@ -1,5 +1,5 @@
 // Package ldap keeps people in an LDAP directory: OpenLDAP, Active Directory and AD LDS, 389 Directory
-// Server, eDirectory, or another that speaks RFC 4511. It is the only package that imports go-ldap.
+// Server, eDirectory, or another that speaks RFC 4511. Only it and its tests' ldaptest import go-ldap.
 //
 // [Directory] implements users.Store. To sign somebody in it searches for the name and binds as the one
 // entry it finds; none and several are both a wrong name. What it need not be told it learns from the
@@ -28,7 +28,7 @@
 // is bounded by Timeout, and a dropped one is replaced once.
 //
 // Reads for update and writes go to WriteServers, one at a time: see [Attribute]. Lookup reads past
-// every cache.
+// every cache, and the grants together with the person, so that a refresh costs one search.
 //
 // # What a directory tells
 //
