@@ -34,6 +34,7 @@ import (
 //			callback <path>
 //			logout <path>
 //			login <path>
+//			domain <name>
 //			cookie <name>
 //			host <name[:port]...>
 //		}
@@ -95,6 +96,7 @@ func gateSession(dst **GateSession) parser {
 			"callback": text(&s.Callback),
 			"logout":   text(&s.Logout),
 			"login":    text(&s.Login),
+			"domain":   text(&s.Domain),
 			"cookie":   text(&s.Cookie),
 			"host":     list(&s.Hosts),
 			"client":   clientPair(&s.Client, &s.Secret),

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -34,6 +35,9 @@ type GateSession struct {
 	// Hosts on which browsers may sign in, with a port where it is not the site's own; those that
 	// the site's addresses name are known without being listed.
 	Hosts []string `json:"host,omitempty"`
+	// A domain all of whose hosts share the session, where their gates say the same; default: none. Whoever has
+	// a host of it can sign somebody in as somebody else.
+	Domain string `json:"domain,omitempty"`
 	// The name of the session's cookie; default: one made from the issuer.
 	Cookie string `json:"cookie,omitempty"`
 }
@@ -153,6 +157,7 @@ func (s *GateSession) domain() *tokeninject.SessionConfig {
 		Callback:     s.Callback,
 		Logout:       s.Logout,
 		Login:        s.Login,
+		Domain:       strings.ToLower(s.Domain),
 		Cookie:       s.Cookie,
 	}
 }

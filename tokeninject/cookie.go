@@ -16,6 +16,7 @@ type cookieName struct{ prefix, port, suffix string }
 // cookieNames are those of one site.
 type cookieNames struct {
 	secure           bool
+	domain           string // of the session's cookie; "": this host alone
 	session, browser cookieName
 }
 
@@ -41,10 +42,48 @@ func (e *Enforcer) cookieNames(r *http.Request) cookieNames {
 		session: cookieName{prefix: prefix, port: port},
 		browser: cookieName{prefix: prefix, port: port, suffix: "-login"},
 	}
-	if e.cfg.Session.Cookie != "" {
+	switch {
+	case e.shares(r):
+		names.domain = e.cfg.Session.Domain
+		names.session = e.sharedCookie(secure)
+	case e.cfg.Session.Cookie != "":
 		names.session = cookieName{prefix: e.cfg.Session.Cookie}
 	}
 	return names
+}
+
+// shares tells whether a request is for a host of the domain that shares its sessions.
+func (e *Enforcer) shares(r *http.Request) bool {
+	domain := e.cfg.Session.Domain
+	if domain == "" {
+		return false
+	}
+	host := r.Host
+	if port := portOf(host); port != "" {
+		host = host[:len(host)-len(port)-1]
+	}
+	rest := len(host) - len(domain)
+	return rest >= 0 && strings.EqualFold(host[rest:], domain) && (rest == 0 || host[rest-1] == '.')
+}
+
+// site names whose session one is: that of a host with its port, or of all hosts of a domain.
+func (e *Enforcer) site(r *http.Request) string {
+	if e.shares(r) {
+		return "*." + e.cfg.Session.Domain
+	}
+	return r.Host
+}
+
+// sharedCookie is the cookie of a domain. It can't be a __Host- one, which is what keeps sub-domains apart.
+func (e *Enforcer) sharedCookie(secure bool) cookieName {
+	if e.cfg.Session.Cookie != "" {
+		return cookieName{prefix: e.cfg.Session.Cookie}
+	}
+	name := strings.TrimPrefix(e.cookiePrefix, "__Host-")
+	if secure {
+		name = "__Secure-" + name
+	}
+	return cookieName{prefix: name, port: "shared"}
 }
 
 func (n cookieName) String() string {
@@ -93,8 +132,12 @@ func (n cookieName) value(headers []string) string {
 
 // cookie makes a cookie of the gate; it ends with the browser, or after maxAge seconds.
 func (n cookieNames) cookie(name cookieName, value string, maxAge int) *http.Cookie {
+	domain := ""
+	if name == n.session {
+		domain = n.domain
+	}
 	return &http.Cookie{ //nolint:gosec // Secure is left out only for http on loopback, which has no TLS
-		Name: name.String(), Value: value, Path: "/", MaxAge: maxAge,
+		Name: name.String(), Value: value, Path: "/", MaxAge: maxAge, Domain: domain,
 		Secure: n.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode,
 	}
 }

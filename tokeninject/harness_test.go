@@ -387,7 +387,13 @@ func (s *site) begin(browser *http.Client, path string) LoginRequest {
 
 // answerPath is where a successful login comes back to.
 func (s *site) answerPath(l LoginRequest) string {
-	return strings.TrimPrefix(l.RedirectURI, s.server.URL) + "?" + url.Values{
+	s.t.Helper()
+	return strings.TrimPrefix(l.RedirectURI, s.server.URL) + "?" + queryOf(l)
+}
+
+// queryOf is what a successful login brings back.
+func queryOf(l LoginRequest) string {
+	return url.Values{
 		"code": {"code-" + l.State}, "state": {l.State}, "iss": {testURL},
 	}.Encode()
 }

@@ -173,7 +173,7 @@ func (p *passage) finishLogin(ctx context.Context, record *loginRecord, code str
 	}
 	handle := oauth.NewSecret()
 	live, err := e.sessions.create(ctx, handle, &sessionRecord{
-		Session: *session, Issuer: e.cfg.Issuer.URL(), Client: e.cfg.Session.ClientID, Host: p.r.Host,
+		Session: *session, Issuer: e.cfg.Issuer.URL(), Client: e.cfg.Session.ClientID, Host: e.site(p.r),
 		Asked: login.Scope, Unmet: e.notGiven(login.ACRValues, session), Again: record.Again, Idle: e.cfg.Session.Idle,
 		Created: p.now, Used: p.now, Refreshed: p.now, Expires: p.now.Add(e.cfg.Session.Absolute),
 	})

@@ -65,7 +65,7 @@ func (p *passage) resume() *Refusal {
 func (p *passage) fits(live *liveSession) bool {
 	e := p.e
 	return live.issuer == e.cfg.Issuer.URL() && live.client == e.cfg.Session.ClientID &&
-		strings.EqualFold(live.host, p.r.Host) && !live.ended.Load() &&
+		strings.EqualFold(live.host, e.site(p.r)) && !live.ended.Load() &&
 		p.now.Sub(live.created) < e.cfg.Session.Absolute && p.now.UnixMilli() < live.expires.Load()
 }
 

@@ -39,7 +39,7 @@ type sessionRecord struct {
 	Session Session `json:"session"`
 	Issuer  string  `json:"issuer"`
 	Client  string  `json:"client,omitempty"` // as the gate's configuration names it
-	Host    string  `json:"host"`             // with its port: the one site whose session this is
+	Host    string  `json:"host"`             // with its port: the one site whose session this is; or *.domain
 	// Asked is what the login asked for; Again says that it asked for consent anew.
 	Asked     []string      `json:"asked,omitempty"`
 	Unmet     []string      `json:"unmet,omitempty"` // contracts that the login asked for and didn't bring

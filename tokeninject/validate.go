@@ -3,6 +3,7 @@ package tokeninject
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"go.uber.org/zap"
 	"golang.org/x/net/http/httpguts"
+	"golang.org/x/net/publicsuffix"
 
 	"github.com/gatewright/gatewright/authz/oauth"
 )
@@ -84,6 +86,18 @@ func (c Config) check() error {
 	return errors.Join(errs...)
 }
 
+// checkDomain wants a name that somebody can own: browsers take no cookie for all of "com" (RFC 6265 §5.3).
+func checkDomain(domain string) error {
+	if domain == "" {
+		return nil
+	}
+	suffix, _ := publicsuffix.PublicSuffix(domain)
+	if suffix == domain || strings.Trim(domain, ".") != domain || net.ParseIP(domain) != nil || !httpguts.ValidHostHeader(domain) || strings.Contains(domain, ":") {
+		return fmt.Errorf("domain %q is none that could share a session", domain)
+	}
+	return nil
+}
+
 // maxIssuers bounds those of one gate.
 const maxIssuers = 16
 
@@ -132,6 +146,9 @@ func (c Config) checkSession() error {
 	}
 	if callback := c.Session.Callback; callback != "" && (!strings.HasPrefix(callback, "/") || callback == c.Session.Logout || callback == c.Session.Login) {
 		errs = append(errs, errors.New("session: callback must be a path, and not the one of logout or login"))
+	}
+	if err := checkDomain(c.Session.Domain); err != nil {
+		errs = append(errs, fmt.Errorf("session: %w", err))
 	}
 	if name := c.Session.Cookie; name != "" && !httpguts.ValidHeaderFieldName(name) {
 		errs = append(errs, fmt.Errorf("session: %q can't be a cookie's name", name))
