@@ -92,6 +92,27 @@ func BenchmarkCheckBearerCached20Requirements(b *testing.B) {
 	run(b, e, bearerOf(issuer.accessToken(b, nil)))
 }
 
+func BenchmarkCheckBearerCached20Rules(b *testing.B) {
+	for name, of := range map[string]func(i int) Condition{
+		"identity":   func(i int) Condition { return whenClaim("level", fmt.Sprint("no-", i)) },
+		"path":       func(i int) Condition { return when(IfPath, fmt.Sprintf("/area-%d/*", i)) },
+		"expression": func(i int) Condition { return when(IfExpression, fmt.Sprintf(`"no-%d" in roles`, i)) },
+		"both halves": func(i int) Condition {
+			return when(IfExpression, fmt.Sprintf(`"no-%d" in roles && method == "GET"`, i))
+		},
+	} {
+		b.Run(name, func(b *testing.B) {
+			e, issuer := benchGate(b, func(cfg *Config) {
+				cfg.Policy = &Policy{Rules: []Rule{permit(when(IfScope, "orders.read")).at(2)}}
+				for i := range 19 {
+					cfg.Policy.Rules = append(cfg.Policy.Rules, deny(of(i)))
+				}
+			})
+			run(b, e, bearerOf(issuer.accessToken(b, nil)))
+		})
+	}
+}
+
 func twentyRequirements() []Requirement {
 	var list []Requirement
 	for range 20 {

@@ -18,7 +18,7 @@ const (
 	shardChunks = 32               // at most 32 MiB in all: more than 40 000 tokens of 700 bytes
 	maxEntry    = chunkSize / 4    // what is larger is verified each time
 	entryAlign  = 8                // lets a position in a shard fit 32 bits
-	entryHead   = 32 + 4*8 + 4*2*8 // hash; expiry, issue, epoch, end; length, failed and source, 8 places of fields
+	entryHead   = 32 + 5*8 + 4*2*8 // hash; expiry, issue, epoch, end, fits; length, failed and source, 8 places of fields
 )
 
 type tokenCache struct {
@@ -37,19 +37,19 @@ func newTokenCache() *tokenCache { return &tokenCache{} }
 
 func (c *tokenCache) shard(hash *[32]byte) *cacheShard { return &c.shards[hash[31]%cacheShards] }
 
-// get returns the identity of a token whose end is still to come, the index of the requirement that
-// it doesn't meet or -1, and the epoch of the feed that it was last held against.
-func (c *tokenCache) get(hash *[32]byte, now time.Time) (id *Identity, failed int, epoch uint64) {
+// get returns the identity of a token whose end is still to come, what the gate makes of it, and the
+// epoch of the feed that it was last held against.
+func (c *tokenCache) get(hash *[32]byte, now time.Time) (id *Identity, judged judgement, epoch uint64) {
 	s := c.shard(hash)
 	s.mu.RLock()
 	entry := s.find(hash)
 	if entry == nil || now.Unix() >= int64(binary.LittleEndian.Uint64(entry[56:])) { //nolint:gosec // put made it from an int64
 		s.mu.RUnlock()
-		return nil, 0, 0
+		return nil, judgement{}, 0
 	}
 	var head [entryHead]byte
 	copy(head[:], entry)
-	text := string(entry[entryHead : entryHead+int(binary.LittleEndian.Uint32(head[64:]))])
+	text := string(entry[entryHead : entryHead+int(binary.LittleEndian.Uint32(head[72:]))])
 	s.mu.RUnlock()
 	return decodeEntry(&head, text)
 }
@@ -68,8 +68,8 @@ func (s *cacheShard) find(hash *[32]byte) []byte {
 }
 
 // put remembers a verified token to its end, or to until if that is not zero and comes first.
-func (c *tokenCache) put(hash *[32]byte, id *Identity, failed int, epoch uint64, until time.Time) {
-	entry := encodeEntry(hash, id, failed, epoch, until)
+func (c *tokenCache) put(hash *[32]byte, id *Identity, judged judgement, epoch uint64, until time.Time) {
+	entry := encodeEntry(hash, id, judged, epoch, until)
 	if entry == nil {
 		return
 	}
@@ -101,7 +101,7 @@ func (s *cacheShard) advance() {
 		if s.index[key] == uint32((s.at*chunkSize+offset)/entryAlign) { //nolint:gosec // as in put
 			delete(s.index, key)
 		}
-		offset += entrySize(int(binary.LittleEndian.Uint32(chunk[offset+64:])))
+		offset += entrySize(int(binary.LittleEndian.Uint32(chunk[offset+72:])))
 	}
 	s.used[s.at] = 0
 }
@@ -130,7 +130,7 @@ func entrySize(text int) int { return (entryHead + text + entryAlign - 1) / entr
 
 // encodeEntry writes an entry: the head, the claims, and those fields that don't stand in the claims
 // as they are. nil: it is too large.
-func encodeEntry(hash *[32]byte, id *Identity, failed int, epoch uint64, until time.Time) []byte {
+func encodeEntry(hash *[32]byte, id *Identity, judged judgement, epoch uint64, until time.Time) []byte {
 	if until.IsZero() || id.Expires.Before(until) {
 		until = id.Expires
 	}
@@ -139,8 +139,9 @@ func encodeEntry(hash *[32]byte, id *Identity, failed int, epoch uint64, until t
 	binary.LittleEndian.PutUint64(head[32:], uint64(id.Expires.Unix()))  //nolint:gosec // get turns it back
 	binary.LittleEndian.PutUint64(head[40:], uint64(id.IssuedAt.Unix())) //nolint:gosec // get turns it back
 	binary.LittleEndian.PutUint64(head[48:], epoch)
-	binary.LittleEndian.PutUint64(head[56:], uint64(until.Unix()))                  //nolint:gosec // get turns it back
-	binary.LittleEndian.PutUint32(head[68:], uint32(failed+1)<<8|uint32(id.source)) //nolint:gosec // a small index or -1
+	binary.LittleEndian.PutUint64(head[64:], judged.fits)
+	binary.LittleEndian.PutUint64(head[56:], uint64(until.Unix()))                         //nolint:gosec // get turns it back
+	binary.LittleEndian.PutUint32(head[76:], uint32(judged.failed+1)<<8|uint32(id.source)) //nolint:gosec // a small index or -1
 	text := id.claims
 	for i, field := range id.fields() {
 		place := strings.Index(text, *field)
@@ -151,28 +152,29 @@ func encodeEntry(hash *[32]byte, id *Identity, failed int, epoch uint64, until t
 		if entrySize(len(text)) > maxEntry {
 			return nil
 		}
-		binary.LittleEndian.PutUint16(head[72+4*i:], uint16(place))         //nolint:gosec // below maxEntry
-		binary.LittleEndian.PutUint16(head[72+4*i+2:], uint16(len(*field))) //nolint:gosec // below maxEntry
+		binary.LittleEndian.PutUint16(head[80+4*i:], uint16(place))         //nolint:gosec // below maxEntry
+		binary.LittleEndian.PutUint16(head[80+4*i+2:], uint16(len(*field))) //nolint:gosec // below maxEntry
 	}
 	binary.LittleEndian.PutUint16(head[entryHead-4:], uint16(len(id.claims))) //nolint:gosec // below maxEntry
-	binary.LittleEndian.PutUint32(head[64:], uint32(len(text)))               //nolint:gosec // below maxEntry
+	binary.LittleEndian.PutUint32(head[72:], uint32(len(text)))               //nolint:gosec // below maxEntry
 	entry := append(head, text...)
 	return append(entry, make([]byte, entrySize(len(text))-len(entry))...)
 }
 
 // decodeEntry is encodeEntry's other half. All texts of the identity share one piece of memory.
-func decodeEntry(head *[entryHead]byte, text string) (id *Identity, failed int, epoch uint64) {
+func decodeEntry(head *[entryHead]byte, text string) (id *Identity, judged judgement, epoch uint64) {
 	id = &Identity{
 		Expires:  time.Unix(int64(binary.LittleEndian.Uint64(head[32:])), 0), //nolint:gosec // see encodeEntry
 		IssuedAt: time.Unix(int64(binary.LittleEndian.Uint64(head[40:])), 0), //nolint:gosec // see encodeEntry
-		source:   head[68],
+		source:   head[76],
 		claims:   text[:binary.LittleEndian.Uint16(head[entryHead-4:])],
 	}
 	for i, field := range id.fields() {
-		place, length := binary.LittleEndian.Uint16(head[72+4*i:]), binary.LittleEndian.Uint16(head[72+4*i+2:])
+		place, length := binary.LittleEndian.Uint16(head[80+4*i:]), binary.LittleEndian.Uint16(head[80+4*i+2:])
 		*field = text[place : place+length]
 	}
-	return id, int(binary.LittleEndian.Uint32(head[68:])>>8) - 1, binary.LittleEndian.Uint64(head[48:])
+	judged = judgement{int(binary.LittleEndian.Uint32(head[76:])>>8) - 1, binary.LittleEndian.Uint64(head[64:])}
+	return id, judged, binary.LittleEndian.Uint64(head[48:])
 }
 
 // fields are the texts that an entry keeps places of.

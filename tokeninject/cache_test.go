@@ -29,10 +29,10 @@ func hashOf(i int) *[32]byte {
 func TestCacheGivesBackWhatItTook(t *testing.T) {
 	c, now := newTokenCache(), time.Unix(1500, 0)
 	for i := range 500 {
-		c.put(hashOf(i), cached(i, i%300), i%5-1, uint64(i), time.Time{})
+		c.put(hashOf(i), cached(i, i%300), judgement{i%5 - 1, uint64(i)}, uint64(i), time.Time{})
 	}
 	for i := range 500 {
-		id, failed, epoch := c.get(hashOf(i), now)
+		id, judged, epoch := c.get(hashOf(i), now)
 		require.NotNil(t, id)
 		want := cached(i, i%300)
 		require.Equal(t, want.claims, id.claims)
@@ -40,7 +40,7 @@ func TestCacheGivesBackWhatItTook(t *testing.T) {
 		require.Equal(t, want.GrantID, id.GrantID, "not part of the claims")
 		require.Equal(t, want.Scope, id.Scope)
 		require.True(t, want.Expires.Equal(id.Expires))
-		require.Equal(t, i%5-1, failed)
+		require.Equal(t, judgement{i%5 - 1, uint64(i)}, judged)
 		require.EqualValues(t, i, epoch)
 	}
 	id, _, _ := c.get(hashOf(1), time.Unix(2000, 0))
@@ -59,7 +59,7 @@ func TestCacheForgetsTheOldestWhenFull(t *testing.T) {
 	c, now := newTokenCache(), time.Unix(1500, 0)
 	const size, n = 15_000, 3000 // some 45 MB
 	for i := range n {
-		c.put(hashOf(i), cached(i, size), -1, 0, time.Time{})
+		c.put(hashOf(i), cached(i, size), judgement{failed: -1}, 0, time.Time{})
 	}
 	kept := 0
 	for i := range n {
@@ -76,7 +76,7 @@ func TestCacheForgetsTheOldestWhenFull(t *testing.T) {
 		entries += len(c.shards[i].index)
 	}
 	require.Equal(t, kept, entries, "what is overwritten leaves the index, too")
-	c.put(hashOf(n), cached(n, maxEntry), -1, 0, time.Time{})
+	c.put(hashOf(n), cached(n, maxEntry), judgement{failed: -1}, 0, time.Time{})
 	id, _, _ := c.get(hashOf(n), now)
 	require.Nil(t, id, "too large to keep")
 }
@@ -91,7 +91,7 @@ func TestCacheNeedsLessThanAKilobyteAToken(t *testing.T) {
 	}
 	before, c := heap(), newTokenCache()
 	for i := range n {
-		c.put(hashOf(i), cached(i, 450), -1, 0, time.Time{})
+		c.put(hashOf(i), cached(i, 450), judgement{failed: -1}, 0, time.Time{})
 	}
 	after := heap()
 	for i := range n {

@@ -46,6 +46,7 @@ type Config struct {
 	// Contracts are the acr of which a login must have one, or a higher one (RFC 9470). Browsers are signed
 	// in by them.
 	Contracts []string
+	Policy    *Policy // asked after Require; nil: none
 	Missing   Missing
 
 	Headers []HeaderInjection

@@ -5,12 +5,14 @@
 //
 //	take      every owned name leaves the request, in whatever spelling; what the client presented
 //	          as a credential is kept aside
+//	plain     where the policy looks at paths: a path that means one thing only
 //	admit     the gate is open, its issuer ready
 //	own       logout, a login that a link asks for, and the return from a login
 //	identify  exactly one credential: a bearer token verified, or a session found and renewed;
 //	          a browser without one goes to login, anything else gets a challenge
 //	authorize the `require` lines
 //	step up   a login by one of the contracts that the gate wants
+//	permit    the policy
 //	inject    headers, tags, cookies, parameters, Basic, a minted token
 //	forward   the request goes on under a context that a revocation cancels
 //

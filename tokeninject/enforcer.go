@@ -24,6 +24,7 @@ type Enforcer struct {
 	cookiePrefix  string // of the cookies' names
 	decrypter     *token.Decrypter
 	requiredScope string
+	policy        *policy  // nil: the `require` lines say all
 	needs         []string // scopes of a session that serves this gate
 
 	verified   *tokenCache
@@ -73,6 +74,11 @@ func New(cfg Config) (*Enforcer, error) {
 			e.requiredScope = joinScope(e.requiredScope, require.Values)
 		}
 	}
+	var err error
+	if e.policy, err = newPolicy(cfg.Policy); err != nil {
+		return nil, fmt.Errorf("tokeninject: %w", err)
+	}
+	e.owned.addOverrides(e.policy)
 	e.byAsking = byAsking(e.sources)
 	e.injectors = newInjectors(cfg)
 	if cfg.Token != nil {
@@ -138,7 +144,8 @@ type passage struct {
 	id     *Identity
 	live   *liveSession // where the credential is a session
 	caller [32]byte     // hash of the token, where the credential is one
-	failed int          // index of the first requirement that the token doesn't meet, or -1
+	judged judgement
+	path   string // as it goes on to the upstream, where the policy looks at paths
 	flight flight
 	epoch  uint64        // of the feed when the credential was checked
 	maxAge time.Duration // of the login, where that is too old; else 0
@@ -151,10 +158,11 @@ type passage struct {
 // the host to see to (P2). Check changes the request's header and URL in place: owned
 // names are gone from them, whatever the verdict.
 func (e *Enforcer) Check(w http.ResponseWriter, r *http.Request) Verdict {
-	p := &passage{e: e, w: w, r: r, now: e.cfg.Now(), failed: -1}
+	p := &passage{e: e, w: w, r: r, now: e.cfg.Now(), judged: judgement{failed: -1}}
 	p.taken = e.take(r)
 	steps := [...]func(*passage) *Refusal{
-		(*passage).admit, (*passage).own, (*passage).identify, (*passage).authorize, (*passage).stepUp, (*passage).inject,
+		(*passage).plain, (*passage).admit, (*passage).own, (*passage).identify, (*passage).authorize, (*passage).stepUp,
+		(*passage).permitted, (*passage).inject,
 	}
 	for _, step := range steps {
 		switch refusal := step(p); refusal {

@@ -8,33 +8,52 @@ import (
 	"github.com/gatewright/gatewright/authz/oauth"
 )
 
-// policyResult is what one gate's requirements said of a session. It names the gate and does not hold
-// it: sessions outlive gates.
+// judgement is what one gate makes of an identity alone.
+type judgement struct {
+	failed int    // index of the first requirement that it doesn't meet, or -1
+	fits   uint64 // the rules of the policy that it fits, as policy.judge says
+}
+
+// policyResult is what one gate made of a session. It names the gate and does not hold it: sessions
+// outlive gates.
 type policyResult struct {
 	gate    uint64
 	session *Session
-	failed  int
+	judgement
 }
 
-// authorize checks the `require` lines. A token's result comes with it from the cache; a session's is
-// kept with it until the person is looked up again.
-func (p *passage) authorize() *Refusal {
-	if p.id == nil || len(p.e.cfg.Require) == 0 {
-		return nil
+func (e *Enforcer) judge(id *Identity) judgement {
+	j := judgement{failed: e.unmet(id)}
+	if e.policy != nil {
+		j.fits = e.policy.judge(id)
 	}
-	if p.live != nil {
+	return j
+}
+
+// authorize checks the `require` lines and asks the policy. What a token's identity comes to is
+// remembered in the cache; what a session's does, with it until the person is looked up again.
+func (p *passage) authorize() *Refusal {
+	if p.live != nil && (len(p.e.cfg.Require) > 0 || p.e.policy != nil) {
 		result := p.live.policy.Load()
 		if result == nil || result.gate != p.e.serial || result.session != p.id.session {
-			result = &policyResult{p.e.serial, p.id.session, p.e.unmet(p.id)}
+			result = &policyResult{p.e.serial, p.id.session, p.e.judge(p.id)}
 			p.live.policy.Store(result)
 		}
-		p.failed = result.failed
+		p.judged = result.judgement
 	}
-	if p.failed < 0 {
+	if refusal := p.required(); refusal != nil {
+		return refusal
+	}
+	return p.permitted()
+}
+
+// required checks the `require` lines.
+func (p *passage) required() *Refusal {
+	if p.id == nil || p.judged.failed < 0 {
 		return nil
 	}
 	var refusal *Refusal
-	if p.e.cfg.Require[p.failed].Kind == RequireScope {
+	if p.e.cfg.Require[p.judged.failed].Kind == RequireScope {
 		refusal = p.challenge(oauth.Errorf(oauth.InsufficientScope, "a scope is missing"))
 	} else {
 		refusal = p.forbid(oauth.Errorf(oauth.AccessDenied, "you are signed in, but this is not for you"))

@@ -160,6 +160,21 @@ func newOwned(c Config) *owned {
 	return o
 }
 
+// addOverrides owns the headers by which a client could have the upstream take the request for one of
+// another path or method than the policy saw.
+func (o *owned) addOverrides(p *policy) {
+	var names []string
+	if p != nil && p.seesPath {
+		names = append(names, "X-Original-URL", "X-Original-URI", "X-Rewrite-URL", "X-Forwarded-Uri", "X-Forwarded-Path")
+	}
+	if p != nil && p.seesMethod {
+		names = append(names, "X-HTTP-Method", "X-HTTP-Method-Override", "X-Method-Override", "X-Forwarded-Method")
+	}
+	for _, name := range names {
+		o.headers.add(name)
+	}
+}
+
 // strip removes every owned name from the request.
 func (o *owned) strip(r *http.Request) {
 	for name := range r.Header {

@@ -36,7 +36,7 @@ func (p *passage) verify() *Refusal {
 		return p.invalid(token.ErrMalformed)
 	}
 	p.caller = hashText(p.taken.bearer)
-	if id, failed, epoch := e.verified.get(&p.caller, p.now); id != nil {
+	if id, judged, epoch := e.verified.get(&p.caller, p.now); id != nil {
 		if err := p.turnTo(e.sources[id.source]); err != nil {
 			return p.fault(err)
 		}
@@ -48,7 +48,7 @@ func (p *passage) verify() *Refusal {
 		if epoch != p.epoch {
 			e.verified.confirm(&p.caller, p.epoch)
 		}
-		p.accept(id, failed)
+		p.accept(id, judged)
 		return nil
 	}
 	if e.refused.has(&p.caller, p.now) {
@@ -64,9 +64,9 @@ func hashText(s string) [32]byte {
 	return sha256.Sum256(append(room[:0], s...))
 }
 
-func (p *passage) accept(id *Identity, failed int) {
+func (p *passage) accept(id *Identity, judged judgement) {
 	id.people = p.from.people
-	p.id, p.failed = id, failed
+	p.id, p.judged = id, judged
 }
 
 func (p *passage) verifyAfresh() *Refusal {
@@ -79,9 +79,9 @@ func (p *passage) verifyAfresh() *Refusal {
 		e.refused.add(&p.caller, p.now)
 		return p.invalid(err)
 	}
-	failed := e.unmet(id)
-	e.verified.put(&p.caller, id, failed, p.epoch, until)
-	p.accept(id, failed)
+	judged := e.judge(id)
+	e.verified.put(&p.caller, id, judged, p.epoch, until)
+	p.accept(id, judged)
 	return nil
 }
 

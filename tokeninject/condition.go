@@ -1,0 +1,130 @@
+package tokeninject
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+// compiled is a condition that is ready to be asked.
+type compiled struct {
+	test
+	ofRequest  bool // an identity alone does not decide
+	seesPath   bool
+	seesMethod bool
+}
+
+// errAddress: a client without an address is inside no range, and outside of none.
+var errAddress = errors.New("the client's address is not known")
+
+// compile checks a condition of a rule that denies or permits.
+func (c Condition) compile(deny bool) (compiled, error) {
+	if len(c.Values) == 0 || slices.Contains(c.Values, "") && c.Kind != IfClaim {
+		return compiled{}, fmt.Errorf("%s: no value", c.Kind)
+	}
+	switch c.Kind {
+	case IfScope:
+		if !allScopes(c.Values) {
+			return compiled{}, fmt.Errorf("scope: %q is no list of scopes", c.Values)
+		}
+		return onIdentity(func(id *Identity) bool {
+			return slices.ContainsFunc(c.Values, func(scope string) bool { return hasScope(id.Scope, scope) })
+		}), nil
+	case IfRole:
+		return onIdentity(Requirement{Kind: RequireRole, Values: c.Values}.met), nil
+	case IfClient:
+		return onIdentity(func(id *Identity) bool { return slices.Contains(c.Values, id.ClientID) }), nil
+	case IfContract:
+		return onIdentity(func(id *Identity) bool { return slices.Contains(c.Values, id.contract()) }), nil
+	case IfClaim:
+		if c.Name == "" {
+			return compiled{}, errors.New("claim: no name")
+		}
+		return onIdentity(Requirement{Kind: RequireClaim, Name: c.Name, Values: c.Values}.met), nil
+	case IfMethod:
+		return c.method()
+	case IfPath:
+		return c.path(deny)
+	case IfRemoteIP:
+		return c.remoteIP()
+	case IfExpression:
+		return c.expression()
+	}
+	return compiled{}, fmt.Errorf("%q is none of scope, role, client, contract, method, path, remote_ip, claim, expression", c.Kind)
+}
+
+func onIdentity(fits func(*Identity) bool) compiled {
+	return compiled{test: func(f facts) (bool, error) { return fits(f.id), nil }}
+}
+
+// method compares as the method's letters are written (RFC 9110 §9.1): methods of other case are others.
+func (c Condition) method() (compiled, error) {
+	for _, method := range c.Values {
+		if !httpguts.ValidHeaderFieldName(method) || method != strings.ToUpper(method) { // both are tokens
+			return compiled{}, fmt.Errorf("method: %q is no method in capital letters", method)
+		}
+	}
+	return compiled{ofRequest: true, seesMethod: true, test: func(f facts) (bool, error) {
+		return slices.Contains(c.Values, forwardedMethod(f.p.r)), nil
+	}}, nil
+}
+
+func (c Condition) path(deny bool) (compiled, error) {
+	var patterns []pathPattern
+	for _, value := range c.Values {
+		pattern, err := newPathPattern(value, deny)
+		if err != nil {
+			return compiled{}, err
+		}
+		patterns = append(patterns, pattern)
+	}
+	return compiled{ofRequest: true, seesPath: true, test: func(f facts) (bool, error) {
+		return slices.ContainsFunc(patterns, func(p pathPattern) bool { return p.matches(f.p.path) }), nil
+	}}, nil
+}
+
+func (c Condition) remoteIP() (compiled, error) {
+	var prefixes []netip.Prefix
+	for _, value := range c.Values {
+		prefix, err := netip.ParsePrefix(value)
+		if address, notPrefix := netip.ParseAddr(value); notPrefix == nil {
+			prefix, err = netip.PrefixFrom(address.Unmap(), address.Unmap().BitLen()), nil
+		}
+		if err != nil || prefix.Addr().Is4In6() || prefix.Addr().Zone() != "" {
+			return compiled{}, fmt.Errorf("remote_ip: %q is no address and no prefix", value)
+		}
+		prefixes = append(prefixes, prefix)
+	}
+	return compiled{ofRequest: true, test: func(f facts) (bool, error) {
+		address := f.p.clientAddress()
+		if !address.IsValid() {
+			return false, errAddress
+		}
+		return slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(address) }), nil
+	}}, nil
+}
+
+func (c Condition) expression() (compiled, error) {
+	if len(c.Values) != 1 {
+		return compiled{}, errors.New("expression: one is needed; write it in quotes")
+	}
+	e, err := newExpression(c.Values[0])
+	if err != nil {
+		return compiled{}, err
+	}
+	return compiled{test: e.holds, ofRequest: e.asksRequest(), seesPath: e.names["path"], seesMethod: e.names["method"]}, nil
+}
+
+// contract is the acr by which somebody signed in; "" where none is known.
+func (id *Identity) contract() string {
+	if id.session != nil {
+		return id.session.ACR
+	}
+	acr, _ := id.Claim("acr")
+	text, _ := acr.(string)
+	return text
+}
