@@ -43,6 +43,14 @@ import (
 //		require role <role...>
 //		require claim <name> <value...>
 //		require contract <uri...>
+//		policy {
+//			permit|deny [priority <n>] {
+//				scope|role|client|contract|method|path|remote_ip <value...>
+//				claim <name> <value...>
+//				expression <CEL>
+//			}
+//			on_deny <status> | redirect <url>
+//		}
 //		missing skip|empty|deny
 //		inject header <name> <value>
 //		inject tag <header> <tag>=<value>
@@ -73,6 +81,7 @@ func parseTokenInject(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler,
 		"session":         gateSession(&h.Session),
 		"optional":        present(&h.Optional),
 		"require":         requirements(&h.Require),
+		"policy":          gatePolicy(&h.Policy),
 		"missing":         missing(&h.Missing),
 		"inject":          inject(&h.Inject),
 		"pass_token":      present(&h.PassToken),

@@ -126,6 +126,7 @@ func (h *TokenInject) domain() (tokeninject.Config, error) {
 		Audiences:      h.Audiences,
 		Session:        h.Session.domain(),
 		Optional:       h.Optional,
+		Policy:         h.Policy.domain(),
 		Missing:        tokeninject.Missing(h.Missing),
 		PassToken:      h.PassToken,
 	}

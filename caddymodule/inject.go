@@ -35,6 +35,8 @@ type TokenInject struct {
 	Optional bool `json:"optional,omitempty"`
 	// What must hold, all of it.
 	Require []Requirement `json:"require,omitempty"`
+	// Rules for more than that, asked after it.
+	Policy *GatePolicy `json:"policy,omitempty"`
 	// What an injected value that is not there does: skip (default), empty or deny.
 	Missing string `json:"missing,omitempty"`
 	// What the upstream gets to see.
@@ -154,7 +156,7 @@ func (h *TokenInject) checkNames(cfg tokeninject.Config) error {
 	server := h.issuer.server
 	if len(cfg.Others) == 0 { // another issuer has scopes of its own
 		if err := server.CheckGate("", "", h.requiredScopes()); err != nil {
-			return fmt.Errorf("require: %w", err)
+			return fmt.Errorf("require or policy: %w", err)
 		}
 		if err := server.CheckContracts(cfg.Contracts); err != nil {
 			return fmt.Errorf("require: %w", err)
@@ -179,7 +181,7 @@ func (h *TokenInject) requiredScopes() []string {
 	for _, r := range h.Require {
 		scopes = append(scopes, r.Scopes...)
 	}
-	return scopes
+	return append(scopes, h.Policy.scopes()...)
 }
 
 // name is how tokens minted for a caller name this gate.

@@ -21,30 +21,41 @@ type compiled struct {
 // errAddress: a client without an address is inside no range, and outside of none.
 var errAddress = errors.New("the client's address is not known")
 
+// Holds tells whether a condition that an identity alone decides (scope, role, client, contract, claim)
+// holds for one; for nobody, nil, none does.
+func (c Condition) Holds(id *Identity) bool {
+	if id == nil {
+		return false
+	}
+	switch c.Kind {
+	case IfScope:
+		return slices.ContainsFunc(c.Values, func(scope string) bool { return hasScope(id.Scope, scope) })
+	case IfRole:
+		return Requirement{Kind: RequireRole, Values: c.Values}.met(id)
+	case IfClient:
+		return slices.Contains(c.Values, id.ClientID)
+	case IfContract:
+		return slices.Contains(c.Values, id.contract())
+	case IfClaim:
+		return Requirement{Kind: RequireClaim, Name: c.Name, Values: c.Values}.met(id)
+	}
+	return false
+}
+
 // compile checks a condition of a rule that denies or permits.
 func (c Condition) compile(deny bool) (compiled, error) {
 	if len(c.Values) == 0 || slices.Contains(c.Values, "") && c.Kind != IfClaim {
 		return compiled{}, fmt.Errorf("%s: no value", c.Kind)
 	}
 	switch c.Kind {
-	case IfScope:
-		if !allScopes(c.Values) {
+	case IfScope, IfRole, IfClient, IfContract, IfClaim:
+		if c.Kind == IfScope && !allScopes(c.Values) {
 			return compiled{}, fmt.Errorf("scope: %q is no list of scopes", c.Values)
 		}
-		return onIdentity(func(id *Identity) bool {
-			return slices.ContainsFunc(c.Values, func(scope string) bool { return hasScope(id.Scope, scope) })
-		}), nil
-	case IfRole:
-		return onIdentity(Requirement{Kind: RequireRole, Values: c.Values}.met), nil
-	case IfClient:
-		return onIdentity(func(id *Identity) bool { return slices.Contains(c.Values, id.ClientID) }), nil
-	case IfContract:
-		return onIdentity(func(id *Identity) bool { return slices.Contains(c.Values, id.contract()) }), nil
-	case IfClaim:
-		if c.Name == "" {
+		if c.Kind == IfClaim && c.Name == "" {
 			return compiled{}, errors.New("claim: no name")
 		}
-		return onIdentity(Requirement{Kind: RequireClaim, Name: c.Name, Values: c.Values}.met), nil
+		return compiled{test: func(f facts) (bool, error) { return c.Holds(f.id), nil }}, nil
 	case IfMethod:
 		return c.method()
 	case IfPath:
@@ -55,10 +66,6 @@ func (c Condition) compile(deny bool) (compiled, error) {
 		return c.expression()
 	}
 	return compiled{}, fmt.Errorf("%q is none of scope, role, client, contract, method, path, remote_ip, claim, expression", c.Kind)
-}
-
-func onIdentity(fits func(*Identity) bool) compiled {
-	return compiled{test: func(f facts) (bool, error) { return fits(f.id), nil }}
 }
 
 // method compares as the method's letters are written (RFC 9110 §9.1): methods of other case are others.

@@ -53,7 +53,8 @@ func newExpression(text string) (*expression, error) {
 	}
 	ast, issues := env.Compile(text)
 	if issues.Err() != nil {
-		return nil, fmt.Errorf("expression: %w", issues.Err())
+		first := issues.Errors()[0] // its own text draws a picture of several lines
+		return nil, fmt.Errorf("expression: at character %d: %s", first.Location.Column()+1, first.Message)
 	}
 	if ast.OutputType() != cel.BoolType {
 		return nil, fmt.Errorf("expression: it gives %s, and not true or false", ast.OutputType())
