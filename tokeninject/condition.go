@@ -35,7 +35,8 @@ func (c Condition) Holds(id *Identity) bool {
 	case IfClient:
 		return slices.Contains(c.Values, id.ClientID)
 	case IfContract:
-		return slices.Contains(c.Values, id.contract())
+		acr, _ := id.Login()
+		return slices.Contains(c.Values, acr)
 	case IfClaim:
 		return Requirement{Kind: RequireClaim, Name: c.Name, Values: c.Values}.met(id)
 	}
@@ -124,14 +125,4 @@ func (c Condition) expression() (compiled, error) {
 		return compiled{}, err
 	}
 	return compiled{test: e.holds, ofRequest: e.asksRequest(), seesPath: e.names["path"], seesMethod: e.names["method"]}, nil
-}
-
-// contract is the acr by which somebody signed in; "" where none is known.
-func (id *Identity) contract() string {
-	if id.session != nil {
-		return id.session.ACR
-	}
-	acr, _ := id.Claim("acr")
-	text, _ := acr.(string)
-	return text
 }

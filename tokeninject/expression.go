@@ -108,7 +108,8 @@ func (a *activation) ResolveName(name string) (any, bool) {
 	case "client":
 		return id.ClientID, true
 	case "contract":
-		return id.contract(), true
+		acr, _ := id.Login()
+		return acr, true
 	case "scopes":
 		return strings.Fields(id.Scope), true
 	case "roles":

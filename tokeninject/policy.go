@@ -30,10 +30,13 @@ func (e *Enforcer) judge(id *Identity) judgement {
 	return j
 }
 
-// authorize checks the `require` lines and asks the policy. What a token's identity comes to is
-// remembered in the cache; what a session's does, with it until the person is looked up again.
+// authorize checks the `require` lines. What a token's identity comes to is remembered in the cache;
+// what a session's does, with it until the person is looked up again.
 func (p *passage) authorize() *Refusal {
-	if p.live != nil && (len(p.e.cfg.Require) > 0 || p.e.policy != nil) {
+	if p.id == nil || len(p.e.cfg.Require) == 0 && p.e.policy == nil {
+		return nil
+	}
+	if p.live != nil {
 		result := p.live.policy.Load()
 		if result == nil || result.gate != p.e.serial || result.session != p.id.session {
 			result = &policyResult{p.e.serial, p.id.session, p.e.judge(p.id)}
@@ -41,15 +44,7 @@ func (p *passage) authorize() *Refusal {
 		}
 		p.judged = result.judgement
 	}
-	if refusal := p.required(); refusal != nil {
-		return refusal
-	}
-	return p.permitted()
-}
-
-// required checks the `require` lines.
-func (p *passage) required() *Refusal {
-	if p.id == nil || p.judged.failed < 0 {
+	if p.judged.failed < 0 {
 		return nil
 	}
 	var refusal *Refusal

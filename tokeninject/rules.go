@@ -216,7 +216,7 @@ func (p *passage) plain() *Refusal {
 	return nil
 }
 
-// permitted asks the policy.
+// permitted asks the policy, once somebody is signed in as the gate wants it.
 func (p *passage) permitted() *Refusal {
 	rules := p.e.policy
 	if rules == nil {
