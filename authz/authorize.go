@@ -41,7 +41,9 @@ type authorizationRequest struct {
 	Claims   *requestedClaims `json:"claims,omitempty"`
 	Resource string           `json:"resource,omitempty"` // name of the resource server the request names
 	Device   string           `json:"device,omitempty"`   // the client's name for the person's device
-	Gate     bool             `json:"gate,omitempty"`     // pushed by a gate of this process
+	// Persistent tells that the persistent cookie of the device is as good as credentials (C5).
+	Persistent bool `json:"persistent,omitempty"`
+	Gate       bool `json:"gate,omitempty"` // pushed by a gate of this process
 }
 
 // authorize is the authorization endpoint (RFC 6749 §3.1).
@@ -163,6 +165,12 @@ func (s *Server) proceed(w http.ResponseWriter, r *http.Request, ix *interaction
 	if wanted == nil {
 		s.redirectError(w, r, req, errUnmet)
 		return
+	}
+	if session == nil {
+		if session, err = s.resume(w, r, req); err != nil {
+			s.redirectError(w, r, req, err)
+			return
+		}
 	}
 	if session == nil || s.satisfied(wanted, session.Proofs, ix) == nil {
 		if req.prompts("none") {

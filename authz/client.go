@@ -62,6 +62,9 @@ func (s *Server) compileClient(cfg *Config, reg Client) (*client, error) {
 	}
 	errs = append(errs, c.checkAuthentication(), c.checkGrants(cfg), c.checkURIs(), checkFormat(c.TokenFormat),
 		c.Lifetimes.check(), cfg.Revocation.checkLifetimes(c.Lifetimes), checkOrigins(c.CORS, false), checkTokenTypes(c.TokenTypes))
+	if c.PersistentCookie && c.Type != ClientNative {
+		complain("persistent_cookie is for clients of type native (C5)")
+	}
 	if cfg.Revocation.Off && reg.RotateRefreshToken {
 		complain("rotate_refresh_token needs revocation on (G8)")
 	}

@@ -306,6 +306,9 @@ type Client struct {
 	RotateRefreshToken bool
 	RequirePKCE        bool
 	PlainPKCE          bool // takes code_challenge_method plain (A22)
+	// PersistentCookie takes who stays signed in on the device that a request names (C5): for native
+	// clients.
+	PersistentCookie bool
 	// PromptUser: nil leaves it to the scopes (C18).
 	PromptUser *bool
 	AllowRoles []string // C22; both empty: everybody

@@ -165,14 +165,22 @@ type proof struct {
 	At  time.Time `json:"at"`
 	AMR []string  `json:"amr,omitempty"` // RFC 8176
 	Via string    `json:"via,omitempty"` // the interaction that it was given in
+	// Kept is the device whose persistent cookie it comes from (C5).
+	Kept string `json:"kept,omitempty"`
 }
 
 // counts tells whether a proof is still one for a request: it is not older than the contract allows,
 // and was given for this very request unless prompt and max_age are content with an older one (A35).
 func (p proof) counts(c *contract, ix *interaction, now time.Time) bool {
-	age, req := now.Sub(p.At), &ix.Request
+	age, limit, req := now.Sub(p.At), c.limit, &ix.Request
+	if p.Kept != "" {
+		limit = c.Timeout // it outlives a session, but not what the operator has set
+		if !req.Persistent || req.Device != p.Kept {
+			return false
+		}
+	}
 	switch {
-	case age > c.limit:
+	case limit != 0 && age > limit:
 		return false
 	case p.Via == ix.ID:
 		return true

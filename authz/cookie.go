@@ -11,6 +11,8 @@ const (
 	cookiePrefix  = "gw-"
 	cookieSession = "session"
 	cookieBrowser = "browser"
+	// cookiePersistent outlives the browser (C5).
+	cookiePersistent = "persistent"
 )
 
 // cookieName has the __Host- prefix, which keeps sub-domains from planting cookies (A66), except

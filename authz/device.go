@@ -37,7 +37,8 @@ func sameDevice(a, b string) (string, error) {
 	}
 }
 
-func checkDevice(_ *Server, _ *client, p oauth.Params, req *authorizationRequest) (err error) {
+func checkDevice(_ *Server, c *client, p oauth.Params, req *authorizationRequest) (err error) {
 	req.Device, err = deviceParam(p)
+	req.Persistent = c.PersistentCookie && req.Device != "" && req.responds(responseCode)
 	return err
 }

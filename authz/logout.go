@@ -25,7 +25,7 @@ func (s *Server) endSessionEndpoint(w http.ResponseWriter, r *http.Request) {
 		s.errorPage(w, r, err, errorPageOptions{uiLocales: params.Get("ui_locales")})
 		return
 	}
-	session := s.currentSession(r)
+	session := s.signedIn(r)
 	switch {
 	case session == nil:
 		s.loggedOut(w, r, req)
@@ -98,7 +98,7 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
 		s.errorPage(w, r, err, errorPageOptions{})
 		return
 	}
-	session := s.currentSession(r)
+	session := s.signedIn(r)
 	if session == nil || session.SID != ix.Session {
 		s.loggedOut(w, r, &ix.Request)
 		return
@@ -122,7 +122,7 @@ func (s *Server) decideLogout(w http.ResponseWriter, r *http.Request) {
 		s.errorPage(w, r, err, errorPageOptions{})
 		return
 	}
-	session := s.currentSession(r)
+	session := s.signedIn(r)
 	switch {
 	case session == nil || session.SID != ix.Session:
 		s.loggedOut(w, r, &ix.Request)
@@ -139,14 +139,13 @@ func (s *Server) decideLogout(w http.ResponseWriter, r *http.Request) {
 func (s *Server) signOut(w http.ResponseWriter, r *http.Request, req *authorizationRequest, session *session) {
 	err := s.endSession(r.Context(), session.SID)
 	if err == nil {
-		err = s.run.sessions.Delete(r.Context(), session.secret)
+		err = s.forgetSession(w, r, session)
 	}
 	if err != nil {
 		s.errorPage(w, r, err, errorPageOptions{uiLocales: req.UILocales})
 		return
 	}
 	s.observe(r, Event{Name: "logout", ClientID: req.ClientID, Subject: session.Subject})
-	s.clearCookie(w, cookieSession)
 	s.loggedOut(w, r, req)
 }
 

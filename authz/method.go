@@ -189,6 +189,9 @@ func (s *Server) finishSteps(w http.ResponseWriter, r *http.Request, st *step) {
 		return
 	}
 	session, err := s.beginSession(w, r, st)
+	if err == nil {
+		err = s.keepSignedIn(w, r, st.ix.Request.Device, session)
+	}
 	if err != nil {
 		s.redirectError(w, r, &st.ix.Request, err)
 		return

@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +26,8 @@ type sessionRecord struct {
 	Created  time.Time `json:"created"`
 	Used     time.Time `json:"used"`
 	Stamp    string    `json:"stamp,omitempty"` // of the password (users.User.PasswordStamp)
+	// Device is what the client of the last sign-in called the device; "" for nothing.
+	Device string `json:"device,omitempty"`
 	// Proofs are what the person succeeded with, by method: which contracts that makes is for the
 	// configuration to say.
 	Proofs map[string]proof `json:"proofs"`
@@ -64,7 +67,7 @@ func (s *Server) currentSession(r *http.Request) *session {
 	if now.Sub(rec.Used) > s.cfg.Lifetimes.SessionIdle || now.Sub(rec.Created) > s.cfg.Lifetimes.Session {
 		return nil
 	}
-	if s.run.feed.Revoked(revocation.Subject{Session: rec.SID, User: rec.Subject, IssuedAt: rec.AuthTime}) {
+	if s.sessionRevoked(rec) {
 		return nil
 	}
 	session := &session{sessionRecord: *rec, secret: secret}
@@ -75,6 +78,11 @@ func (s *Server) currentSession(r *http.Request) *session {
 		}
 	}
 	return session
+}
+
+// sessionRevoked tells whether a session, its person or the device has been revoked.
+func (s *Server) sessionRevoked(rec *sessionRecord) bool {
+	return s.run.feed.Revoked(revocation.Subject{Session: rec.SID, User: rec.Subject, Device: rec.Device, IssuedAt: rec.AuthTime})
 }
 
 // touchSession writes a use down. A session that was replaced meanwhile is not brought back.
@@ -111,11 +119,12 @@ func (s *Server) beginSession(w http.ResponseWriter, r *http.Request, st *step) 
 		Created:  now,
 		Used:     now,
 		Stamp:    u.PasswordStamp,
+		Device:   st.ix.Request.Device,
 		Proofs:   proofs,
 	}}
 	if old := st.session; old != nil {
 		if old.Subject == u.Subject {
-			next.SID = old.SID
+			next.SID, next.Device = old.SID, cmp.Or(next.Device, old.Device)
 			if !s.identified(st.ix.Evidence) {
 				next.Created = old.Created
 			}
@@ -196,6 +205,10 @@ func (s *Server) lostUser(w http.ResponseWriter, r *http.Request, ix *interactio
 		return
 	}
 	s.clearCookie(w, cookieSession)
+	if err := s.forgetPersistent(w, r); err != nil {
+		s.redirectError(w, r, &ix.Request, err)
+		return
+	}
 	if ix.Request.prompts("none") {
 		s.redirectError(w, r, &ix.Request, oauth.Errorf(oauth.LoginRequired, "the person is not signed in"))
 		return

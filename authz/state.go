@@ -23,6 +23,7 @@ type State struct {
 	sessions store.Records[sessionRecord]
 	factors  store.Records[factorRecord] // by subject
 	families store.Records[familyState]
+	kept     store.Records[sessionRecord]
 	begun    store.Records[sessionFamilies] // by session
 	terms    *catalogueOfTerms
 	longest  store.Records[time.Duration] // one: the longest lifetime ever configured
@@ -47,6 +48,7 @@ func NewState(ctx context.Context, s store.Store, now func() time.Time) (*State,
 		sessions: store.NewRecords[sessionRecord](s, "session"),
 		factors:  store.NewRecords[factorRecord](s, "factor"),
 		families: store.NewRecords[familyState](s, "family"),
+		kept:     store.NewRecords[sessionRecord](s, "persistent"),
 		begun:    store.NewRecords[sessionFamilies](s, "session-families"),
 		terms:    newCatalogueOfTerms(s),
 		longest:  store.NewRecords[time.Duration](s, "longest-lifetime"),

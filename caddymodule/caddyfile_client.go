@@ -37,6 +37,7 @@ import (
 //		rotate_refresh_token
 //		require_pkce
 //		plain_pkce
+//		persistent_cookie
 //		allow role|user <name...>
 //		prompt_user on|off
 //		default_max_age <duration>
@@ -81,6 +82,7 @@ func (p *authzParser) parseClient(d *caddyfile.Dispenser) error {
 		"rotate_refresh_token":     present(&c.RotateRefreshToken),
 		"require_pkce":             present(&c.RequirePKCE),
 		"plain_pkce":               present(&c.PlainPKCE),
+		"persistent_cookie":        present(&c.PersistentCookie),
 		"allow":                    allow(&c.Allow),
 		"prompt_user":              onOff(&c.PromptUser),
 		"default_max_age":          span(&c.DefaultMaxAge),

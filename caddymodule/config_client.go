@@ -69,6 +69,8 @@ type Client struct {
 	RequirePKCE bool `json:"require_pkce,omitempty"`
 	// Takes code_challenge_method plain (RFC 7636 §4.2), for applications that know no other.
 	PlainPKCE bool `json:"plain_pkce,omitempty"`
+	// Takes who stays signed in on the device that its request names by revocation_id; for native clients.
+	PersistentCookie bool `json:"persistent_cookie,omitempty"`
 	// Whether people are asked at first access; default: the scopes decide.
 	PromptUser *bool `json:"prompt_user,omitempty"`
 	// How old a login may be where a request has no max_age; default: any age.
@@ -142,6 +144,7 @@ func (c *Client) domain() (authz.Client, error) {
 		RotateRefreshToken:     c.RotateRefreshToken,
 		RequirePKCE:            c.RequirePKCE,
 		PlainPKCE:              c.PlainPKCE,
+		PersistentCookie:       c.PersistentCookie,
 		PromptUser:             c.PromptUser,
 		SubjectType:            authz.SubjectType(c.SubjectType),
 		SectorIdentifierURI:    c.SectorIdentifierURI,

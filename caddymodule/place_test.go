@@ -18,6 +18,7 @@ func TestC1_ErrorsNameTheLineOfTheirPart(t *testing.T) {
 		"idle without revocation":      {"lifetime {\n refresh_idle 7d\n}\nrevocation off", "Caddyfile:5: lifetime: refresh_idle needs revocation on"},
 		"logout without revocation":    {"revocation off\nlogout {\n revoke_tokens on\n}", "Caddyfile:6: logout: revoke_tokens needs revocation on"},
 		"a check without revocation":   {"revocation off {\n check_after 5s\n}", "Caddyfile:5: revocation: check_after is for revocation on"},
+		"a cookie for a web client":    {"client shop {\n redirect_uri https://a.example/cb\n persistent_cookie\n}", "Caddyfile:5: client shop: persistent_cookie is for clients of type native"},
 		"keys that don't fit":          {"resource_server a {\n encryption resource_key\n alg ECDH-ES\n jwks inline `{\"keys\":[]}`\n}", "Caddyfile:5: resource_server a:"},
 	} {
 		t.Run(name, func(t *testing.T) {
