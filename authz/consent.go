@@ -187,14 +187,18 @@ func (s *Server) agreedScopes(ix *interaction, checked []string) (agreed []strin
 
 // onlyOnce makes a consent form good for one answer (A28).
 func (s *Server) onlyOnce(ctx context.Context, ix *interaction) error {
-	err := s.run.decided.Update(ctx, ix.ID, func(old *struct{}) (*struct{}, time.Time, error) {
-		if old != nil {
-			return nil, time.Time{}, pageError(errDecided)
-		}
-		return &struct{}{}, ix.Started.Add(interactionLifetime), nil
-	})
-	if err != nil {
+	if err := s.once(ctx, ix.ID, ix.Started); err != nil {
 		return fmt.Errorf("consent form: %w", err)
 	}
 	return nil
+}
+
+// once fails for everybody but the first who asks about something of an interaction.
+func (s *Server) once(ctx context.Context, what string, started time.Time) error {
+	return s.run.decided.Update(ctx, what, func(old *struct{}) (*struct{}, time.Time, error) {
+		if old != nil {
+			return nil, time.Time{}, pageError(errDecided)
+		}
+		return &struct{}{}, started.Add(interactionLifetime), nil
+	})
 }

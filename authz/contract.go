@@ -33,7 +33,8 @@ const minTimeout = 30 * time.Second
 // Methods that are built in.
 const (
 	MethodPassword = "password"
-	MethodTOTP     = "totp" // a code of an authenticator app (RFC 6238)
+	MethodTOTP     = "totp"     // a code of an authenticator app (RFC 6238)
+	MethodWebAuthn = "webauthn" // a passkey or security key
 )
 
 // contract is a Contract, checked, with its defaults filled in.
@@ -101,6 +102,8 @@ func (s *Server) compileContract(given Contract) (*contract, error) {
 			return nil, fmt.Errorf("method %q is unknown", name)
 		case slices.Contains(c.Methods[:i], name):
 			return nil, fmt.Errorf("method %s stands twice", name)
+		case name == MethodWebAuthn && s.passkeys == nil:
+			return nil, errors.New("method webauthn needs an issuer whose host is a name")
 		case i == 0 && !m.identifies():
 			return nil, fmt.Errorf("method %s can't be the first: it doesn't tell who somebody is", name)
 		}

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/go-webauthn/webauthn/webauthn"
+
 	"github.com/gatewright/gatewright/authz/oauth"
 	"github.com/gatewright/gatewright/authz/store"
 	"github.com/gatewright/gatewright/authz/users"
@@ -20,6 +22,9 @@ type factorRecord struct {
 	Step int64 `json:"step,omitempty"`
 	// Recovery are MACs of the recovery codes that are left.
 	Recovery []string `json:"recovery,omitempty"`
+	// Passkeys are public keys, and Handle is the name by which authenticators know the person.
+	Passkeys []webauthn.Credential `json:"passkeys,omitempty"`
+	Handle   []byte                `json:"handle,omitempty"`
 }
 
 // factors reads what somebody has enrolled, which may be nothing.

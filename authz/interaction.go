@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/go-webauthn/webauthn/webauthn"
+
 	"github.com/gatewright/gatewright/authz/oauth"
 )
 
@@ -27,6 +29,8 @@ type interaction struct {
 	Step string `json:"step,omitempty"`
 	// Enrol is the secret of an authenticator app that is being set up.
 	Enrol string `json:"enrol,omitempty"`
+	// Ceremony is the challenge of the page that asks for a passkey.
+	Ceremony *webauthn.SessionData `json:"ceremony,omitempty"`
 	// Evidence is what was proven for this request so far; nil: nothing.
 	Evidence *evidence `json:"evidence,omitempty"`
 	// Shown are the scopes on the consent page: exactly these can be agreed to (A28).

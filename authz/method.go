@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/gatewright/gatewright/authz/oauth"
@@ -33,6 +34,7 @@ func (s *Server) knownMethods() map[string]method {
 	return map[string]method{
 		MethodPassword: passwordMethod{s},
 		MethodTOTP:     totpMethod{s},
+		MethodWebAuthn: passkeyMethod{s},
 	}
 }
 
@@ -123,7 +125,7 @@ func (s *Server) nextStep(w http.ResponseWriter, r *http.Request, st *step, ask 
 		return
 	}
 	st.method = append(wanted.missing(proofs, st.ix, s.now()), wanted.Methods[0])[0]
-	if s.methods[st.method].identifies() || s.knownPerson(w, r, st) {
+	if st.method == wanted.Methods[0] || s.knownPerson(w, r, st) {
 		ask()
 	}
 }
@@ -155,16 +157,17 @@ func (s *Server) takeStep(w http.ResponseWriter, r *http.Request) {
 	if st == nil {
 		return
 	}
-	st.method = ix.Step
-	m := s.methods[ix.Step]
-	if subject, _ := st.subject(); m == nil || !m.identifies() && subject == "" {
+	wanted := s.contractFor(st.client, &ix.Request)
+	subject, _ := st.subject()
+	switch {
+	case wanted == nil || !slices.Contains(wanted.Methods, ix.Step), ix.Step != wanted.Methods[0] && subject == "":
 		s.toPage(w, r, pathLogin, ix) // the session has ended, or the configuration changed: what is missing now
 		return
-	}
-	if !m.identifies() && !s.knownPerson(w, r, st) {
+	case ix.Step != wanted.Methods[0] && !s.knownPerson(w, r, st):
 		return
 	}
-	m.take(w, r, st, form)
+	st.method = ix.Step
+	s.methods[st.method].take(w, r, st, form)
 }
 
 // succeed notes a proof and goes on to the next step.
@@ -180,7 +183,7 @@ func (s *Server) note(st *step, user *users.User, amr []string) {
 		ix.Evidence = &evidence{Subject: user.Subject, Stamp: user.PasswordStamp, Proofs: make(map[string]proof)}
 	}
 	ix.Evidence.Proofs[st.method] = proof{At: s.now(), AMR: amr, Via: ix.ID}
-	ix.Step, ix.Enrol = "", ""
+	ix.Step, ix.Enrol, ix.Ceremony = "", "", nil
 }
 
 // finishSteps makes a session of what was proven, and goes on with the request.

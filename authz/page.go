@@ -21,7 +21,10 @@ import (
 //go:embed page/*.html page/style.css
 var pageFiles embed.FS
 
-// autoSubmit is the only script of all pages: it sends the form of form_post at once (OAuth 2.0 Form
+//go:embed page/passkey.js
+var passkeyScript []byte
+
+// autoSubmit is the only script inside a page: it sends the form of form_post at once (OAuth 2.0 Form
 // Post Response Mode §2). It asks the prototype, since a field named "submit" would hide the method.
 const autoSubmit = "HTMLFormElement.prototype.submit.call(document.forms[0])"
 
@@ -54,6 +57,20 @@ type codeView struct {
 	Error      messageKey
 	RetryAfter time.Duration // of msgLocked; 0: unknown
 }
+
+// passkeyView asks for a passkey or, with Enrol, for making one.
+type passkeyView struct {
+	loginForm
+	Enrol      bool
+	Username   string
+	Options    []byte // of the ceremony, as JSON
+	Script     string // where it is
+	Error      messageKey
+	RetryAfter time.Duration // of msgLocked; 0: unknown
+}
+
+// OptionsText is for an attribute.
+func (v passkeyView) OptionsText() string { return string(v.Options) }
 
 // enrolView has somebody set up an authenticator app.
 type enrolView struct {
@@ -160,7 +177,7 @@ func newPages(b Brand, issuerHost string) (*pages, error) {
 			return nil, errors.New("brand: the logo must be an https URL on a host with a name")
 		}
 	}
-	for _, name := range []string{"login", "code", "enrol", "recovery", "consent", "logout", "logged_out", "error", "oob", "form_post"} {
+	for _, name := range []string{"login", "code", "enrol", "recovery", "passkey", "consent", "logout", "logged_out", "error", "oob", "form_post"} {
 		t, err := template.ParseFS(pageFiles, "page/layout.html", "page/"+name+".html")
 		if err != nil {
 			return nil, fmt.Errorf("parse page %s: %w", name, err)
@@ -184,6 +201,7 @@ type page struct {
 	FixedScopes  []string
 	AskedScopes  []consentScope
 	template     string
+	scriptFile   bool // it has a script of the server's own
 	referrer     string
 	formTargets  []string // sources of form-action
 	imageOrigins []string
@@ -247,6 +265,10 @@ func (p *pages) prepare(view any, w *words, opts pageOptions) (*page, error) {
 	case enrolView:
 		pg.showStep("enrol", w.EnrolTitle, v.loginForm)
 		pg.showProblem(v.Error, 0)
+	case passkeyView:
+		pg.showStep("passkey", w.PasskeyTitle, v.loginForm)
+		pg.scriptFile = true
+		pg.showProblem(v.Error, v.RetryAfter)
 	case recoveryView:
 		pg.showStep("recovery", w.RecoveryTitle, v.loginForm)
 	case consentView:
@@ -379,8 +401,11 @@ func (pg *page) allowForm(target string) {
 // policy is the Content-Security-Policy of a page (CSP Level 3).
 func (p *pages) policy(pg *page) string {
 	directives := []string{"default-src 'none'", "style-src " + p.styleHash}
-	if pg.Script != "" {
+	switch {
+	case pg.Script != "":
 		directives = append(directives, "script-src "+p.scriptHash)
+	case pg.scriptFile:
+		directives = append(directives, "script-src 'self'")
 	}
 	if len(pg.imageOrigins) > 0 {
 		directives = append(directives, "img-src "+strings.Join(pg.imageOrigins, " "))

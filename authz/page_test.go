@@ -33,6 +33,7 @@ func sampleViews() map[string]any {
 		"login enrol": enrolView{
 			loginForm: loginForm{Client: shop, Action: "/login", Interaction: "i-1", CSRF: "c-1"}, Secret: "ABCD EFGH", QR: qrCode{Size: 9, Path: "M4 4h1v1h-1z"},
 		},
+		"login passkey":  passkeyView{loginForm: loginForm{Client: shop, Action: "/login"}, Options: []byte(`{"publicKey":{}}`), Script: "/passkey.js"},
 		"login recovery": recoveryView{loginForm: loginForm{Client: shop, Action: "/login", Interaction: "i-1", CSRF: "c-1"}, Codes: []string{"1234-5678-9012"}},
 		"consent":        consentView{Client: shop, Action: "/consent", Interaction: "i-1", CSRF: "c-1", Username: "alice", Scopes: sampleScopes},
 		"logout":         logoutView{Action: "/logout", CSRF: "c-1", Interaction: "i-1", Clients: []string{"The shop"}, Username: "alice"},
@@ -88,9 +89,13 @@ func TestA29_EveryPageHasAStrictPolicy(t *testing.T) {
 			}, "en")
 			html := res.Body.String()
 			script := ""
-			if id == "form-post" {
+			switch id {
+			case "form-post":
 				script = "script-src " + hashOf(html, "script") + "; "
-			} else {
+			case "login passkey":
+				script = "script-src 'self'; "
+				require.Contains(t, html, `<script src="/passkey.js" defer></script>`)
+			default:
 				require.NotContains(t, html, "<script")
 			}
 			require.Equal(t, "default-src 'none'; style-src "+hashOf(html, "style")+"; "+script+

@@ -18,6 +18,7 @@ type messageKey string
 const (
 	msgWrongCredentials       messageKey = "wrong_credentials"
 	msgWrongCode              messageKey = "wrong_code"
+	msgNoPasskey              messageKey = "no_passkey"
 	msgLocked                 messageKey = "locked"
 	msgAccountDisabled        messageKey = "account_disabled"
 	msgAccountLocked          messageKey = "account_locked"
@@ -66,6 +67,12 @@ type words struct {
 	EnrolConfirm                    string
 	RecoveryTitle, RecoveryText     string
 	RecoveryKept                    string
+	PasskeyTitle, PasskeyText       string
+	PasskeyEnrolTitle               string
+	PasskeyEnrolText                string
+	PasskeyUse, PasskeyMake         string
+	PasskeyScript                   string
+	PasskeyFailed                   message
 	ConsentTitle                    string
 	ConsentAsk, SignedInAs          sentence
 	ScopesFixed, ScopesOptional     string
@@ -169,32 +176,42 @@ func messageFor(code oauth.Code) messageKey {
 }
 
 var english = words{
-	tag:            language.English,
-	ErrorPrefix:    "Error: ",
-	SignIn:         "Sign in",
-	Username:       "User name",
-	Password:       "Password",
-	ContinueTo:     sentence{"to continue to ", ""},
-	ReturnTo:       sentence{"Afterwards you return to ", "."},
-	Unverified:     "This application registered itself. Nobody here has checked who runs it.",
-	Policy:         "Privacy policy",
-	Terms:          "Terms of service",
-	Contact:        "Contact:",
-	NewTab:         "(opens in a new tab)",
-	CodeStepTitle:  "Enter a code",
-	CodeStepLabel:  "Code",
-	CodeStepHint:   "Your authenticator app shows it. If you do not have the app at hand, enter one of your recovery codes.",
-	SigningInAs:    sentence{"You are signing in as ", "."},
-	EnrolTitle:     "Set up a second step",
-	EnrolText:      "From now on, signing in here needs a code from an authenticator app as well. Set one up once; any app for one-time codes will do.",
-	EnrolScan:      "1. Scan this picture with the app",
-	EnrolPicture:   "QR code with the key below",
-	EnrolType:      "Or type this key into the app:",
-	EnrolKey:       "Key",
-	EnrolConfirm:   "2. Enter the code that the app shows",
-	RecoveryTitle:  "Keep your recovery codes",
-	RecoveryText:   "When you do not have your app, each of these codes signs you in once. Write them down or print them: they are not shown again.",
-	RecoveryKept:   "I have kept them",
+	tag:           language.English,
+	ErrorPrefix:   "Error: ",
+	SignIn:        "Sign in",
+	Username:      "User name",
+	Password:      "Password",
+	ContinueTo:    sentence{"to continue to ", ""},
+	ReturnTo:      sentence{"Afterwards you return to ", "."},
+	Unverified:    "This application registered itself. Nobody here has checked who runs it.",
+	Policy:        "Privacy policy",
+	Terms:         "Terms of service",
+	Contact:       "Contact:",
+	NewTab:        "(opens in a new tab)",
+	CodeStepTitle: "Enter a code",
+	CodeStepLabel: "Code",
+	CodeStepHint:  "Your authenticator app shows it. If you do not have the app at hand, enter one of your recovery codes.",
+	SigningInAs:   sentence{"You are signing in as ", "."},
+	EnrolTitle:    "Set up a second step",
+	EnrolText:     "From now on, signing in here needs a code from an authenticator app as well. Set one up once; any app for one-time codes will do.",
+	EnrolScan:     "1. Scan this picture with the app",
+	EnrolPicture:  "QR code with the key below",
+	EnrolType:     "Or type this key into the app:",
+	EnrolKey:      "Key",
+	EnrolConfirm:  "2. Enter the code that the app shows",
+	RecoveryTitle: "Keep your recovery codes",
+	RecoveryText:  "When you do not have your app, each of these codes signs you in once. Write them down or print them: they are not shown again.",
+	RecoveryKept:  "I have kept them",
+	PasskeyTitle:  "Use your passkey",
+	PasskeyText:   "Your device, or your security key, confirms that it is you.",
+	PasskeyUse:    "Use a passkey",
+
+	PasskeyEnrolTitle: "Set up a passkey",
+	PasskeyEnrolText:  "From now on, signing in here needs a passkey as well: your device, or a security key, confirms that it is you. Set one up once.",
+	PasskeyMake:       "Set up a passkey",
+	PasskeyScript:     "Passkeys need scripts. Allow them for this site, then load the page again.",
+	PasskeyFailed:     message{"That did not work", "The passkey was not used: it took too long, was refused, or there is none for this site on this device. Try again."},
+
 	ConsentTitle:   "Allow access?",
 	ConsentAsk:     sentence{"", " asks for access to your account."},
 	SignedInAs:     sentence{"You are signed in as ", "."},
@@ -237,6 +254,10 @@ var english = words{
 		msgWrongCode: {
 			"That code did not work",
 			"A code works once and not for long. Check that the clock of your device is right, and enter the code that the app shows now.",
+		},
+		msgNoPasskey: {
+			"That passkey did not work",
+			"It is not known here, or belongs to somebody else. Try again with another one, or ask those who manage your account.",
 		},
 		msgLocked: {
 			"Too many attempts",
@@ -322,32 +343,42 @@ var english = words{
 }
 
 var german = words{
-	tag:            language.German,
-	ErrorPrefix:    "Fehler: ",
-	SignIn:         "Anmelden",
-	Username:       "Benutzername",
-	Password:       "Passwort",
-	ContinueTo:     sentence{"und weiter zu ", ""},
-	ReturnTo:       sentence{"Danach geht es zurück zu ", "."},
-	Unverified:     "Diese Anwendung hat sich selbst registriert. Hier hat niemand geprüft, wer sie betreibt.",
-	Policy:         "Datenschutzerklärung",
-	Terms:          "Nutzungsbedingungen",
-	Contact:        "Kontakt:",
-	NewTab:         "(öffnet einen neuen Tab)",
-	CodeStepTitle:  "Code eingeben",
-	CodeStepLabel:  "Code",
-	CodeStepHint:   "Ihre Authenticator-App zeigt ihn an. Wenn Sie die App nicht zur Hand haben, geben Sie einen Ihrer Wiederherstellungscodes ein.",
-	SigningInAs:    sentence{"Sie melden sich an als ", "."},
-	EnrolTitle:     "Zweiten Schritt einrichten",
-	EnrolText:      "Ab jetzt braucht die Anmeldung hier auch einen Code aus einer Authenticator-App. Richten Sie einmal eine ein; jede App für Einmalcodes eignet sich.",
-	EnrolScan:      "1. Scannen Sie dieses Bild mit der App",
-	EnrolPicture:   "QR-Code mit dem Schlüssel darunter",
-	EnrolType:      "Oder tippen Sie diesen Schlüssel in die App:",
-	EnrolKey:       "Schlüssel",
-	EnrolConfirm:   "2. Geben Sie den Code ein, den die App anzeigt",
-	RecoveryTitle:  "Bewahren Sie Ihre Wiederherstellungscodes auf",
-	RecoveryText:   "Wenn Sie Ihre App nicht haben, meldet Sie jeder dieser Codes einmal an. Schreiben Sie sie auf oder drucken Sie sie: Sie werden nicht noch einmal gezeigt.",
-	RecoveryKept:   "Ich habe sie aufbewahrt",
+	tag:           language.German,
+	ErrorPrefix:   "Fehler: ",
+	SignIn:        "Anmelden",
+	Username:      "Benutzername",
+	Password:      "Passwort",
+	ContinueTo:    sentence{"und weiter zu ", ""},
+	ReturnTo:      sentence{"Danach geht es zurück zu ", "."},
+	Unverified:    "Diese Anwendung hat sich selbst registriert. Hier hat niemand geprüft, wer sie betreibt.",
+	Policy:        "Datenschutzerklärung",
+	Terms:         "Nutzungsbedingungen",
+	Contact:       "Kontakt:",
+	NewTab:        "(öffnet einen neuen Tab)",
+	CodeStepTitle: "Code eingeben",
+	CodeStepLabel: "Code",
+	CodeStepHint:  "Ihre Authenticator-App zeigt ihn an. Wenn Sie die App nicht zur Hand haben, geben Sie einen Ihrer Wiederherstellungscodes ein.",
+	SigningInAs:   sentence{"Sie melden sich an als ", "."},
+	EnrolTitle:    "Zweiten Schritt einrichten",
+	EnrolText:     "Ab jetzt braucht die Anmeldung hier auch einen Code aus einer Authenticator-App. Richten Sie einmal eine ein; jede App für Einmalcodes eignet sich.",
+	EnrolScan:     "1. Scannen Sie dieses Bild mit der App",
+	EnrolPicture:  "QR-Code mit dem Schlüssel darunter",
+	EnrolType:     "Oder tippen Sie diesen Schlüssel in die App:",
+	EnrolKey:      "Schlüssel",
+	EnrolConfirm:  "2. Geben Sie den Code ein, den die App anzeigt",
+	RecoveryTitle: "Bewahren Sie Ihre Wiederherstellungscodes auf",
+	RecoveryText:  "Wenn Sie Ihre App nicht haben, meldet Sie jeder dieser Codes einmal an. Schreiben Sie sie auf oder drucken Sie sie: Sie werden nicht noch einmal gezeigt.",
+	RecoveryKept:  "Ich habe sie aufbewahrt",
+	PasskeyTitle:  "Passkey verwenden",
+	PasskeyText:   "Ihr Gerät oder Ihr Sicherheitsschlüssel bestätigt, dass Sie es sind.",
+	PasskeyUse:    "Passkey verwenden",
+
+	PasskeyEnrolTitle: "Passkey einrichten",
+	PasskeyEnrolText:  "Ab jetzt braucht die Anmeldung hier auch einen Passkey: Ihr Gerät oder ein Sicherheitsschlüssel bestätigt, dass Sie es sind. Richten Sie einmal einen ein.",
+	PasskeyMake:       "Passkey einrichten",
+	PasskeyScript:     "Passkeys brauchen Skripte. Erlauben Sie sie für diese Seite und laden Sie die Seite neu.",
+	PasskeyFailed:     message{"Das hat nicht geklappt", "Der Passkey wurde nicht verwendet: Es hat zu lange gedauert, wurde abgelehnt, oder auf diesem Gerät gibt es keinen für diese Seite. Versuchen Sie es noch einmal."},
+
 	ConsentTitle:   "Zugriff erlauben?",
 	ConsentAsk:     sentence{"", " bittet um Zugriff auf Ihr Konto."},
 	SignedInAs:     sentence{"Sie sind angemeldet als ", "."},
@@ -390,6 +421,10 @@ var german = words{
 		msgWrongCode: {
 			"Dieser Code gilt nicht",
 			"Ein Code gilt einmal und nicht lange. Prüfen Sie, ob die Uhr Ihres Geräts richtig geht, und geben Sie den Code ein, den die App jetzt zeigt.",
+		},
+		msgNoPasskey: {
+			"Dieser Passkey gilt nicht",
+			"Er ist hier nicht bekannt oder gehört jemand anderem. Versuchen Sie es mit einem anderen, oder wenden Sie sich an die Stelle, die Ihr Konto verwaltet.",
 		},
 		msgLocked: {
 			"Zu viele Versuche",

@@ -18,6 +18,7 @@ const (
 	pathAuthorize      = "/authorize"
 	pathLogin          = "/login"
 	pathConsent        = "/consent"
+	pathPasskeyScript  = "/passkey.js"
 	pathToken          = "/token"
 	pathUserInfo       = "/userinfo"
 	pathTokenInfo      = "/tokeninfo"
@@ -39,6 +40,7 @@ func (s *Server) routeTable() map[string]route {
 		s.base + pathAuthorize:      {both, s.authorize, corsNone},
 		s.base + pathLogin:          {both, s.login, corsNone},
 		s.base + pathConsent:        {both, s.consent, corsNone},
+		s.base + pathPasskeyScript:  {get, s.passkeyScript, corsNone},
 		s.base + pathToken:          {post, s.token, corsListed},
 		s.base + pathUserInfo:       {both, s.userInfo, corsListed},
 		s.base + pathTokenInfo:      {both, s.tokenInfo, corsListed},

@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -10,6 +11,8 @@ import (
 	"time"
 
 	"github.com/gatewright/gatewright/authz/fetch"
+	"github.com/go-webauthn/webauthn/webauthn"
+
 	"github.com/gatewright/gatewright/authz/grants"
 	"github.com/gatewright/gatewright/authz/token"
 )
@@ -29,6 +32,7 @@ type Server struct {
 	claims          map[string][]claimSource
 	clients         map[string]*client
 	methods         map[string]method
+	passkeys        *webauthn.WebAuthn // nil: the issuer's host has no name
 	contracts       []*contract
 	defaultContract *contract
 	gate            *client // the built-in client of gates
@@ -88,6 +92,8 @@ func New(cfg Config) (*Server, error) {
 	if err := errors.Join(cfg.check(), wrong("compat", "", cfg.checkCompat(issuer))); err != nil {
 		return nil, err // clients inherit all of this
 	}
+	// An error is for a contract that wants passkeys to complain of.
+	s.passkeys, _ = newRelyingParty(issuer.Hostname(), s.origin, cmp.Or(cfg.Brand.Name, issuer.Host))
 	if err := s.compile(&cfg); err != nil {
 		return nil, err
 	}

@@ -22,12 +22,13 @@ type State struct {
 	codes    store.Records[codeRecord]
 	sessions store.Records[sessionRecord]
 	factors  store.Records[factorRecord] // by subject
+	handles  store.Records[string]       // subjects, by the user handle of their passkeys
 	families store.Records[familyState]
 	kept     store.Records[sessionRecord]
 	begun    store.Records[sessionFamilies] // by session
 	terms    *catalogueOfTerms
 	longest  store.Records[time.Duration] // one: the longest lifetime ever configured
-	decided  store.Records[struct{}]      // consent forms that were answered
+	decided  store.Records[struct{}]      // consent forms and challenges that were answered
 }
 
 // NewState reads what was revoked and is not yet expired. The store is the issuer's own namespace;
@@ -47,6 +48,7 @@ func NewState(ctx context.Context, s store.Store, now func() time.Time) (*State,
 		codes:    store.NewRecords[codeRecord](s, "code"),
 		sessions: store.NewRecords[sessionRecord](s, "session"),
 		factors:  store.NewRecords[factorRecord](s, "factor"),
+		handles:  store.NewRecords[string](s, "passkey-handle"),
 		families: store.NewRecords[familyState](s, "family"),
 		kept:     store.NewRecords[sessionRecord](s, "persistent"),
 		begun:    store.NewRecords[sessionFamilies](s, "session-families"),

@@ -8,7 +8,7 @@ import (
 //
 //	contract <uri> {
 //		name <text>
-//		method password|totp ...
+//		method password|totp|webauthn ...
 //		level <n>
 //		timeout <duration>
 //		default

@@ -3,12 +3,9 @@ import assert from 'node:assert/strict';
 import { createHash, createHmac, randomBytes } from 'node:crypto';
 import { inspect, run, shows, signIn, withPage } from './browser.mjs';
 
-const callback = 'https://app.example.com/callback';
-
-// Sends a page to an authorization request for a contract; nobody is at the callback, so it is caught.
-async function ask(page, { issuer }, contract) {
+// Sends a page to an authorization request for a contract.
+async function ask(page, { issuer, callback }, contract) {
   const verifier = randomBytes(32).toString('base64url');
-  await page.route(`${callback}**`, (route) => route.fulfill({ body: 'back' }));
   await page.goto(`${issuer}/authorize?${new URLSearchParams({
     client_id: 'spa', redirect_uri: callback, response_type: 'code', scope: 'openid', acr_values: contract, state: 'a state',
     code_challenge: createHash('sha256').update(verifier).digest('base64url'), code_challenge_method: 'S256',
@@ -17,7 +14,7 @@ async function ask(page, { issuer }, contract) {
 }
 
 // Redeems the code that came back, and returns the ID token's claims.
-async function claims(page, { issuer }, verifier) {
+async function claims(page, { issuer, callback }, verifier) {
   await page.waitForURL(`${callback}**`);
   const body = new URLSearchParams({
     grant_type: 'authorization_code', client_id: 'spa', redirect_uri: callback, code_verifier: verifier,
@@ -95,6 +92,59 @@ await run({
       await page.click('button[type=submit]');
       assert.equal((await claims(page, input, verifier)).acr, twoSteps);
     }, { locale: 'de-DE', javaScriptEnabled: false });
+  },
+
+  // With the browser's own authenticator in software: made after the password, asked for beside it, and
+  // then alone.
+  async passkey(input) {
+    await withPage(input, async (page, context) => {
+      const devtools = await context.newCDPSession(page);
+      await devtools.send('WebAuthn.enable');
+      const { authenticatorId } = await devtools.send('WebAuthn.addVirtualAuthenticator', {
+        options: {
+          protocol: 'ctap2', transport: 'internal', hasResidentKey: true, hasUserVerification: true, isUserVerified: true,
+          automaticPresenceSimulation: true,
+        },
+      });
+      const problems = [];
+      page.on('console', (message) => /policy/i.test(message.text()) && problems.push(message.text()));
+
+      let verifier = await ask(page, input, 'urn:example:passkey-too');
+      await signIn(page);
+      await shows(page, 'login');
+      await inspect(page, 'passkey-enrol', input);
+      await page.click('button[type=submit]');
+      const first = await claims(page, input, verifier);
+      assert.equal(first.acr, 'urn:example:passkey-too');
+      assert.ok(first.amr.includes('mfa'));
+
+      await context.clearCookies();
+      verifier = await ask(page, input, 'urn:example:passkey-too');
+      await signIn(page);
+      await page.click('button[type=submit]');
+      assert.equal((await claims(page, input, verifier)).acr, 'urn:example:passkey-too');
+
+      await context.clearCookies();
+      verifier = await ask(page, input, 'urn:example:passkey');
+      await shows(page, 'login');
+      await inspect(page, 'passkey', input);
+      await page.click('button[type=submit]');
+      const { sub, acr } = await claims(page, input, verifier);
+      assert.deepEqual({ sub, acr }, { sub: 'alice', acr: 'urn:example:passkey' });
+
+      // Without the key the page says so, and the person may try again.
+      await context.clearCookies();
+      const { credentials } = await devtools.send('WebAuthn.getCredentials', { authenticatorId });
+      await devtools.send('WebAuthn.clearCredentials', { authenticatorId });
+      verifier = await ask(page, input, 'urn:example:passkey');
+      await page.click('button[type=submit]');
+      await page.waitForSelector('#failed:not([hidden])');
+      await inspect(page, 'passkey-failed', input);
+      await devtools.send('WebAuthn.addCredential', { authenticatorId, credential: credentials[0] });
+      await page.click('button[type=submit]');
+      assert.equal((await claims(page, input, verifier)).sub, 'alice');
+      assert.deepEqual(problems, [], 'the policy lets all through that the page needs');
+    });
   },
 
   // Signed in by a password, then asked for the second step where a gate wants it.

@@ -249,10 +249,10 @@ func (f *Fixture) Events() []authz.Event {
 	return append([]authz.Event(nil), f.events...)
 }
 
-// Client is an HTTP client that trusts the server and follows no redirect.
+// Client is an HTTP client that trusts the server, also as example.com, and follows no redirect.
 func (f *Fixture) Client() *http.Client {
 	return &http.Client{
-		Transport:     &http.Transport{TLSClientConfig: f.TLS()},
+		Transport:     f.HTTP.Client().Transport.(*http.Transport).Clone(),
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }

@@ -161,6 +161,14 @@ func (p *Page) Form() (action *url.URL, fields url.Values) {
 	return action, fields
 }
 
+// Attribute is an attribute of the page's form, "" when it has none.
+func (p *Page) Attribute(name string) string {
+	if form := p.find("form"); form != nil {
+		return attribute(form, name)
+	}
+	return ""
+}
+
 // Text is what a person reads in the page's <main>.
 func (p *Page) Text() string {
 	var words []string
