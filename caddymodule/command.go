@@ -1,9 +1,8 @@
 package caddymodule
 
 import (
-	"github.com/spf13/cobra"
-
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
 )
 
 // command is `caddy authz`, below which each task is a command of its own.

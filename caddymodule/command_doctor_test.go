@@ -1,7 +1,6 @@
 package caddymodule
 
 import (
-	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -63,7 +62,7 @@ func (c *clinic) doctor() (said string, code int) {
 	output, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	if err != nil {
-		require.True(c.t, errors.As(err, &exit), "%v", err)
+		require.ErrorAs(c.t, err, &exit)
 		code = exit.ExitCode()
 	}
 	require.Equal(c.t, before, (&world{t: c.t, dir: c.dir}).files())

@@ -162,11 +162,11 @@ func (g *directory) swapper(ctx context.Context, user string) (swap swapFunc, un
 	if !ok {
 		return g.cfg.Attribute.Swap, func() {}, nil
 	}
-	comparable, err := replacer.Comparable(ctx)
+	able, err := replacer.Comparable(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	if comparable {
+	if able {
 		return g.cfg.Attribute.Swap, func() {}, nil
 	}
 	unlock, err = lock(ctx, g.leases, user, g.cfg.Now)

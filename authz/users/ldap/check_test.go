@@ -10,11 +10,11 @@ import (
 	"github.com/gatewright/gatewright/authz/users/ldap/ldaptest"
 )
 
-// failed are what Check found wrong, by what it looked at.
+// failed are what Check found not to be as it should, by what it looked at.
 func failed(findings []Finding) map[string]Finding {
 	wrong := make(map[string]Finding)
 	for _, f := range findings {
-		if f.Level == Fault {
+		if f.Level != Fine {
 			wrong[f.What] = f
 		}
 	}
