@@ -195,7 +195,7 @@ func TestO3_DoctorBesideARunningServer(t *testing.T) {
 	require.Contains(t, said, "\n2 faults, 1 warning.\n")
 }
 
-// U6: revocation is on, so a definite no is an error at start, and a directory that is away is none.
+// U6: a definite no is an error at start, unless revocation is off, and a directory that is away is none.
 func TestU6_StartAsksWhetherGrantsCanBeWritten(t *testing.T) {
 	for name, test := range map[string]struct {
 		options ldaptest.Options
@@ -214,6 +214,13 @@ func TestU6_StartAsksWhetherGrantsCanBeWritten(t *testing.T) {
 			require.NotContains(t, c.log(), ldaptest.Password)
 		})
 	}
+	t.Run("not writable, revocation off", func(t *testing.T) {
+		s := ldaptest.StartSlapd(t, ldaptest.Options{NoGrants: true})
+		c := newClinic(t, s, "server "+s.TLS)
+		c.more = "revocation off"
+		c.run()
+		require.Contains(t, c.log(), "consents and refresh families can't be written")
+	})
 	t.Run("away", func(t *testing.T) {
 		s := ldaptest.StartSlapd(t, ldaptest.Options{})
 		s.Stop()
