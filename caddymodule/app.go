@@ -32,7 +32,10 @@ type App struct {
 	foreign map[string]*issuer         // by URL: those of other processes at which our gates sign people in
 	clients map[string]*foreign.Issuer // by their whole configuration, so that gates share what is fetched
 	gates   []*TokenInject             // those with a session
-	started bool
+	// described are the gates that have metadata of a resource, and places the handlers that serve it.
+	described []*TokenInject
+	places    []documents
+	started   bool
 }
 
 // CaddyModule returns the Caddy module information.
