@@ -100,9 +100,10 @@ type attempt struct {
 // key is whose secret is guessed at. The error is errLocked, with how long to wait, when there were too
 // many guesses.
 func (g *guessLimiter) attempt(ctx context.Context, l Lockout, keys ...guessKey) (_ *attempt, wait time.Duration, err error) {
-	a := &attempt{limiter: g, lockout: l, keys: keys}
-	for i, under := range g.begin(l, keys) {
-		known, err := g.wrong.Get(ctx, string(keys[i]))
+	a := &attempt{limiter: g, lockout: l}
+	for i, key := range keys {
+		under := a.begin(key)
+		known, err := g.wrong.Get(ctx, string(key))
 		switch {
 		case errors.Is(err, store.ErrNotFound):
 			known = new(wrongGuesses)
@@ -124,30 +125,27 @@ func (g *guessLimiter) attempt(ctx context.Context, l Lockout, keys ...guessKey)
 	return a, 0, nil
 }
 
-// begin notes a guess for each key and returns how many are under way there, this one included.
-func (g *guessLimiter) begin(l Lockout, keys []guessKey) []int {
+// begin notes a guess for a key and returns how many are under way there, this one included.
+func (a *attempt) begin(key guessKey) int {
+	g := a.limiter
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	a.keys = append(a.keys, key)
 	now := g.now()
-	if len(g.underWay) >= maxUnderWay {
-		g.dropForgotten(now)
-	}
-	counts := make([]int, 0, len(keys))
-	for _, key := range keys {
-		u := g.underWay[key]
-		if u == nil || !now.Before(u.forget) {
-			u = new(unsettled)
-			if len(g.underWay) >= maxUnderWay {
-				u.count = l.Guesses // no room to count is no licence to guess
-			} else {
-				g.underWay[key] = u
-			}
+	u := g.underWay[key]
+	if u == nil || !now.Before(u.forget) {
+		if len(g.underWay) >= maxUnderWay {
+			g.dropForgotten(now)
 		}
-		u.count++
-		u.forget = now.Add(l.Window)
-		counts = append(counts, u.count)
+		if len(g.underWay) >= maxUnderWay {
+			return a.lockout.Guesses + 1 // no room to count is no licence to guess
+		}
+		u = new(unsettled)
+		g.underWay[key] = u
 	}
-	return counts
+	u.count++
+	u.forget = now.Add(a.lockout.Window)
+	return u.count
 }
 
 // settled takes a guess from those under way.

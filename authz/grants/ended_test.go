@@ -58,6 +58,37 @@ func TestU4_RevocationsWinOverTheDirectory(t *testing.T) {
 	require.Empty(t, entries(t, w.store), "once everything would have expired nothing is remembered")
 }
 
+// TestU4_EndedDevicesAndPeopleStayEnded: neither is in the entry any more when an old value comes back.
+func TestU4_EndedDevicesAndPeopleStayEnded(t *testing.T) {
+	w := newWorld()
+	g := w.node(t)
+	update(t, g, "alice", func(r *grants.Record) {
+		agree("app")(r)
+		phone := family("f1", t0)
+		phone.Device = "phone"
+		r.AddFamily("app", phone)
+		r.AddFamily("app", family("f2", t0))
+	})
+	old := w.people.value("alice")
+	require.Contains(t, string(old), `device="phone"`)
+	w.forward(time.Minute)
+	update(t, g, "alice", func(r *grants.Record) { require.Equal(t, []string{"f1"}, ids(r.EndDevice("", "phone"))) })
+	w.people.put("alice", old)
+	require.Nil(t, load(t, g, "alice").Family("app", "f1"))
+	require.NotNil(t, load(t, g, "alice").Family("app", "f2"))
+
+	ended := w.clock.now()
+	update(t, g, "alice", func(r *grants.Record) { r.EndAll(ended, t0.Add(48*time.Hour)) })
+	require.Contains(t, string(w.people.value("alice")), "not-before")
+	w.people.put("alice", old)
+	for _, node := range []grants.Grants{g, w.node(t)} {
+		r := load(t, node, "alice")
+		require.Empty(t, r.Clients["app"].Families)
+		require.True(t, r.Withdrawn("app", ended))
+		require.Nil(t, r.Consented("app", []string{"mail"}), "the consent stays")
+	}
+}
+
 // What ended may be granted again, and the same family come back.
 func TestU4_GrantedAnew(t *testing.T) {
 	w := newWorld()
