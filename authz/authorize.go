@@ -72,7 +72,7 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 	}
 	if query := url.Values(params).Encode(); s.cookiesWithheld(r) && len(query) <= maxGet {
 		w.Header().Set("Cache-Control", "no-store")
-		http.Redirect(w, r, s.base+pathAuthorize+"?"+query, http.StatusSeeOther)
+		http.Redirect(w, r, s.base+pathAuthorize+"?"+query, http.StatusSeeOther) // #nosec G710 -- to ourselves
 		return
 	}
 	ix := &interaction{ID: oauth.NewID(), Request: *req, Started: s.now()}
