@@ -88,6 +88,7 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request, ix *interactio
 		s.redirectError(w, r, req, err)
 		return
 	}
+	s.keepClient(r.Context(), c)
 	s.observe(r, Event{Name: "authorized", ClientID: req.ClientID, Subject: session.Subject, Grant: req.ResponseType})
 	s.respond(w, r, req, values)
 }

@@ -49,11 +49,23 @@ type client struct {
 	keys, userInfoKeys *keySet[token.Encrypter]
 	sector             string         // of pairwise subjects, "" for public ones
 	fetch              *fetch.Fetcher // of the documents that its URLs name
+
+	// Of registered clients: the secret before, taken until then (C15), whether it registered itself and
+	// nobody has checked it (A36), and whether it goes if nobody uses it.
+	formerHash  string
+	formerUntil time.Time
+	unverified  bool
+	unused      bool
 }
 
 // compileClient checks a registration and fills in its defaults. Every problem found is named.
 func (s *Server) compileClient(cfg *Config, reg Client) (*client, error) {
-	c := &client{Client: reg, fetch: s.fetch.Trusting()}
+	return s.compileClientFrom(cfg, reg, s.fetch.Trusting())
+}
+
+// compileClientFrom is compileClient for registrations of any origin, whose URLs the fetcher may follow.
+func (s *Server) compileClientFrom(cfg *Config, reg Client, fetcher *fetch.Fetcher) (*client, error) {
+	c := &client{Client: reg, fetch: fetcher}
 	c.defaults(cfg)
 	var errs []error
 	complain := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
@@ -250,6 +262,12 @@ func (c *client) keySource(cfg *Config) keySource {
 // public tells a client that can't authenticate (RFC 6749 §2.1).
 func (c *client) public() bool { return c.SecretHash == "" }
 
+// knows tells whether a fingerprint is of the client's secret.
+func (c *client) knows(fingerprint string, now time.Time) bool {
+	current, former := oauth.SameSecret(fingerprint, c.SecretHash), oauth.SameSecret(fingerprint, c.formerHash)
+	return current || former && now.Before(c.formerUntil)
+}
+
 func (c *client) allowsGrant(grantType string) bool { return slices.Contains(c.GrantTypes, grantType) }
 
 // tokenTypes are the kinds of token the client may have: its own list, else what its grants yield.
@@ -297,11 +315,11 @@ func (c *client) admits(u *users.User) bool {
 // asksFirst tells whether the consent page comes at the first access though no scope asks for it (C18).
 func (c *client) asksFirst() bool { return c.PromptUser != nil && *c.PromptUser }
 
-// impersonable tells whether any program of a machine may be listening at the redirect URI of a client
-// that can't prove itself: then the person is asked every time, unless an administrator turns that off
-// (C18, RFC 8252 §8.6).
+// impersonable tells whether a client may be another than it seems: it registered itself, or it can't prove
+// itself and any program of a machine may be listening at its redirect URI. Then the person is asked every
+// time, unless an administrator turns that off (C18, RFC 8252 §8.6).
 func (c *client) impersonable(redirectURI string) bool {
-	return c.public() && !c.asksNever() && !isRemote(redirectURI)
+	return !c.asksNever() && (c.unverified || c.public() && !isRemote(redirectURI))
 }
 
 // asksNever tells whether the client's scopes count as agreed (C18).

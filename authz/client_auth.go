@@ -90,7 +90,7 @@ func (s *Server) checkClient(ctx context.Context, presented clientCredentials) (
 		oauth.SameSecret(fingerprint, unknownSecret)
 		return nil, refused.Because(errNoClient)
 	}
-	matches := oauth.SameSecret(fingerprint, c.SecretHash)
+	matches := c.knows(fingerprint, s.now())
 	switch {
 	case presented.method == AuthNone && !c.public():
 		return nil, refused.Because(errSecretMissing)

@@ -1,15 +1,39 @@
 package authz
 
-import "context"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
 
-// findClient returns the client of an ID, nil when there is none. It is asked anew for each request,
-// since clients come and go; an error says that nobody knows now, and has the code
-// temporarily_unavailable.
-func (s *Server) findClient(_ context.Context, id string) (*client, error) {
+	"go.uber.org/zap"
+
+	"github.com/gatewright/gatewright/authz/oauth"
+	"github.com/gatewright/gatewright/authz/store"
+)
+
+// findClient returns the client of an ID, nil when there is none: one of the configuration, which wins,
+// else a registered one (C14). It is asked anew for each request, since clients come and go; an error
+// says that nobody knows now, and has the code temporarily_unavailable.
+func (s *Server) findClient(ctx context.Context, id string) (*client, error) {
 	if id == GateClientID {
 		return s.gate, nil
 	}
-	return s.clients[id], nil
+	if c := s.clients[id]; c != nil {
+		return c, nil
+	}
+	if !validClientID(id) {
+		return nil, nil
+	}
+	rec, err := s.run.clients.Get(ctx, id)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return nil, nil
+	case err != nil:
+		return nil, errClientStore.Because(err)
+	}
+	return s.compiled.get(rec, s.compileRegistered, s.cfg.Logger), nil
 }
 
 // activeClient is findClient for clients that may be used.
@@ -19,4 +43,137 @@ func (s *Server) activeClient(ctx context.Context, id string) (*client, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+var errClientStore = oauth.Errorf(oauth.TemporarilyUnavailable, "clients could not be read")
+
+// registration is a registered client as the store keeps it. Whatever is a secret is a hash, or sealed.
+type registration struct {
+	ID       string         `json:"client_id"`
+	Metadata clientMetadata `json:"metadata"`
+	// Version is another one after each change.
+	Version string    `json:"version"`
+	Issued  time.Time `json:"issued"`
+	// By is who registered it, and Owner the subject of that person, "" for nobody: it registered itself.
+	By    registrantKind `json:"by"`
+	Owner string         `json:"owner,omitempty"`
+
+	SecretHash   string `json:"secret_hash,omitempty"`
+	SealedSecret string `json:"sealed_secret,omitempty"` // for whoever may read it again
+	// FormerHash is the secret before, which is taken until FormerUntil (C15).
+	FormerHash  string    `json:"former_hash,omitempty"`
+	FormerUntil time.Time `json:"former_until,omitzero"`
+	// TokenHash is of the registration access token (RFC 7592 §3).
+	TokenHash string `json:"token_hash"`
+	// Expires is when the client goes unless somebody has used it by then; zero: it stays.
+	Expires time.Time `json:"expires,omitzero"`
+}
+
+// self tells a client that registered itself.
+func (rec *registration) self() bool { return rec.By == registrantSelf }
+
+// compileRegistered makes a registration a client by the rules of the configuration's own.
+func (s *Server) compileRegistered(rec *registration) (*client, error) {
+	reg := rec.Metadata.client()
+	reg.ID, reg.SecretHash = rec.ID, rec.SecretHash
+	c, err := s.compileClientFrom(&s.cfg, reg, s.fetch)
+	if err != nil {
+		return nil, err
+	}
+	c.formerHash, c.formerUntil = rec.FormerHash, rec.FormerUntil
+	c.unverified = rec.self() && !rec.Metadata.Verified
+	c.unused = !rec.Expires.IsZero()
+	return c, nil
+}
+
+// maxCompiled bounds how many registered clients are kept compiled.
+const maxCompiled = 1 << 10
+
+// compiledClients keeps registered clients compiled, with the key sets they fetched. Every request reads
+// the registration itself, so a change is seen at once, on any node. It is safe for concurrent use.
+type compiledClients struct {
+	mu sync.Mutex
+	by map[string]compiledClient
+}
+
+type compiledClient struct {
+	version string
+	client  *client // nil: it does not fit the configuration
+}
+
+// get compiles a registration, unless that was done. What the configuration has no place for any more,
+// a scope that is gone, makes it no client.
+func (k *compiledClients) get(rec *registration, compile func(*registration) (*client, error), log *zap.Logger) *client {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if known, ok := k.by[rec.ID]; ok && known.version == rec.Version {
+		return known.client
+	}
+	c, err := compile(rec)
+	if err != nil {
+		log.Warn("a registered client does not fit the configuration", zap.String("client_id", rec.ID), zap.Error(err))
+		c = nil
+	}
+	for id := range k.by {
+		if len(k.by) < maxCompiled {
+			break
+		}
+		delete(k.by, id)
+	}
+	if k.by == nil {
+		k.by = make(map[string]compiledClient)
+	}
+	k.by[rec.ID] = compiledClient{rec.Version, c}
+	return c
+}
+
+// disableShadowed disables registered clients whose ID the configuration has taken since (C14), lest
+// they come back with the rights of another when it is taken out again.
+func (s *Server) disableShadowed(ctx context.Context) error {
+	for id := range s.clients {
+		rec, err := s.run.clients.Get(ctx, id)
+		if errors.Is(err, store.ErrNotFound) || err == nil && rec.Metadata.Disabled {
+			continue
+		}
+		if err == nil {
+			err = s.changeClient(ctx, id, func(rec *registration) error {
+				rec.Metadata.Disabled = true
+				return nil
+			})
+		}
+		if err != nil {
+			return fmt.Errorf("registered client %s: %w", id, err)
+		}
+		s.cfg.Observe(ctx, Event{Name: "client_disabled", Issuer: s.cfg.Issuer, ClientID: id})
+	}
+	return nil
+}
+
+// changeClient changes a registration in one atomic step; store.ErrNotFound when it is gone.
+func (s *Server) changeClient(ctx context.Context, id string, change func(*registration) error) error {
+	version := oauth.NewID()
+	return s.run.clients.Update(ctx, id, func(old *registration) (*registration, time.Time, error) {
+		if old == nil {
+			return nil, time.Time{}, store.ErrNotFound
+		}
+		if err := change(old); err != nil {
+			return nil, time.Time{}, err
+		}
+		old.Version = version
+		return old, old.Expires, nil
+	})
+}
+
+// keepClient has a client that registered itself stay, now that somebody uses it (A53).
+func (s *Server) keepClient(ctx context.Context, c *client) {
+	if !c.unused {
+		return
+	}
+	err := s.changeClient(ctx, c.ID, func(rec *registration) error {
+		rec.Expires = time.Time{}
+		return nil
+	})
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		s.cfg.Logger.Error("a client in use could not be kept", zap.String("client_id", c.ID), zap.Error(err))
+	}
 }

@@ -50,6 +50,11 @@ type Config struct {
 	Revocation Revocation
 	// LogoutRevokes ends the refresh-token families of a session with it (G10).
 	LogoutRevokes bool
+	// Registration says who may register clients (E11); empty: RegistrationOff.
+	Registration Registration
+	// DeveloperRole and AdminRole are what people have who manage their own clients, and all (C2); empty:
+	// NAM_OAUTH2_DEVELOPER and NAM_OAUTH2_ADMIN.
+	DeveloperRole, AdminRole string
 	// LogoutConsent asks before a logout that an application began (G7); nil: on.
 	LogoutConsent *bool
 

@@ -47,6 +47,9 @@ func (c *Config) fillDefaults() {
 	if c.TokenFormat == "" {
 		c.TokenFormat = FormatJWT
 	}
+	c.Registration = cmp.Or(c.Registration, RegistrationOff)
+	c.DeveloperRole = cmp.Or(c.DeveloperRole, "NAM_OAUTH2_DEVELOPER")
+	c.AdminRole = cmp.Or(c.AdminRole, "NAM_OAUTH2_ADMIN")
 	if len(c.TokenTypes) == 0 {
 		c.TokenTypes = []TokenType{CodeType, IDTokenType, AccessTokenType, RefreshTokenType}
 	}
@@ -104,6 +107,7 @@ func (c *Config) check() error {
 		wrong("signing", "", c.Signing.check()),
 		wrong("token_format", "", checkFormat(c.TokenFormat)),
 		wrong("lifetime", "", errors.Join(c.Lifetimes.check(), c.Revocation.checkLifetimes(c.Lifetimes))),
+		wrong("registration", "", c.Registration.check()),
 		wrong("rate_limit", "", c.RateLimit.check()),
 		wrong("token_type", "", checkTokenTypes(c.TokenTypes)),
 		wrong("cors", "", checkOrigins(c.CORS, true)),

@@ -14,6 +14,7 @@
 //	/introspect                               what a token is worth (RFC 7662)
 //	/revoke                                   the end of a token (RFC 7009)
 //	/end_session /logout                      logout (OpenID Connect RP-Initiated Logout)
+//	/register /register/<id>                  registration of clients (RFC 7591, RFC 7592)
 //	/health                                   readiness
 //
 // # Three pipelines

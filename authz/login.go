@@ -139,7 +139,7 @@ func (s *Server) clientView(c *client, req *authorizationRequest) clientView {
 	if c == nil {
 		return clientView{Name: req.ClientID, Host: host}
 	}
-	v := clientView{Name: c.Name, Host: host, Logo: c.Logo, Policy: c.Policy, Terms: c.Terms, Contacts: c.Contacts}
+	v := clientView{Name: c.Name, Host: host, Logo: c.Logo, Policy: c.Policy, Terms: c.Terms, Contacts: c.Contacts, Unverified: c.unverified}
 	if req.Gate && c == s.gate {
 		v.Name = host
 	}
@@ -152,7 +152,7 @@ func (s *Server) pageOptions(c *client, req *authorizationRequest) pageOptions {
 	if req.RedirectURI != oauth.OOB {
 		opts.FormAction = []string{req.RedirectURI}
 	}
-	if c != nil && c.Logo != "" {
+	if c != nil && c.Logo != "" && !c.unverified {
 		opts.ImageOrigin = c.Logo
 	}
 	return opts

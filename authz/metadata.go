@@ -62,6 +62,9 @@ func (s *Server) buildMetadata() ([]byte, error) {
 		delete(doc, "revocation_endpoint")
 		delete(doc, "revocation_endpoint_auth_methods_supported")
 	}
+	if s.cfg.Registration != RegistrationOff {
+		doc["registration_endpoint"] = at(pathRegister)
+	}
 	return json.Marshal(doc)
 }
 

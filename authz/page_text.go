@@ -239,12 +239,14 @@ var english = words{
 	Minutes:        "%d minutes",
 	AWhile:         "a few minutes",
 	scopes: map[string]string{
-		"openid":         "Know which account you sign in with",
-		"profile":        "See your name and your profile",
-		"email":          "See your e-mail address",
-		"address":        "See your postal address",
-		"phone":          "See your phone number",
-		"offline_access": "Keep this access while you are away",
+		"openid":            "Know which account you sign in with",
+		"profile":           "See your name and your profile",
+		"registration.read": "See the applications that are registered here",
+		"registration.full": "Register, change and delete applications here",
+		"email":             "See your e-mail address",
+		"address":           "See your postal address",
+		"phone":             "See your phone number",
+		"offline_access":    "Keep this access while you are away",
 	},
 	messages: map[messageKey]message{
 		msgWrongCredentials: {
@@ -406,12 +408,14 @@ var german = words{
 	Minutes:        "%d Minuten",
 	AWhile:         "einige Minuten",
 	scopes: map[string]string{
-		"openid":         "Wissen, mit welchem Konto Sie sich anmelden",
-		"profile":        "Ihren Namen und Ihr Profil sehen",
-		"email":          "Ihre E-Mail-Adresse sehen",
-		"address":        "Ihre Postanschrift sehen",
-		"phone":          "Ihre Telefonnummer sehen",
-		"offline_access": "Diesen Zugriff behalten, während Sie nicht da sind",
+		"openid":            "Wissen, mit welchem Konto Sie sich anmelden",
+		"profile":           "Ihren Namen und Ihr Profil sehen",
+		"registration.read": "Die Anwendungen sehen, die hier registriert sind",
+		"registration.full": "Anwendungen hier registrieren, ändern und löschen",
+		"email":             "Ihre E-Mail-Adresse sehen",
+		"address":           "Ihre Postanschrift sehen",
+		"phone":             "Ihre Telefonnummer sehen",
+		"offline_access":    "Diesen Zugriff behalten, während Sie nicht da sind",
 	},
 	messages: map[messageKey]message{
 		msgWrongCredentials: {

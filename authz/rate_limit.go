@@ -78,14 +78,14 @@ func (s *Server) admitClient(id string) error {
 }
 
 // rates are the requests of late; they outlive a configuration.
-type rates struct{ total, clients, addresses limiters }
+type rates struct{ total, clients, addresses, registrations limiters }
 
 func newRates() *rates {
-	return &rates{total: newLimiters(), clients: newLimiters(), addresses: newLimiters()}
+	return &rates{total: newLimiters(), clients: newLimiters(), addresses: newLimiters(), registrations: newLimiters()}
 }
 
 func (r *rates) purge(now time.Time) {
-	for _, l := range []*limiters{&r.total, &r.clients, &r.addresses} {
+	for _, l := range []*limiters{&r.total, &r.clients, &r.addresses, &r.registrations} {
 		l.mu.Lock()
 		l.dropIdle(now)
 		l.mu.Unlock()
@@ -108,17 +108,22 @@ func (l *limiters) take(key string, perSecond int, now time.Time) (wait time.Dur
 	if perSecond == 0 {
 		return 0
 	}
+	return l.takeAt(key, rate.Limit(perSecond), perSecond, now)
+}
+
+// takeAt is take for any rate and burst.
+func (l *limiters) takeAt(key string, limit rate.Limit, burst int, now time.Time) (wait time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	one := l.by[key]
 	if one == nil {
 		l.makeRoom(now)
-		one = rate.NewLimiter(rate.Limit(perSecond), perSecond)
+		one = rate.NewLimiter(limit, burst)
 		l.by[key] = one
 	}
-	if one.Burst() != perSecond { // the configuration has changed
-		one.SetLimitAt(now, rate.Limit(perSecond))
-		one.SetBurstAt(now, perSecond)
+	if one.Burst() != burst { // the configuration has changed
+		one.SetLimitAt(now, limit)
+		one.SetBurstAt(now, burst)
 	}
 	reserved := one.ReserveN(now, 1)
 	if wait = reserved.DelayFrom(now); wait > 0 {

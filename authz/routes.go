@@ -27,6 +27,7 @@ const (
 	pathEndSession     = "/end_session"
 	pathLogout         = "/logout"
 	pathHealth         = "/health"
+	pathRegister       = "/register"
 )
 
 func (s *Server) routeTable() map[string]route {
@@ -50,19 +51,39 @@ func (s *Server) routeTable() map[string]route {
 		s.base + pathLogout:         {both, s.logout, corsNone},
 		s.base + pathHealth:         {get, s.health, corsNone},
 	}
+	if s.cfg.Registration != RegistrationOff {
+		routes[s.base+pathRegister] = route{[]string{http.MethodGet, http.MethodPost}, s.register, corsListed}
+		routes[s.base+pathRegister+"/{id}"] = route{[]string{http.MethodGet, http.MethodPut, http.MethodDelete}, s.registeredClient, corsListed}
+		routes[s.base+pathRegister+"/{id}/secret"] = route{post, s.clientSecret, corsListed}
+	}
 	s.addCompat(routes)
 	return routes
 }
 
 // Handles tells whether the request is for one of this server's endpoints.
 func (s *Server) Handles(r *http.Request) bool {
-	_, ok := s.routes[r.URL.Path]
+	_, ok := s.routeOf(r)
 	return ok
+}
+
+// routeOf finds the endpoint of a request; of a registered client's, the path value "id" is then set.
+func (s *Server) routeOf(r *http.Request) (route, bool) {
+	if rt, ok := s.routes[r.URL.Path]; ok && !strings.Contains(r.URL.Path, "{") {
+		return rt, true
+	}
+	rest, below := strings.CutPrefix(r.URL.Path, s.base+pathRegister+"/")
+	id, action, _ := strings.Cut(rest, "/")
+	if !below || !validClientID(id) {
+		return route{}, false
+	}
+	r.SetPathValue("id", id)
+	rt, ok := s.routes[strings.TrimSuffix(s.base+pathRegister+"/{id}/"+action, "/")]
+	return rt, ok
 }
 
 // ServeHTTP answers a request for which Handles is true.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	rt, ok := s.routes[r.URL.Path]
+	rt, ok := s.routeOf(r)
 	if !ok {
 		http.NotFound(w, r)
 		return

@@ -30,10 +30,15 @@ var standardScopes = []Scope{
 }
 
 // compileScopes gathers the scopes of every resource server under their names (R6).
-func compileScopes(resources []*resource) (map[string]*scope, error) {
+func compileScopes(resources []*resource, registration bool) (map[string]*scope, error) {
 	scopes := make(map[string]*scope)
 	for _, s := range standardScopes {
 		scopes[s.Name] = &scope{Scope: s}
+	}
+	if registration {
+		for _, name := range []string{ScopeRegistrationRead, ScopeRegistrationFull} {
+			scopes[name] = &scope{Scope: Scope{Name: name, RequireConsent: true}}
+		}
 	}
 	var errs []error
 	for _, rs := range resources {

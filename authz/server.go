@@ -10,9 +10,9 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/gatewright/gatewright/authz/fetch"
 	"github.com/go-webauthn/webauthn/webauthn"
 
+	"github.com/gatewright/gatewright/authz/fetch"
 	"github.com/gatewright/gatewright/authz/grants"
 	"github.com/gatewright/gatewright/authz/token"
 )
@@ -40,6 +40,7 @@ type Server struct {
 	routes          map[string]route
 	pages           *pages
 	fetch           *fetch.Fetcher
+	compiled        compiledClients
 	metadata        []byte
 	keyPlan         token.Plan
 
@@ -58,6 +59,7 @@ type running struct {
 	refresh      *token.Sealer
 	access       *token.Sealer // binary access tokens
 	private      *token.Sealer
+	secrets      *token.Sealer // of registered clients
 	factorSeal   *token.Sealer
 	owner        *token.Sealer // reopens what was encrypted to a resource server (R11)
 	pairwise     *token.Pairwise
@@ -105,9 +107,6 @@ func New(cfg Config) (*Server, error) {
 	}
 	s.grants = s.enabledGrants()
 	s.routes = s.routeTable()
-	if err := s.addProtectedResources(s.routes); err != nil {
-		return nil, err
-	}
 	s.metadata, err = s.buildMetadata()
 	return s, err
 }
@@ -123,7 +122,7 @@ func (s *Server) compile(cfg *Config) error {
 			s.defaultResource = r
 		}
 	}
-	if s.scopes, err = compileScopes(s.resources); err != nil {
+	if s.scopes, err = compileScopes(s.resources, cfg.Registration != RegistrationOff); err != nil {
 		errs = append(errs, err)
 	}
 	if s.claims, err = s.compileClaims(); err != nil {
@@ -177,6 +176,7 @@ func (s *Server) Start(ctx context.Context, state *State) error {
 		refresh:      keys.Sealer("refresh token"),
 		access:       keys.Sealer("binary access token"),
 		private:      keys.Sealer("private part"),
+		secrets:      keys.Sealer("client secret"),
 		factorSeal:   keys.Sealer("second factor"),
 		owner:        keys.Sealer("access token owner"),
 		pairwise:     keys.Pairwise(),
@@ -186,6 +186,10 @@ func (s *Server) Start(ctx context.Context, state *State) error {
 			s.run.stop()
 			return fmt.Errorf("grants: %w", err)
 		}
+	}
+	if err := s.disableShadowed(ctx); err != nil {
+		s.run.stop()
+		return err
 	}
 	close(s.ready)
 	return nil

@@ -27,6 +27,7 @@ type State struct {
 	kept     store.Records[sessionRecord]
 	begun    store.Records[sessionFamilies] // by session
 	terms    *catalogueOfTerms
+	clients  store.Records[registration]  // registered ones, by their ID
 	longest  store.Records[time.Duration] // one: the longest lifetime ever configured
 	decided  store.Records[struct{}]      // consent forms and challenges that were answered
 }
@@ -53,6 +54,7 @@ func NewState(ctx context.Context, s store.Store, now func() time.Time) (*State,
 		kept:     store.NewRecords[sessionRecord](s, "persistent"),
 		begun:    store.NewRecords[sessionFamilies](s, "session-families"),
 		terms:    newCatalogueOfTerms(s),
+		clients:  store.NewRecords[registration](s, "client"),
 		longest:  store.NewRecords[time.Duration](s, "longest-lifetime"),
 		decided:  store.NewRecords[struct{}](s, "decided"),
 	}, nil

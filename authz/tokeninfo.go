@@ -10,7 +10,7 @@ import (
 func (s *Server) tokenInfo(w http.ResponseWriter, r *http.Request) {
 	t, _, err := s.presented(w, r)
 	if err != nil {
-		s.bearerError(w, r, oauth.From(err))
+		s.bearerError(w, r, oauth.From(err), ScopeOpenID)
 		return
 	}
 	writeJSON(w, http.StatusOK, map[string]any{

@@ -17,7 +17,7 @@ import (
 func (s *Server) userInfo(w http.ResponseWriter, r *http.Request) {
 	contentType, body, err := s.userInfoAnswer(w, r)
 	if err != nil {
-		s.bearerError(w, r, oauth.From(err))
+		s.bearerError(w, r, oauth.From(err), ScopeOpenID)
 		return
 	}
 	writeAs(w, contentType, http.StatusOK, body)
@@ -124,8 +124,8 @@ func tokenOf(r *http.Request) (string, error) {
 	return raw + inForm, nil
 }
 
-// bearerError answers as RFC 6750 §3 wants it.
-func (s *Server) bearerError(w http.ResponseWriter, r *http.Request, e *oauth.Error) {
+// bearerError answers as RFC 6750 §3 wants it; scope is what the endpoint asks for.
+func (s *Server) bearerError(w http.ResponseWriter, r *http.Request, e *oauth.Error, scope string) {
 	challenge := oauth.Challenge{Realm: s.cfg.Issuer}
 	if errors.Is(e, errNoToken) {
 		w.Header().Set("WWW-Authenticate", challenge.String())
@@ -136,7 +136,7 @@ func (s *Server) bearerError(w http.ResponseWriter, r *http.Request, e *oauth.Er
 	s.log(r, "token refused", e)
 	challenge.Code, challenge.Description = e.Code, e.Description
 	if e.Code == oauth.InsufficientScope {
-		challenge.Scope = ScopeOpenID
+		challenge.Scope = scope
 	}
 	if status := e.Code.Status(); status < http.StatusInternalServerError {
 		w.Header().Set("WWW-Authenticate", challenge.String())

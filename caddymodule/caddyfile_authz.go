@@ -45,6 +45,8 @@ import (
 //		token_type <type...>
 //		cors none | * | <origin...>
 //		cors_credentials
+//		registration off|protected|open
+//		role_names <developer> <admin>
 //		fetch {
 //			allow_host <host[:port]...>
 //			ca <pem file...>
@@ -139,6 +141,8 @@ func (p *authzParser) parse(d *caddyfile.Dispenser) error {
 		"cors":                    p.cors,
 		"cors_credentials":        present(&c.CORSCredentials),
 		"fetch":                   p.fetch,
+		"registration":            text(&c.Registration),
+		"role_names":              p.roleNames,
 		"lockout":                 p.lockout,
 		"rate_limit":              p.rateLimit,
 		"revocation":              p.revocation,
@@ -283,6 +287,16 @@ func (p *authzParser) attributeSet(d *caddyfile.Dispenser) error {
 func (p *authzParser) logout(d *caddyfile.Dispenser) error {
 	logout := made(&p.config.Logout)
 	return words{"consent": onOff(&logout.Consent), "revoke_tokens": onOff(&logout.RevokeTokens)}.only(d)
+}
+
+func (p *authzParser) roleNames(d *caddyfile.Dispenser) error {
+	if p.config.DeveloperRole != "" {
+		return d.Err("role_names is set already")
+	}
+	if !d.AllArgs(&p.config.DeveloperRole, &p.config.AdminRole) {
+		return d.Err("role_names needs two values: <developer> <admin>")
+	}
+	return nil
 }
 
 func (p *authzParser) fetch(d *caddyfile.Dispenser) error {

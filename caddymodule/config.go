@@ -84,6 +84,14 @@ type ServerConfig struct {
 	// Lets those origins send cookies; never together with "*".
 	CORSCredentials bool `json:"cors_credentials,omitempty"`
 
+	// Who may register clients: off (default), protected (developers and administrators) or open (clients
+	// register themselves, too).
+	Registration string `json:"registration,omitempty"`
+	// The role of people who manage their own clients; default: NAM_OAUTH2_DEVELOPER.
+	DeveloperRole string `json:"developer_role,omitempty"`
+	// The role of people who manage all registered clients; default: NAM_OAUTH2_ADMIN.
+	AdminRole string `json:"admin_role,omitempty"`
+
 	// What URLs that clients name may lead to; default: public hosts with a certificate that the system
 	// trusts.
 	Fetch *Fetch `json:"fetch,omitempty"`
@@ -214,6 +222,9 @@ func (c *ServerConfig) domain() (authz.Config, error) {
 		TokenTypes:      named[authz.TokenType](c.TokenTypes),
 		CORS:            c.CORS,
 		CORSCredentials: c.CORSCredentials,
+		Registration:    authz.Registration(c.Registration),
+		DeveloperRole:   c.DeveloperRole,
+		AdminRole:       c.AdminRole,
 
 		PasswordGrantContracts: c.PasswordGrantContracts,
 	}
@@ -297,7 +308,7 @@ func (f *Fetch) domain() (fetch.Config, error) {
 		return fetch.Config{}, fmt.Errorf("the system's certificate authorities: %w", err)
 	}
 	for _, file := range f.CA {
-		pem, err := os.ReadFile(file)
+		pem, err := os.ReadFile(file) // #nosec G304 -- named by the operator
 		if err != nil {
 			return fetch.Config{}, fmt.Errorf("ca: %w", err)
 		}

@@ -37,6 +37,11 @@ const (
 	RequestURINotSupported   Code = "request_uri_not_supported"  // OpenID Connect Core §3.1.2.6
 	InvalidRequestURI        Code = "invalid_request_uri"        // OpenID Connect Core §3.1.2.6
 	RegistrationNotSupported Code = "registration_not_supported" // OpenID Connect Core §3.1.2.6
+	InvalidRedirectURI       Code = "invalid_redirect_uri"       // RFC 7591 §3.2.2
+	InvalidClientMetadata    Code = "invalid_client_metadata"    // RFC 7591 §3.2.2
+	InvalidSoftwareStatement Code = "invalid_software_statement" // RFC 7591 §3.2.2
+	// UnapprovedSoftwareStatement says that a software statement is nobody's whom the server trusts (RFC 7591 §3.2.2).
+	UnapprovedSoftwareStatement Code = "unapproved_software_statement"
 	// UnmetAuthenticationRequirements is OpenID Connect Core Error Code UNMET_AUTHENTICATION_REQUIREMENTS.
 	UnmetAuthenticationRequirements Code = "unmet_authentication_requirements"
 	// InsufficientUserAuthentication asks for a stronger or fresher login (RFC 9470 §3).
@@ -49,7 +54,7 @@ func (c Code) Error() string { return string(c) }
 // Status is the HTTP status that carries the code in a direct answer (RFC 6749 §5.2, RFC 6750 §3.1).
 func (c Code) Status() int {
 	switch c {
-	case InvalidClient, InvalidToken, InsufficientUserAuthentication:
+	case InvalidClient, InvalidToken, InsufficientUserAuthentication, InvalidSoftwareStatement:
 		return http.StatusUnauthorized
 	case InsufficientScope, AccessDenied:
 		return http.StatusForbidden

@@ -1,0 +1,145 @@
+package authz
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+
+	"github.com/gatewright/gatewright/authz/oauth"
+	"github.com/gatewright/gatewright/authz/store"
+)
+
+// Registration says who may register clients (RFC 7591 §3).
+type Registration string
+
+// Modes of Registration.
+const (
+	RegistrationOff Registration = "off" // the default; clients that are registered already go on
+	// RegistrationProtected asks for a token of a developer or administrator.
+	RegistrationProtected Registration = "protected"
+	// RegistrationOpen lets clients register themselves as well.
+	RegistrationOpen Registration = "open"
+)
+
+func (m Registration) check() error {
+	if !slices.Contains([]Registration{RegistrationOff, RegistrationProtected, RegistrationOpen}, m) {
+		return errors.New("is one of off, protected, open")
+	}
+	return nil
+}
+
+// Scopes of the registration endpoint. A person is always asked before a client gets them.
+const (
+	ScopeRegistrationRead = "registration.read"
+	ScopeRegistrationFull = "registration.full"
+)
+
+// registrantKind is on whose word a client is registered or changed.
+type registrantKind string
+
+const (
+	registrantSelf      registrantKind = "self"      // nobody's but its own
+	registrantDeveloper registrantKind = "developer" // who has own clients (C2)
+	registrantAdmin     registrantKind = "admin"     // who has all
+)
+
+// registrant is who asks something of the registration endpoint.
+type registrant struct {
+	kind    registrantKind
+	subject string // of the person; "" for a client itself
+	raw     string // the registration access token, of a client itself
+	full    bool   // more than reading
+}
+
+// registrant finds out who asks. rec is the client it is about, nil when it is about none, or about one
+// that is not there.
+func (s *Server) registrant(r *http.Request, rec *registration) (*registrant, error) {
+	raw, err := bearerToken(r)
+	if err != nil {
+		return nil, err
+	}
+	about := r.PathValue("id")
+	switch {
+	case raw == "" && about == "" && r.Method == http.MethodPost && s.cfg.Registration == RegistrationOpen:
+		return &registrant{kind: registrantSelf, full: true}, nil
+	case raw == "":
+		return nil, errNoToken
+	case rec != nil && oauth.SameSecret(oauth.Fingerprint(raw), rec.TokenHash):
+		// Whoever holds the token may do what was done on its owner's word, save what only administrators may.
+		kind := rec.By
+		if kind == registrantAdmin {
+			kind = registrantDeveloper
+		}
+		return &registrant{kind: kind, raw: raw, full: true}, nil
+	}
+	return s.personRegistrant(r, raw)
+}
+
+// personRegistrant takes a token with the scope, of a person with the role (C2).
+func (s *Server) personRegistrant(r *http.Request, raw string) (*registrant, error) {
+	t, err := s.inspect(r.Context(), raw)
+	if err != nil {
+		return nil, err
+	}
+	full := slices.Contains(t.Scope, ScopeRegistrationFull)
+	enough := full || r.Method == http.MethodGet && slices.Contains(t.Scope, ScopeRegistrationRead)
+	if !enough {
+		return nil, oauth.Errorf(oauth.InsufficientScope, "the token lacks the scope registration.full")
+	}
+	if forItself(t) {
+		return nil, errNotPermitted
+	}
+	user, err := s.cfg.Users.Lookup(r.Context(), s.Account(t.Subject))
+	switch {
+	case err != nil && gone(err):
+		return nil, errInvalidToken.Because(err)
+	case err != nil:
+		return nil, errUserStore.Because(err)
+	case slices.Contains(user.Roles, s.cfg.AdminRole):
+		return &registrant{kind: registrantAdmin, subject: user.Subject, full: full}, nil
+	case slices.Contains(user.Roles, s.cfg.DeveloperRole):
+		return &registrant{kind: registrantDeveloper, subject: user.Subject, full: full}, nil
+	}
+	return nil, errNotPermitted
+}
+
+var errNotPermitted = oauth.Errorf(oauth.AccessDenied, "only administrators, and developers for their own clients, may do this")
+
+// managed finds the client of a request and who asks, and checks that the one may manage the other. Only
+// administrators learn whether there is such a client.
+func (s *Server) managed(r *http.Request) (*registration, *registrant, error) {
+	rec, err := s.run.clients.Get(r.Context(), r.PathValue("id"))
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return nil, nil, errClientStore.Because(err)
+	}
+	who, err := s.registrant(r, rec)
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case rec == nil && who.kind == registrantAdmin:
+		return nil, nil, noRegistration()
+	case rec == nil:
+		return nil, nil, errNotPermitted
+	case who.raw != "" && rec.Metadata.Disabled && r.Method != http.MethodGet:
+		return nil, nil, errNotPermitted // else it would not be disabled for long
+	case who.raw == "" && who.kind != registrantAdmin && rec.Owner != who.subject:
+		return nil, nil, errNotPermitted
+	}
+	return rec, who, nil
+}
+
+// restrict takes out of new metadata what whoever asks has no say in, and keeps what was said before.
+func (who *registrant) restrict(m, before *clientMetadata) {
+	switch who.kind {
+	case registrantSelf:
+		m.clientExtensions = before.clientExtensions
+	case registrantDeveloper:
+		m.Verified = before.Verified
+		if m.PromptUser != nil && !*m.PromptUser || before.PromptUser != nil && !*before.PromptUser {
+			m.PromptUser = before.PromptUser // only administrators speak for everybody (C18)
+		}
+		if who.raw != "" {
+			m.Disabled = before.Disabled
+		}
+	}
+}
