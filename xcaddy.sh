@@ -16,10 +16,10 @@ readonly made=.build # everything that a command leaves behind, except the binar
 
 # What the tests need of Debian: a browser with a font, and Apache with its OpenID Connect client. apache2-bin rather
 # than apache2, which would start a server on port 80; media-types is the list of MIME types that Apache reads. And
-# three directories with their tools: OpenLDAP, Samba as an Active Directory, 389 Directory Server. The tests start
+# three directories with their tools: OpenLDAP, Samba as an Active Directory, 389 Directory Server. xmlsec1 signs SAML. The tests start
 # servers of their own; those that the packages start where there is systemd are not needed and may be stopped.
 readonly debian_packages=(chromium fonts-dejavu-core apache2-bin libapache2-mod-auth-openidc media-types
-  slapd ldap-utils samba-ad-dc samba-ad-provision 389-ds-base)
+  xmlsec1 slapd ldap-utils samba-ad-dc samba-ad-provision 389-ds-base)
 
 help() {
   cat <<'EOF'

@@ -27,6 +27,19 @@ const (
 	GrantSAML2Bearer       = "saml2_bearer"
 )
 
+// wireNames are those of grant types whose short names are for configurations only.
+var wireNames = map[string]string{
+	GrantSAML2Bearer: "urn:ietf:params:oauth:grant-type:saml2-bearer", // RFC 7522 §2.1
+}
+
+// wireName is what a grant type is called in requests and metadata.
+func wireName(grantType string) string {
+	if name, ok := wireNames[grantType]; ok {
+		return name
+	}
+	return grantType
+}
+
 var knownGrantTypes = []string{
 	GrantAuthorizationCode, GrantRefreshToken, GrantClientCredentials, GrantImplicit, GrantPassword, GrantSAML2Bearer,
 }
@@ -186,7 +199,7 @@ func (c *client) checkGrants(cfg *Config) error {
 			return fmt.Errorf("grant_type %q is unknown", g)
 		case !slices.Contains(cfg.GrantTypes, g):
 			return fmt.Errorf("grant_type %q is not allowed by this server's grant_type", g)
-		case g == GrantSAML2Bearer:
+		case g == GrantSAML2Bearer && len(cfg.SAMLIssuers) == 0:
 			return errors.New("grant_type saml2_bearer: the server trusts no SAML issuer")
 		case g == GrantClientCredentials && c.public():
 			return errors.New("grant_type client_credentials needs a secret")

@@ -41,6 +41,9 @@ type Config struct {
 	// Compat serves the endpoints under the paths of another product as well (E12).
 	Compat Compat
 
+	// SAMLIssuers are identity providers whose assertions are taken as grants (RFC 7522).
+	SAMLIssuers []SAMLIssuer
+
 	Signing   Signing
 	Lifetimes Lifetimes
 	Lockout   Lockout

@@ -41,7 +41,7 @@ func (s *Server) beginFamily(a *Authorization, now time.Time) {
 		ACR:      a.acr,
 		AMR:      a.amr,
 		Issued:   now,
-		Expires:  now.Add(a.client.Lifetimes.RefreshToken),
+		Expires:  bounded(now.Add(a.client.Lifetimes.RefreshToken), a.until),
 	}
 	if a.named {
 		first.Resource = a.resource.Name

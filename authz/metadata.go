@@ -17,7 +17,7 @@ func (s *Server) buildMetadata() ([]byte, error) {
 	at := func(path string) string { return s.cfg.Issuer + path }
 	var grantTypes []string
 	for _, g := range s.grants {
-		grantTypes = append(grantTypes, g.Type())
+		grantTypes = append(grantTypes, wireName(g.Type()))
 	}
 	if slices.Contains(s.cfg.GrantTypes, GrantImplicit) {
 		grantTypes = append(grantTypes, GrantImplicit)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gatewright/gatewright/authz/fetch"
 	"github.com/gatewright/gatewright/authz/grants"
+	"github.com/gatewright/gatewright/authz/saml"
 	"github.com/gatewright/gatewright/authz/token"
 )
 
@@ -35,8 +36,10 @@ type Server struct {
 	passkeys        *webauthn.WebAuthn // nil: the issuer's host has no name
 	contracts       []*contract
 	defaultContract *contract
-	gate            *client // the built-in client of gates
-	grants          []Grant // enabled ones
+	gate            *client           // the built-in client of gates
+	grants          []Grant           // enabled ones
+	saml            *saml.Verifier    // nil: no SAML issuer is trusted
+	samlAttribute   map[string]string // by entity ID: what a NameID is a value of
 	routes          map[string]route
 	pages           *pages
 	fetch           *fetch.Fetcher
@@ -103,6 +106,9 @@ func New(cfg Config) (*Server, error) {
 		return nil, wrong("brand", "", err)
 	}
 	if s.keyPlan, err = s.planKeys(); err != nil {
+		return nil, err
+	}
+	if err := s.compileSAML(&cfg); err != nil {
 		return nil, err
 	}
 	s.grants = s.enabledGrants()

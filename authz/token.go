@@ -65,6 +65,9 @@ func (s *Server) enabledGrants() []Grant {
 		clientCredentialsGrant{s},
 		passwordGrant{s},
 	}
+	if s.saml != nil {
+		all = append(all, saml2Grant{s})
+	}
 	return slices.DeleteFunc(all, func(g Grant) bool { return !slices.Contains(s.cfg.GrantTypes, g.Type()) })
 }
 
@@ -108,11 +111,11 @@ func (s *Server) redeem(r *http.Request, c *client, params oauth.Params) (*Autho
 	if name == "" {
 		return nil, oauth.Errorf(oauth.InvalidRequest, "grant_type is missing")
 	}
-	i := slices.IndexFunc(s.grants, func(g Grant) bool { return g.Type() == name })
+	i := slices.IndexFunc(s.grants, func(g Grant) bool { return wireName(g.Type()) == name })
 	if i < 0 {
 		return nil, oauth.Errorf(oauth.UnsupportedGrantType, "grant_type is not supported")
 	}
-	if !c.allowsGrant(name) {
+	if !c.allowsGrant(s.grants[i].Type()) {
 		return nil, oauth.Errorf(oauth.UnauthorizedClient, "the client may not use this grant_type")
 	}
 	scope, err := oauth.ParseScope(params.Get("scope"))
@@ -174,8 +177,8 @@ func (s *Server) tokenError(w http.ResponseWriter, r *http.Request, event Event,
 
 // knownGrant keeps what strangers send out of audit and statistics.
 func knownGrant(name string) string {
-	if slices.Contains(knownGrantTypes, name) {
-		return name
+	if i := slices.IndexFunc(knownGrantTypes, func(known string) bool { return wireName(known) == name }); i >= 0 {
+		return knownGrantTypes[i]
 	}
 	return "other"
 }

@@ -67,6 +67,11 @@ import (
 //			logo <url>
 //			color <css color>
 //		}
+//		saml_issuer <entity id> {
+//			certificate <pem file...>
+//			audience <value>
+//			user_attribute <attribute>
+//		}
 //		resource_server <name> { ... }   # see parseResourceServer
 //		client <id> { ... }              # see parseClient
 //	}
@@ -135,6 +140,7 @@ func (p *authzParser) parse(d *caddyfile.Dispenser) error {
 		"compat":                  text(&c.Compat),
 		"token_format":            text(&c.TokenFormat),
 		"signing":                 p.signing,
+		"saml_issuer":             p.samlIssuer,
 		"lifetime":                lifetime(&c.Lifetime),
 		"grant_type":              list(&c.GrantTypes),
 		"token_type":              list(&c.TokenTypes),
@@ -150,7 +156,7 @@ func (p *authzParser) parse(d *caddyfile.Dispenser) error {
 		"brand":                   p.brand,
 		"resource_server":         p.parseResourceServer,
 		"client":                  p.parseClient,
-	}.placed(c.Places, "client", "resource_server", "attribute_set", "contract").only(d)
+	}.placed(c.Places, "client", "resource_server", "attribute_set", "contract", "saml_issuer").only(d)
 	if err != nil {
 		return err
 	}
@@ -163,6 +169,25 @@ func (p *authzParser) parse(d *caddyfile.Dispenser) error {
 		}
 	}
 	return nil
+}
+
+func (p *authzParser) samlIssuer(d *caddyfile.Dispenser) error {
+	if !d.NextArg() || d.Val() == "" {
+		return d.Err("saml_issuer needs an entity ID")
+	}
+	issuer := SAMLIssuer{EntityID: d.Val()}
+	for _, other := range p.config.SAMLIssuers {
+		if other.EntityID == issuer.EntityID {
+			return d.Errf("saml_issuer %s is there already", issuer.EntityID)
+		}
+	}
+	err := words{
+		"certificate":    list(&issuer.Certificates),
+		"audience":       text(&issuer.Audience),
+		"user_attribute": text(&issuer.UserAttribute),
+	}.only(d)
+	p.config.SAMLIssuers = append(p.config.SAMLIssuers, issuer)
+	return err
 }
 
 func (p *authzParser) storage(d *caddyfile.Dispenser) error {

@@ -50,6 +50,9 @@ type ServerConfig struct {
 	// Serves the endpoints under the paths of another product as well: nam.
 	Compat string `json:"compat,omitempty"`
 
+	// Identity providers whose SAML 2.0 assertions are taken as grants (RFC 7522).
+	SAMLIssuers []SAMLIssuer `json:"saml_issuer,omitempty"`
+
 	// Which keys the server has, what they sign and how they are replaced.
 	Signing *Signing `json:"signing,omitempty"`
 
@@ -256,6 +259,13 @@ func (c *ServerConfig) domain() (authz.Config, error) {
 	}
 	if c.Brand != nil {
 		cfg.Brand = authz.Brand{Name: c.Brand.Name, Logo: c.Brand.Logo, Color: c.Brand.Color}
+	}
+	for _, i := range c.SAMLIssuers {
+		converted, err := i.domain()
+		if err != nil {
+			return authz.Config{}, &authz.ConfigError{Part: "saml_issuer", Name: i.EntityID, Err: err}
+		}
+		cfg.SAMLIssuers = append(cfg.SAMLIssuers, converted)
 	}
 	for _, set := range c.AttributeSets {
 		cfg.AttributeSets = append(cfg.AttributeSets, authz.AttributeSet{

@@ -68,17 +68,23 @@ func (s *Signing) domain() (authz.Signing, error) {
 const maxKeyFile = 1 << 20
 
 func (k *SigningKey) read() (*token.FileKey, error) {
-	file, err := os.Open(k.File)
+	content, err := readBounded(k.File, maxKeyFile)
+	if err != nil {
+		return nil, err
+	}
+	return authz.ReadSigningKey(content, jose.SignatureAlgorithm(k.Algorithm), k.Password)
+}
+
+// readBounded reads a file of at most so many bytes.
+func readBounded(path string, limit int64) ([]byte, error) {
+	file, err := os.Open(path) // #nosec G304 -- the operator names the file
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = file.Close() }() // it was only read
-	content, err := io.ReadAll(io.LimitReader(file, maxKeyFile+1))
-	if err != nil {
-		return nil, err
+	content, err := io.ReadAll(io.LimitReader(file, limit+1))
+	if err == nil && int64(len(content)) > limit {
+		err = fmt.Errorf("it is larger than %d bytes", limit)
 	}
-	if len(content) > maxKeyFile {
-		return nil, fmt.Errorf("it is larger than %d bytes", maxKeyFile)
-	}
-	return authz.ReadSigningKey(content, jose.SignatureAlgorithm(k.Algorithm), k.Password)
+	return content, err
 }

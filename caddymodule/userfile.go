@@ -103,6 +103,11 @@ func (f *userFile) Lookup(ctx context.Context, subject string) (*users.User, err
 // Canonical implements users.Store.
 func (f *userFile) Canonical(username string) string { return f.people().Canonical(username) }
 
+// Find implements users.Finder.
+func (f *userFile) Find(ctx context.Context, attribute, value string) (*users.User, error) {
+	return f.people().Find(ctx, attribute, value)
+}
+
 // TOTPSecret implements users.TOTPHolder.
 func (f *userFile) TOTPSecret(ctx context.Context, subject string) (string, error) {
 	return f.people().TOTPSecret(ctx, subject)
@@ -111,5 +116,6 @@ func (f *userFile) TOTPSecret(ctx context.Context, subject string) (string, erro
 // Interface guards.
 var (
 	_ users.Store      = (*userFile)(nil)
+	_ users.Finder     = (*userFile)(nil)
 	_ users.TOTPHolder = (*userFile)(nil)
 )

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 
 	"github.com/caddyserver/caddy/v2"
@@ -107,14 +106,9 @@ func parseUserFile(document []byte) ([]LocalUser, error) {
 const maxUserFile = 64 << 20
 
 func readUserFile(path string) ([]byte, error) {
-	f, err := os.Open(path) //nolint:gosec // the operator names the file
+	document, err := readBounded(path, maxUserFile)
 	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }() // it was only read
-	document, err := io.ReadAll(io.LimitReader(f, maxUserFile+1))
-	if err == nil && len(document) > maxUserFile {
-		err = fmt.Errorf("%s is larger than %d bytes", path, maxUserFile)
+		err = fmt.Errorf("%s: %w", path, err)
 	}
 	return document, err
 }

@@ -80,6 +80,13 @@ type Store interface {
 	Canonical(username string) string
 }
 
+// Finder is a Store that can find people by something else than their subject: whom another system speaks of.
+type Finder interface {
+	// Find reads the one person who has this value of an attribute, past any cache; "" is the login name.
+	// ErrNotFound: nobody has it, or several; ErrDisabled.
+	Find(ctx context.Context, attribute, value string) (*User, error)
+}
+
 // TOTPHolder is a Store that has secrets of authenticator apps (RFC 6238) for some of its people.
 type TOTPHolder interface {
 	// TOTPSecret is the person's secret in base32; "" for none.

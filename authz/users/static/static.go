@@ -165,6 +165,28 @@ func (s *Store) Lookup(_ context.Context, subject string) (*users.User, error) {
 	return e.copy(), nil
 }
 
+// Find implements users.Finder. Values are compared exactly.
+func (s *Store) Find(ctx context.Context, attribute, value string) (*users.User, error) {
+	if attribute == "" {
+		e, known := s.users[s.Canonical(value)]
+		if !known {
+			return nil, users.ErrNotFound
+		}
+		return s.Lookup(ctx, e.user.Subject)
+	}
+	found := ""
+	for _, e := range s.users {
+		if !slices.Contains(e.user.Attributes[attribute], value) {
+			continue
+		}
+		if found != "" {
+			return nil, users.ErrNotFound
+		}
+		found = e.user.Subject
+	}
+	return s.Lookup(ctx, found)
+}
+
 // copy gives the caller a User of its own; the lists inside are shared and never written.
 func (e entry) copy() *users.User {
 	u := e.user

@@ -312,3 +312,22 @@ func TestTOTPSecrets(t *testing.T) {
 	_, err = s.TOTPSecret(t.Context(), "nobody")
 	require.ErrorIs(t, err, users.ErrNotFound)
 }
+
+func TestU2_E2_FindByAnAttribute(t *testing.T) {
+	s, err := New([]User{
+		{Name: "alice", Password: nobodysHash, Attributes: map[string][]string{"mail": {"a@example.com", "alice@example.com"}, "team": {"red"}}},
+		{Name: "bob", Password: nobodysHash, Attributes: map[string][]string{"mail": {"bob@example.com"}, "team": {"red"}}, Disabled: true},
+	})
+	require.NoError(t, err)
+	for _, by := range [][2]string{{"mail", "alice@example.com"}, {"", "Alice"}} {
+		u, err := s.Find(t.Context(), by[0], by[1])
+		require.NoError(t, err)
+		require.Equal(t, "alice", u.Subject)
+	}
+	_, err = s.Find(t.Context(), "mail", "bob@example.com")
+	require.ErrorIs(t, err, users.ErrDisabled)
+	for _, by := range [][2]string{{"team", "red"}, {"mail", "ALICE@example.com"}, {"mail", ""}, {"", ""}, {"none", "x"}} {
+		_, err = s.Find(t.Context(), by[0], by[1])
+		require.ErrorIs(t, err, users.ErrNotFound, by)
+	}
+}
