@@ -33,6 +33,8 @@ type Config struct {
 	Clients         []Client
 	// Contracts are the authentication procedures; PasswordContract is always there.
 	Contracts []Contract
+	// Methods are those of others that contracts may name, beside the built-in ones.
+	Methods map[string]Method
 	// PasswordGrantContracts are for the password grant where neither client nor request name any (G13).
 	PasswordGrantContracts []string
 

@@ -13,7 +13,8 @@ type Contract struct {
 	URI string
 	// Name is what people call it; default: the URI.
 	Name string
-	// Methods in this order, each by its name, all of which must succeed; default: password.
+	// Methods in this order, each by its name, all of which must succeed: password, totp, webauthn, and those
+	// of Config.Methods; default: password.
 	Methods []string
 	// Level orders contracts: whoever satisfies one satisfies every contract of a lower level.
 	Level int

@@ -30,12 +30,13 @@ type directMethod interface {
 }
 
 // knownMethods are the methods that contracts may name.
-func (s *Server) knownMethods() map[string]method {
-	return map[string]method{
+func (s *Server) knownMethods() (map[string]method, error) {
+	methods := map[string]method{
 		MethodPassword: passwordMethod{s},
 		MethodTOTP:     totpMethod{s},
 		MethodWebAuthn: passkeyMethod{s},
 	}
+	return methods, s.addGuests(methods)
 }
 
 // errNotProven: what somebody sent proves nothing.
@@ -153,21 +154,29 @@ func (s *Server) takeStep(w http.ResponseWriter, r *http.Request) {
 		s.errorPage(w, r, err, errorPageOptions{})
 		return
 	}
+	if st := s.postedStep(w, r, ix); st != nil {
+		s.methods[st.method].take(w, r, st, form)
+	}
+}
+
+// postedStep is the step that something was sent for; nil: it is waited for no more, and the answer is
+// written.
+func (s *Server) postedStep(w http.ResponseWriter, r *http.Request, ix *interaction) *step {
 	st := s.newStep(w, r, ix)
 	if st == nil {
-		return
+		return nil
 	}
 	wanted := s.contractFor(st.client, &ix.Request)
 	subject, _ := st.subject()
 	switch {
 	case wanted == nil || !slices.Contains(wanted.Methods, ix.Step), ix.Step != wanted.Methods[0] && subject == "":
 		s.toPage(w, r, pathLogin, ix) // the session has ended, or the configuration changed: what is missing now
-		return
+		return nil
 	case ix.Step != wanted.Methods[0] && !s.knownPerson(w, r, st):
-		return
+		return nil
 	}
 	st.method = ix.Step
-	s.methods[st.method].take(w, r, st, form)
+	return st
 }
 
 // succeed notes a proof and goes on to the next step.

@@ -100,6 +100,7 @@ var pageCauses = causes{
 	{errExpired, msgExpired},
 	{errBrowser, msgCookiesMissing},
 	{errDecided, msgAlreadyUsed},
+	{errLocked, msgLocked},
 	{errUnknownClient, msgUnknownClient},
 	{errNotAdmitted, msgNotAllowed},
 	{errRedirectMismatch, msgRedirectMismatch},

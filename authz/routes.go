@@ -56,6 +56,12 @@ func (s *Server) routeTable() map[string]route {
 		routes[s.base+pathRegister+"/{id}"] = route{[]string{http.MethodGet, http.MethodPut, http.MethodDelete}, s.registeredClient, corsListed}
 		routes[s.base+pathRegister+"/{id}/secret"] = route{post, s.clientSecret, corsListed}
 	}
+	for _, m := range s.methods {
+		if guest, ok := m.(guestRoute); ok {
+			path, handle := guest.route()
+			routes[s.base+path] = route{both, handle, corsNone}
+		}
+	}
 	s.addCompat(routes)
 	return routes
 }

@@ -134,7 +134,9 @@ func (s *Server) compile(cfg *Config) error {
 	if s.claims, err = s.compileClaims(); err != nil {
 		errs = append(errs, err)
 	}
-	s.methods = s.knownMethods()
+	if s.methods, err = s.knownMethods(); err != nil {
+		errs = append(errs, err)
+	}
 	if err = s.compileContracts(cfg); err != nil {
 		errs = append(errs, err)
 	}

@@ -81,6 +81,9 @@ func (a *App) provision(name string) (*issuer, error) {
 	if err != nil {
 		return nil, err
 	}
+	if cfg.Methods, err = a.methods(config); err != nil {
+		return nil, err
+	}
 	cfg.Users = people.Users()
 	if keeper, ok := people.(GrantStore); ok && keeper.HoldsGrants() {
 		cfg.NewGrants = keeper.Grants
@@ -135,6 +138,25 @@ func (a *App) storage(config *ServerConfig) (Storage, error) {
 		return nil, fmt.Errorf("storage: %T is no Storage", module)
 	}
 	return storage, nil
+}
+
+func (a *App) methods(config *ServerConfig) (map[string]authz.Method, error) {
+	if len(config.MethodsRaw) == 0 {
+		return nil, nil
+	}
+	loaded, err := a.ctx.LoadModule(config, "MethodsRaw")
+	if err != nil {
+		return nil, fmt.Errorf("methods: %w", err)
+	}
+	methods := make(map[string]authz.Method)
+	for name, module := range loaded.(map[string]any) {
+		method, ok := module.(authz.Method)
+		if !ok {
+			return nil, fmt.Errorf("methods: %T is no authz.Method", module)
+		}
+		methods[name] = method
+	}
+	return methods, nil
 }
 
 func (a *App) users(config *ServerConfig) (UserStore, error) {

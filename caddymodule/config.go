@@ -41,6 +41,9 @@ type ServerConfig struct {
 	// The authentication procedures; a password is one that is built in.
 	Contracts []Contract `json:"contract,omitempty"`
 
+	// Methods of contracts beside the built-in ones, by the names under which contracts know them.
+	MethodsRaw caddy.ModuleMap `json:"methods,omitempty" caddy:"namespace=authz.methods"`
+
 	// The contracts of the password grant, where neither client nor request name any.
 	PasswordGrantContracts []string `json:"password_grant_contract,omitempty"`
 
@@ -129,7 +132,7 @@ type Contract struct {
 	URI string `json:"uri"`
 	// What people call it.
 	Name string `json:"name,omitempty"`
-	// What has to succeed, in this order: password, totp, webauthn; default: password.
+	// What has to succeed, in this order: password, totp, webauthn, and names of methods; default: password.
 	Methods []string `json:"method,omitempty"`
 	// Whoever satisfies a contract satisfies every one of a lower level; default: 0.
 	Level int `json:"level,omitempty"`

@@ -15,7 +15,8 @@
 // without them is plain Caddy.
 //
 // A module of the namespaces authz.storage and authz.users is a guest: it implements Storage or
-// UserStore and returns values that know nothing of Caddy.
+// UserStore and returns values that know nothing of Caddy. One of authz.methods is a method that
+// contracts name; it implements authz.Method.
 //
 // # Placeholders
 //

@@ -34,6 +34,10 @@ type Runner interface {
 	Close()
 }
 
+// methodNamespace is that of methods of contracts (G14): its modules implement authz.Method, and
+// authz.DirectMethod where the password grant may use them.
+const methodNamespace = "authz.methods"
+
 // GrantStore is a UserStore that can keep the grants of its people as well (U3).
 type GrantStore interface {
 	HoldsGrants() bool
