@@ -18,7 +18,10 @@ type GateMint struct {
 	Caller         *token.AccessToken
 	ResourceServer string
 	Scope          []string
-	Gate           string // named in act where there is a Caller
+	Gate           string // named in act where there is a Caller; "": the token is Caller's own in another form
+	// Phantom asks for Caller's own token as the upstream can read it (W8): of the same scopes, whatever
+	// the client may have by now, and signed only where it would be encrypted to this server.
+	Phantom bool
 }
 
 // Mint makes an access token to inject (W4). The person is looked up again each time. Scopes that
@@ -40,6 +43,14 @@ func (s *Server) Mint(ctx context.Context, m GateMint) (raw string, expires time
 	}
 	if err != nil {
 		return "", expires, err
+	}
+	if m.Phantom {
+		a.scope = granted
+		if a.resource.Encryption == EncryptionServerKey {
+			readable := *a.resource
+			readable.Encryption = EncryptionNone
+			a.resource = &readable
+		}
 	}
 	for _, name := range m.Scope {
 		if !slices.Contains(granted, name) || !slices.Contains(a.client.Scopes, name) {
@@ -90,6 +101,9 @@ func (s *Server) mintOnBehalf(ctx context.Context, a *Authorization, caller *tok
 	a.grantID, a.sid, a.bound = caller.GrantID, caller.SessionID, true
 	a.authContext = authContext{caller.AuthTime, caller.ACR, caller.AMR}
 	a.until = caller.ExpiresAt
-	a.actors = append([]string{gate}, caller.Actors...)
+	a.actors = caller.Actors
+	if gate != "" {
+		a.actors = append([]string{gate}, caller.Actors...)
+	}
 	return nil
 }

@@ -76,3 +76,17 @@ func TestW4_WhatAGateRefersToIsChecked(t *testing.T) {
 	require.ErrorContains(t, f.Server.CheckGate("nobody", "", nil), `no client "nobody"`)
 	require.ErrorContains(t, f.Server.CheckGate("spa", "", []string{"orders.write"}), `may not have scope`)
 }
+
+func TestW8_APhantomIsTheCallersTokenInAnotherForm(t *testing.T) {
+	cfg := authztest.Config()
+	f := authztest.New(t, cfg)
+	raw, expires, err := f.Server.Mint(t.Context(), authz.GateMint{ResourceServer: "orders", Phantom: true, Caller: &token.AccessToken{
+		Subject: "alice", ClientID: "shop", GrantID: oauth.NewID(), Scope: []string{"orders.read", "orders.retired"},
+		IssuedAt: f.Clock.Now(), ExpiresAt: f.Clock.Now().Add(time.Minute), AuthTime: f.Clock.Now(), Actors: []string{"earlier"},
+	}})
+	require.NoError(t, err)
+	assert.Equal(t, f.Clock.Now().Add(time.Minute), expires, "never longer than the caller's")
+	claims := f.Claims(raw)
+	assert.Equal(t, "orders.read orders.retired", claims["scope"], "S9: changing a scope alters no token")
+	assert.Equal(t, map[string]any{"sub": "earlier"}, claims["act"])
+}

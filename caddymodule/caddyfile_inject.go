@@ -66,6 +66,7 @@ import (
 //			renew_before <duration>
 //		}
 //		pass_token
+//		phantom
 //	}
 func parseTokenInject(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	d := helper.Dispenser
@@ -85,6 +86,7 @@ func parseTokenInject(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler,
 		"missing":         missing(&h.Missing),
 		"inject":          inject(&h.Inject),
 		"pass_token":      present(&h.PassToken),
+		"phantom":         present(&h.Phantom),
 	}.only(d)
 	if err != nil {
 		return nil, err

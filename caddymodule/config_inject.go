@@ -142,7 +142,14 @@ func (h *TokenInject) domain() (tokeninject.Config, error) {
 			return cfg, fmt.Errorf("require: %w", err)
 		}
 	}
-	return cfg, h.Inject.addTo(&cfg)
+	if err := h.Inject.addTo(&cfg); err != nil || !h.Phantom {
+		return cfg, err
+	}
+	if cfg.Token != nil || cfg.ResourceServer == "" || len(cfg.Audiences) > 0 {
+		return cfg, errors.New("phantom: it needs a resource_server, and takes neither audience nor inject token")
+	}
+	cfg.Token = &tokeninject.TokenInjection{Phantom: true, ResourceServer: h.ResourceServer}
+	return cfg, nil
 }
 
 func (s *GateSession) domain() *tokeninject.SessionConfig {

@@ -214,7 +214,12 @@ func (a *App) foreignIssuer(i GateIssuer, client foreign.Client, audiences []str
 
 // findMint gives the token policy its issuer.
 func (h *TokenInject) findMint(app *App, cfg *tokeninject.Config) error {
-	if cfg.Token == nil {
+	switch {
+	case cfg.Token == nil:
+		return nil
+	case cfg.Token.Phantom && (h.issuer.server == nil || len(cfg.Others) > 0):
+		return errors.New("phantom: only an authorization server of this config can mint for its own tokens, so there may be no other issuer")
+	case cfg.Token.Phantom:
 		return nil
 	}
 	policy := h.Inject.Token

@@ -43,6 +43,8 @@ type TokenInject struct {
 	Inject *Injection `json:"inject,omitempty"`
 	// Lets the client's own token go on to the upstream.
 	PassToken bool `json:"pass_token,omitempty"`
+	// Gives the upstream a signed JWT for the client's own token, where that is opaque or encrypted.
+	Phantom bool `json:"phantom,omitempty"`
 	// Where the directive stands, for messages; the Caddyfile adapter fills it in.
 	Place string `json:"place,omitempty"`
 

@@ -68,7 +68,7 @@ func (l localIssuer) Mint(ctx context.Context, m tokeninject.MintRequest) (*toke
 	if m.Caller != nil && m.CallerIssuer != l.URL() {
 		return nil, oauth.Errorf(oauth.InsufficientScope, "").Because(errForeignCaller)
 	}
-	request := authz.GateMint{ResourceServer: m.ResourceServer, Scope: m.Scope, Gate: m.Gate}
+	request := authz.GateMint{ResourceServer: m.ResourceServer, Scope: m.Scope, Gate: m.Gate, Phantom: m.Phantom}
 	if m.Session != nil {
 		request.Session = fromSession(m.Session)
 	} else {

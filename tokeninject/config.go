@@ -177,7 +177,10 @@ type TokenInjection struct {
 	// Issuer mints the token; nil: the gate's own.
 	Issuer Issuer
 	// ForGate injects one token, the gate's own, for everybody who passes.
-	ForGate        bool
+	ForGate bool
+	// Phantom gives the upstream the caller's own token as a signed JWT, where the caller brought one that is
+	// opaque or encrypted (W8). A session is left without.
+	Phantom        bool
 	ResourceServer string
 	Scope          []string
 	// RenewBefore is how long before its end a token is replaced, at most half its lifetime;

@@ -109,6 +109,8 @@ type MintRequest struct {
 	ForGate        bool
 	ResourceServer string
 	Scope          []string
+	// Phantom asks for Caller's own token in a form that the upstream can read.
+	Phantom bool
 	// Gate is named in the act claim of a token made for Caller (RFC 8693 §4.1).
 	Gate string
 }

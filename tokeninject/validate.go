@@ -218,7 +218,9 @@ func (c Config) checkHeaders() error {
 	if c.Basic != nil {
 		claim("basic", "Authorization")
 	}
-	if c.Token != nil {
+	if c.Token != nil && c.Token.Phantom {
+		claim("phantom", "Authorization")
+	} else if c.Token != nil {
 		claim("token", "Authorization")
 	}
 	if c.PassToken {
