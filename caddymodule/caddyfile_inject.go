@@ -52,10 +52,11 @@ import (
 //			on_deny <status> | redirect <url>
 //		}
 //		missing skip|empty|deny
-//		inject header <name> <value>
+//		refresh <duration>
+//		inject header <name> <value> [repeat]
 //		inject tag <header> <tag>=<value>
 //		inject cookie <name> <value>
-//		inject query <name> <value>
+//		inject query <name> <value> [repeat]
 //		inject basic <user> <password>
 //		inject token {
 //			issuer <name or url>
@@ -84,6 +85,7 @@ func parseTokenInject(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler,
 		"require":         requirements(&h.Require),
 		"policy":          gatePolicy(&h.Policy),
 		"missing":         missing(&h.Missing),
+		"refresh":         span(&h.Refresh),
 		"inject":          inject(&h.Inject),
 		"pass_token":      present(&h.PassToken),
 		"phantom":         present(&h.Phantom),
@@ -217,10 +219,11 @@ func inject(dst **Injection) parser {
 			return injectToken(d, i)
 		}
 		args := d.RemainingArgs()
-		if len(args) != 2 {
+		repeat := len(args) == 3 && args[2] == "repeat" && (kind == "header" || kind == "query")
+		if len(args) != 2 && !repeat {
 			return d.Errf("inject %s needs two values", kind)
 		}
-		value := NamedValue{Name: args[0], Value: Template(args[1])}
+		value := NamedValue{Name: args[0], Value: Template(args[1]), Repeat: repeat}
 		switch kind {
 		case "header":
 			i.Headers = append(i.Headers, value)

@@ -79,6 +79,8 @@ type NamedValue struct {
 	Name string `json:"name"`
 	// Its value.
 	Value Template `json:"value"`
+	// Gives each item of a list a header or parameter of its own, instead of joining them.
+	Repeat bool `json:"repeat,omitempty"`
 }
 
 // TagValue is one tag=value in a header.
@@ -128,6 +130,7 @@ func (h *TokenInject) domain() (tokeninject.Config, error) {
 		Optional:       h.Optional,
 		Policy:         h.Policy.domain(),
 		Missing:        tokeninject.Missing(h.Missing),
+		Refresh:        duration(h.Refresh),
 		PassToken:      h.PassToken,
 	}
 	if h.DecryptKey != "" {
@@ -205,9 +208,12 @@ func (i *Injection) addTo(cfg *tokeninject.Config) error {
 	}
 	var c compiler
 	for _, v := range i.Headers {
-		cfg.Headers = append(cfg.Headers, tokeninject.HeaderInjection{
-			Name: http.CanonicalHeaderKey(v.Name), Value: c.value("inject header "+v.Name, v.Value, encodeHeaderItem),
-		})
+		where, name := "inject header "+v.Name, http.CanonicalHeaderKey(v.Name)
+		if v.Repeat {
+			cfg.HeaderLists = append(cfg.HeaderLists, tokeninject.ListInjection{Name: name, Values: c.values(where, v.Value, encodeHeaderItem)})
+		} else {
+			cfg.Headers = append(cfg.Headers, tokeninject.HeaderInjection{Name: name, Value: c.value(where, v.Value, encodeHeaderItem)})
+		}
 	}
 	for _, v := range i.Tags {
 		cfg.Tags = append(cfg.Tags, tokeninject.TagInjection{
@@ -220,9 +226,13 @@ func (i *Injection) addTo(cfg *tokeninject.Config) error {
 		})
 	}
 	for _, v := range i.Query {
-		cfg.Query = append(cfg.Query, tokeninject.ValueInjection{
-			Name: v.Name, Value: c.value("inject query "+v.Name, v.Value, encodeItem),
-		})
+		where := "inject query " + v.Name
+		if v.Repeat {
+			whole := func(item string) string { return item } // nothing joins them
+			cfg.QueryLists = append(cfg.QueryLists, tokeninject.ListInjection{Name: v.Name, Values: c.values(where, v.Value, whole)})
+		} else {
+			cfg.Query = append(cfg.Query, tokeninject.ValueInjection{Name: v.Name, Value: c.value(where, v.Value, encodeItem)})
+		}
 	}
 	if i.Basic != nil {
 		cfg.Basic = &tokeninject.BasicInjection{

@@ -39,6 +39,8 @@ type TokenInject struct {
 	Policy *GatePolicy `json:"policy,omitempty"`
 	// What an injected value that is not there does: skip (default), empty or deny.
 	Missing string `json:"missing,omitempty"`
+	// How long what is known of a person's attributes is taken for current; default: 1m.
+	Refresh caddy.Duration `json:"refresh,omitempty"`
 	// What the upstream gets to see.
 	Inject *Injection `json:"inject,omitempty"`
 	// Lets the client's own token go on to the upstream.

@@ -25,45 +25,43 @@ const (
 // itemEncoder encodes one item of a list so that it can stand among others.
 type itemEncoder func(item string) string
 
-// lookup reads one placeholder of an identity; "" where there is nothing. A list is joined of items
-// that encode makes fit.
-type lookup func(ctx context.Context, id *tokeninject.Identity, encode itemEncoder) string
+// lookup reads one placeholder of an identity: a text, a list, or whatever a claim is; nil where there is
+// nothing.
+type lookup func(ctx context.Context, id *tokeninject.Identity) any
 
 var fixedPlaceholders = map[string]lookup{
-	userIDPlaceholder:  func(_ context.Context, id *tokeninject.Identity, _ itemEncoder) string { return id.Subject },
+	userIDPlaceholder:  func(_ context.Context, id *tokeninject.Identity) any { return id.Subject },
 	"authz.username":   loginName,
-	"authz.client_id":  func(_ context.Context, id *tokeninject.Identity, _ itemEncoder) string { return id.ClientID },
-	"authz.session_id": func(_ context.Context, id *tokeninject.Identity, _ itemEncoder) string { return id.SessionID },
-	"authz.scope":      func(_ context.Context, id *tokeninject.Identity, _ itemEncoder) string { return id.Scope },
-	"authz.roles": func(_ context.Context, id *tokeninject.Identity, encode itemEncoder) string {
-		return joinItems(id.Roles(), encode)
-	},
+	"authz.client_id":  func(_ context.Context, id *tokeninject.Identity) any { return id.ClientID },
+	"authz.session_id": func(_ context.Context, id *tokeninject.Identity) any { return id.SessionID },
+	"authz.scope":      func(_ context.Context, id *tokeninject.Identity) any { return id.Scope },
+	"authz.roles":      func(_ context.Context, id *tokeninject.Identity) any { return id.Roles() },
 }
 
 // What can't be read of a person is not there; the option missing says what that does.
 
-func loginName(ctx context.Context, id *tokeninject.Identity, _ itemEncoder) string {
+func loginName(ctx context.Context, id *tokeninject.Identity) any {
 	name, err := id.LoginName(ctx)
 	if err != nil {
-		return ""
+		return nil
 	}
 	return name
 }
 
 func attribute(name string) lookup {
-	return func(ctx context.Context, id *tokeninject.Identity, encode itemEncoder) string {
+	return func(ctx context.Context, id *tokeninject.Identity) any {
 		attributes, err := id.Attributes(ctx)
 		if err != nil {
-			return ""
+			return nil
 		}
-		return joinItems(attributes[name], encode)
+		return attributes[name]
 	}
 }
 
 func claim(name string) lookup {
-	return func(_ context.Context, id *tokeninject.Identity, encode itemEncoder) string {
+	return func(_ context.Context, id *tokeninject.Identity) any {
 		value, _ := id.Claim(name)
-		return claimText(value, encode)
+		return value
 	}
 }
 
@@ -110,6 +108,28 @@ func claimText(value any, encode itemEncoder) string {
 		return "" // claims come from JSON, so that they can't fail to go back
 	}
 	return string(text)
+}
+
+// claimItems are the items of a list, or the one text that a value is, each encoded; what is empty is left out.
+func claimItems(value any, encode itemEncoder) []string {
+	var texts []string
+	switch v := value.(type) {
+	case []string:
+		texts = v
+	case []any:
+		for _, item := range v {
+			texts = append(texts, claimText(item, encode))
+		}
+	default:
+		texts = []string{claimText(value, encode)}
+	}
+	var items []string
+	for _, text := range texts {
+		if text != "" {
+			items = append(items, encode(text))
+		}
+	}
+	return items
 }
 
 // encodeItem keeps the commas inside an item apart from those between items.
@@ -182,7 +202,7 @@ func (e *exposed) replace(key string) (any, bool) {
 	if e.id == nil {
 		return "", true
 	}
-	return read(e.ctx, e.id, encodeItem), true
+	return claimText(read(e.ctx, e.id), encodeItem), true
 }
 
 // String keeps the identity out of {http.vars.*}.

@@ -3,7 +3,9 @@ package caddymodule
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -133,4 +135,46 @@ func TestExposedPlaceholders(t *testing.T) {
 	expose(r, nil)
 	require.Equal(t, "? ?", repl.ReplaceAll("{http.auth.user.id} {authz.username}", "?"))
 	require.Empty(t, caddy.ToString(caddyhttp.GetVar(ctx, identityVar)), "{http.vars.*} has nothing of it")
+}
+
+func TestW3_ListsOfClaimsAttributesAndTheClientsAddress(t *testing.T) {
+	w := newWorld(t)
+	w.block = `
+		grant_type authorization_code refresh_token client_credentials password
+		client teller {
+			secret teller-secret
+			redirect_uri https://teller.example.com/callback
+			grant_type authorization_code password
+			scope openid orders.read
+			prompt_user off
+		}`
+	w.site = `
+	token_inject {
+		resource_server orders
+		refresh 5s
+		inject header X-Mail {authz.user.mail} repeat
+		inject header X-Client {authz.client_id} repeat
+		inject header X-Address {client_ip}
+		inject query scope {authz.claim.none} repeat
+	}
+	respond "{http.request.header.X-Mail} {http.request.header.X-Client} {http.request.header.X-Address} {query}"`
+	w.start()
+	tokens, err := w.token("teller", "teller-secret", url.Values{
+		"grant_type": {"password"}, "username": {"alice"}, "password": {password}, "scope": {"openid orders.read"},
+	})
+	require.NoError(t, err)
+	_, body, err := w.api(w.browser(), tokens["access_token"].(string))
+	require.NoError(t, err)
+	require.Regexp(t, `^alice@example\.com teller (127\.0\.0\.1|::1) $`, body)
+}
+
+func TestClaimItems(t *testing.T) {
+	for want, value := range map[string]any{
+		"[]": nil, "[a%2Cb]": "a,b", "[a b%2Cc]": []string{"a", "", "b,c"}, "[1 x]": []any{json.Number("1"), "x"}, "[true]": true,
+	} {
+		require.Equal(t, want, fmt.Sprint(claimItems(value, encodeItem)))
+	}
+	var c compiler
+	require.Nil(t, c.values("inject header X", "x{authz.roles}", encodeItem))
+	require.ErrorContains(t, c.err, `inject header X: repeat is for one placeholder with a list`)
 }

@@ -51,6 +51,24 @@ func (c *compiler) value(where string, t Template, encode itemEncoder) tokeninje
 	}
 }
 
+// values compiles a template that gives several values: one placeholder of the gate, and nothing else.
+func (c *compiler) values(where string, t Template, encode itemEncoder) tokeninject.Values {
+	pieces, err := parseTemplate(string(t), encode)
+	if err == nil && (len(pieces) != 1 || pieces[0].lookup == nil) {
+		err = fmt.Errorf("repeat is for one placeholder with a list, such as {authz.roles}, and not %q", t)
+	}
+	if err != nil {
+		if c.err == nil {
+			c.err = fmt.Errorf("%s: %w", where, err)
+		}
+		return nil
+	}
+	read := pieces[0].lookup
+	return func(ctx context.Context, _ *http.Request, id *tokeninject.Identity) []string {
+		return claimItems(read(ctx, id), encode)
+	}
+}
+
 // piece is literal text, or one placeholder.
 type piece struct {
 	text   string
@@ -68,7 +86,7 @@ func (p piece) value(ctx context.Context, r *http.Request, id *tokeninject.Ident
 		if id == nil {
 			return "", false
 		}
-		text := p.lookup(ctx, id, p.encode)
+		text := claimText(p.lookup(ctx, id), p.encode)
 		return text, text != ""
 	}
 	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)

@@ -53,8 +53,13 @@ type Config struct {
 	Tags    []TagInjection
 	Cookies []ValueInjection
 	Query   []ValueInjection
-	Basic   *BasicInjection
-	Token   *TokenInjection
+	// HeaderLists and QueryLists are those with several values.
+	HeaderLists []ListInjection
+	QueryLists  []ListInjection
+	Basic       *BasicInjection
+	Token       *TokenInjection
+	// Refresh is how long what the issuer said of a person's attributes is taken for current; default 1 min.
+	Refresh time.Duration
 	// PassToken lets the client's own token go on to the upstream.
 	PassToken bool
 
@@ -142,11 +147,20 @@ const (
 // (A57); what a header can't hold otherwise is percent-encoded, see HeaderInjection.
 type Value func(ctx context.Context, r *http.Request, id *Identity) (value string, ok bool)
 
+// Values is a Value that may have several: none where there is nothing.
+type Values func(ctx context.Context, r *http.Request, id *Identity) []string
+
 // HeaderInjection sets one header. A value with bytes outside ASCII goes as percent-encoded UTF-8,
 // "%" included; any other value goes as it is.
 type HeaderInjection struct {
 	Name  string
 	Value Value
+}
+
+// ListInjection sets one header or parameter several times, once for each value.
+type ListInjection struct {
+	Name   string
+	Values Values
 }
 
 // TagInjection puts tag=value into a header that several tags share (`Role=Manager`), separated by

@@ -70,7 +70,7 @@ func (id *Identity) Session() *Session { return id.session }
 // ErrNobody says that an identity is no person: a client acts for itself.
 var ErrNobody = errors.New("a client acts for itself, and is nobody")
 
-// Attributes reads the person's attributes from the issuer, at most once a minute. ErrNobody where
+// Attributes reads the person's attributes from the issuer, at most every Config.Refresh. ErrNobody where
 // there is no person.
 func (id *Identity) Attributes(ctx context.Context) (map[string][]string, error) {
 	person, err := id.person(ctx)
@@ -80,8 +80,8 @@ func (id *Identity) Attributes(ctx context.Context) (map[string][]string, error)
 	return person.Attributes, nil
 }
 
-// LoginName is Username or, where the token has none, what the issuer says, asked at most once a
-// minute. ErrNobody where there is no person.
+// LoginName is Username or, where the token has none, what the issuer says, asked as
+// seldom. ErrNobody where there is no person.
 func (id *Identity) LoginName(ctx context.Context) (string, error) {
 	if id.Username != "" {
 		return id.Username, nil

@@ -16,6 +16,9 @@ func newInjectors(c Config) []func(*passage) *Refusal {
 	for _, h := range c.Headers {
 		list = append(list, injectHeader(http.CanonicalHeaderKey(h.Name), h.Value))
 	}
+	for _, h := range c.HeaderLists {
+		list = append(list, injectHeaderList(http.CanonicalHeaderKey(h.Name), h.Values))
+	}
 	for _, header := range tagHeaders(c.Tags) {
 		list = append(list, injectTags(http.CanonicalHeaderKey(header[0].Header), header))
 	}
@@ -24,6 +27,9 @@ func newInjectors(c Config) []func(*passage) *Refusal {
 	}
 	for _, injection := range c.Query {
 		list = append(list, injectQuery(injection))
+	}
+	for _, injection := range c.QueryLists {
+		list = append(list, injectQueryList(injection))
 	}
 	if c.Basic != nil {
 		list = append(list, injectBasic(*c.Basic))
@@ -64,6 +70,26 @@ func (p *passage) value(name string, compute Value) (value string, ok bool, refu
 	return "", p.e.cfg.Missing == MissingEmpty, nil
 }
 
+// values computes what is injected as several values of name, each encoded.
+func (p *passage) values(name string, compute Values, encode func(string) string) ([]string, *Refusal) {
+	var fit []string
+	for _, value := range compute(p.r.Context(), p.r, p.id) {
+		if !headerText(value) {
+			return nil, p.unfit(name, "holds a control character")
+		}
+		fit = append(fit, encode(value))
+	}
+	switch {
+	case len(fit) > 0:
+		return fit, nil
+	case p.e.cfg.Missing == MissingDeny:
+		return nil, p.unfit(name, "is missing")
+	case p.e.cfg.Missing == MissingEmpty:
+		return []string{""}, nil
+	}
+	return nil, nil
+}
+
 // unfit refuses a person of whom something can't be said. Which, only the log knows.
 func (p *passage) unfit(name, why string) *Refusal {
 	return p.forbid(oauth.Errorf(oauth.AccessDenied, "what this application has to know of you is not there").
@@ -81,14 +107,28 @@ func headerText(value string) bool {
 	return true
 }
 
+func injectHeaderList(name string, compute Values) func(*passage) *Refusal {
+	return func(p *passage) *Refusal {
+		values, refusal := p.values(name, compute, encodeHeader)
+		if len(values) > 0 {
+			p.r.Header[name] = values
+		}
+		return refusal
+	}
+}
+
 func injectHeader(name string, compute Value) func(*passage) *Refusal {
 	return func(p *passage) *Refusal {
 		value, ok, refusal := p.value(name, compute)
 		if ok {
-			p.r.Header[name] = []string{encodeUnless(value, func(c byte) bool { return c < 0x80 })}
+			p.r.Header[name] = []string{encodeHeader(value)}
 		}
 		return refusal
 	}
+}
+
+func encodeHeader(value string) string {
+	return encodeUnless(value, func(c byte) bool { return c < 0x80 })
 }
 
 // tagHeaders groups tags by the header that they share.
@@ -151,17 +191,32 @@ func injectQuery(injection ValueInjection) func(*passage) *Refusal {
 	name := url.QueryEscape(injection.Name)
 	return func(p *passage) *Refusal {
 		value, ok, refusal := p.value(injection.Name, injection.Value)
-		if !ok {
-			return refusal
+		if ok {
+			p.addParameter(name, url.QueryEscape(value))
 		}
-		query := name + "=" + url.QueryEscape(value)
-		if p.r.URL.RawQuery != "" {
-			query = p.r.URL.RawQuery + "&" + query
-		}
-		p.r.URL.RawQuery = query
-		p.r.RequestURI = p.r.URL.RequestURI()
-		return nil
+		return refusal
 	}
+}
+
+func injectQueryList(injection ListInjection) func(*passage) *Refusal {
+	name := url.QueryEscape(injection.Name)
+	return func(p *passage) *Refusal {
+		values, refusal := p.values(injection.Name, injection.Values, url.QueryEscape)
+		for _, value := range values {
+			p.addParameter(name, value)
+		}
+		return refusal
+	}
+}
+
+// addParameter adds one to the query, both encoded.
+func (p *passage) addParameter(name, value string) {
+	query := name + "=" + value
+	if p.r.URL.RawQuery != "" {
+		query = p.r.URL.RawQuery + "&" + query
+	}
+	p.r.URL.RawQuery = query
+	p.r.RequestURI = p.r.URL.RequestURI()
 }
 
 func injectBasic(injection BasicInjection) func(*passage) *Refusal {

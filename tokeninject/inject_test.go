@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -124,4 +125,64 @@ func TestA57_BasicUserWithColonIsRefused(t *testing.T) {
 	})
 	bad := s.issuer.accessToken(t, func(a *token.AccessToken) { a.Subject = "bob:x" })
 	require.Equal(t, http.StatusForbidden, s.get("/", "Authorization: Bearer "+bad).status)
+}
+
+// list gives values.
+func list(values ...string) Values {
+	return func(context.Context, *http.Request, *Identity) []string { return values }
+}
+
+func TestW3_ListsAreRepeated(t *testing.T) {
+	s := newSite(t, func(cfg *Config) {
+		cfg.HeaderLists = []ListInjection{{"x-group", list("a", "b b", "Zo\u00eb")}}
+		cfg.QueryLists = []ListInjection{{"group", list("a", "b&c")}}
+	})
+	got := s.get("/?group=evil&x=1", "Authorization: Bearer "+s.issuer.accessToken(t, nil), "X_Group: evil", "X-Group: evil")
+	require.Equal(t, http.StatusOK, got.status)
+	seen := s.last()
+	require.Equal(t, []string{"a", "b b", "Zo%C3%AB"}, seen.header["X-Group"])
+	require.NotContains(t, seen.header, "X_Group")
+	require.Equal(t, "/?x=1&group=a&group=b%26c", seen.uri)
+}
+
+func TestA57_AListIsNoWayToAHeaderEither(t *testing.T) {
+	s := newSite(t, func(cfg *Config) { cfg.HeaderLists = []ListInjection{{"X-Group", list("a", "b\r\nX-Admin: 1")}} })
+	require.Equal(t, http.StatusForbidden, s.get("/", "Authorization: Bearer "+s.issuer.accessToken(t, nil)).status)
+	s.nothingArrived()
+}
+
+func TestW3_AnEmptyListIsMissing(t *testing.T) {
+	for missing, want := range map[Missing][]string{MissingSkip: nil, MissingEmpty: {""}, MissingDeny: nil} {
+		s := newSite(t, func(cfg *Config) { cfg.Missing, cfg.HeaderLists = missing, []ListInjection{{"X-Group", list()}} })
+		got := s.get("/", "Authorization: Bearer "+s.issuer.accessToken(t, nil), "X-Group: evil")
+		if missing == MissingDeny {
+			require.Equal(t, http.StatusForbidden, got.status)
+			continue
+		}
+		require.Equal(t, want, s.last().header["X-Group"], missing)
+	}
+}
+
+func TestW3_AttributesAreReadAgainWhenTheyAreOld(t *testing.T) {
+	s := newSite(t, func(cfg *Config) {
+		cfg.Refresh = 5 * time.Second
+		cfg.Headers = []HeaderInjection{{"X-Team", func(ctx context.Context, _ *http.Request, id *Identity) (string, bool) {
+			attributes, err := id.Attributes(ctx)
+			return strings.Join(attributes["team"], ","), err == nil
+		}}}
+	})
+	team := "red"
+	s.issuer.set(func() {
+		s.issuer.attrs = func(string) (map[string][]string, error) { return map[string][]string{"team": {team}}, nil }
+	})
+	bearer := "Authorization: Bearer " + s.issuer.accessToken(t, nil)
+	seen := func() string {
+		require.Equal(t, http.StatusOK, s.get("/", bearer).status)
+		return s.last().header.Get("X-Team")
+	}
+	require.Equal(t, "red", seen())
+	s.issuer.set(func() { team = "blue" })
+	require.Equal(t, "red", seen())
+	s.clock.advance(5 * time.Second)
+	require.Equal(t, "blue", seen())
 }

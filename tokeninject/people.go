@@ -7,8 +7,6 @@ import (
 )
 
 const (
-	// personFor is how long what is known of a person is taken for current.
-	personFor = time.Minute
 	// personRetry is the pause after a failure.
 	personRetry = 5 * time.Second
 	maxPeople   = 4096
@@ -18,6 +16,7 @@ const (
 type peopleCache struct {
 	issuer Issuer
 	now    func() time.Time
+	keep   time.Duration // Config.Refresh
 
 	mu     sync.Mutex
 	people map[string]*personEntry
@@ -30,8 +29,8 @@ type personEntry struct {
 	err    error
 }
 
-func newPeopleCache(issuer Issuer, now func() time.Time) *peopleCache {
-	return &peopleCache{issuer: issuer, now: now, people: map[string]*personEntry{}}
+func newPeopleCache(issuer Issuer, now func() time.Time, keep time.Duration) *peopleCache {
+	return &peopleCache{issuer: issuer, now: now, keep: keep, people: map[string]*personEntry{}}
 }
 
 func (c *peopleCache) get(ctx context.Context, subject string) (*Person, error) {
@@ -44,7 +43,7 @@ func (c *peopleCache) get(ctx context.Context, subject string) (*Person, error) 
 	entry.person, entry.err = c.issuer.Person(ctx, subject)
 	switch {
 	case entry.err == nil:
-		entry.until = c.now().Add(personFor)
+		entry.until = c.now().Add(c.keep)
 	case ctx.Err() == nil: // a client that went away says nothing about the issuer
 		entry.until = c.now().Add(personRetry)
 	}

@@ -416,7 +416,7 @@ func TestAttributesAreReadOnceAMinute(t *testing.T) {
 		require.Equal(t, []string{"bob-id@example.com"}, attributes["mail"])
 	}
 	require.Equal(t, 1, calls)
-	s.clock.advance(personFor)
+	s.clock.advance(defaultRefresh)
 	_, err := id.Attributes(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, 2, calls)
@@ -425,7 +425,7 @@ func TestAttributesAreReadOnceAMinute(t *testing.T) {
 	s.issuer.set(func() {
 		s.issuer.attrs = func(string) (map[string][]string, error) { calls++; return nil, down }
 	})
-	s.clock.advance(personFor)
+	s.clock.advance(defaultRefresh)
 	for range 3 {
 		_, err = id.Attributes(t.Context())
 		require.ErrorIs(t, err, down)

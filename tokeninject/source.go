@@ -32,7 +32,7 @@ type issuerState struct {
 func newSources(cfg Config) []*source {
 	sources := make([]*source, 0, 1+len(cfg.Others))
 	for i, issuer := range append([]Issuer{cfg.Issuer}, cfg.Others...) {
-		sources = append(sources, &source{issuer: issuer, index: uint8(i), people: newPeopleCache(issuer, cfg.Now)})
+		sources = append(sources, &source{issuer: issuer, index: uint8(i), people: newPeopleCache(issuer, cfg.Now, cfg.Refresh)})
 	}
 	return sources
 }

@@ -142,6 +142,9 @@ func newOwned(c Config) *owned {
 	for _, h := range c.Headers {
 		header(h.Name)
 	}
+	for _, h := range c.HeaderLists {
+		header(h.Name)
+	}
 	for _, t := range c.Tags {
 		header(t.Header)
 	}
@@ -155,6 +158,9 @@ func newOwned(c Config) *owned {
 		o.cookies.add(c.Session.Cookie)
 	}
 	for _, injection := range c.Query {
+		o.query.add(injection.Name)
+	}
+	for _, injection := range c.QueryLists {
 		o.query.add(injection.Name)
 	}
 	return o

@@ -21,6 +21,7 @@ const (
 	defaultIdle        = time.Hour
 	defaultAbsolute    = 12 * time.Hour
 	defaultRenewBefore = time.Minute
+	defaultRefresh     = time.Minute
 )
 
 // DefaultLogout is the path that signs out where the configuration names none.
@@ -53,6 +54,7 @@ func (c Config) withDefaults() Config {
 		}
 		c.Session = &session
 	}
+	setDefault(&c.Refresh, defaultRefresh)
 	if c.Token != nil {
 		policy := *c.Token
 		setDefault(&policy.RenewBefore, defaultRenewBefore)
@@ -209,6 +211,9 @@ func (c Config) checkHeaders() error {
 	for _, h := range c.Headers {
 		claim("header", h.Name)
 	}
+	for _, h := range c.HeaderLists {
+		claim("header", h.Name)
+	}
 	for _, t := range c.Tags {
 		claim("tag", t.Header)
 		if t.Tag == "" || strings.ContainsAny(t.Tag, ";=, \t") || !headerText(t.Tag) {
@@ -232,20 +237,30 @@ func (c Config) checkHeaders() error {
 // checkLists looks at cookies and query parameters.
 func (c Config) checkLists() error {
 	var errs []error
-	unique := func(kind string, list []ValueInjection, valid func(string) bool) {
+	unique := func(kind string, names []string, valid func(string) bool) {
 		seen := map[string]bool{}
-		for _, injection := range list {
-			key := normalised(injection.Name)
-			if key == "" || seen[key] || !valid(injection.Name) {
-				errs = append(errs, fmt.Errorf("inject %s: %q is no name, or is injected twice", kind, injection.Name))
+		for _, name := range names {
+			key := normalised(name)
+			if key == "" || seen[key] || !valid(name) {
+				errs = append(errs, fmt.Errorf("inject %s: %q is no name, or is injected twice", kind, name))
 			}
 			seen[key] = true
 		}
 	}
-	unique("cookie", c.Cookies, func(name string) bool {
+	var cookies, parameters []string
+	for _, injection := range c.Cookies {
+		cookies = append(cookies, injection.Name)
+	}
+	for _, injection := range c.Query {
+		parameters = append(parameters, injection.Name)
+	}
+	for _, injection := range c.QueryLists {
+		parameters = append(parameters, injection.Name)
+	}
+	unique("cookie", cookies, func(name string) bool {
 		return httpguts.ValidHeaderFieldName(name) && !strings.Contains(name, "%") && !ownCookie(name)
 	})
-	unique("query", c.Query, func(name string) bool {
+	unique("query", parameters, func(name string) bool {
 		// A login comes back by these.
 		login := []string{"code", "state", "iss", "error", "error_description"}
 		return !strings.ContainsAny(name, "[]%") && (c.Session == nil || !slices.Contains(login, normalised(name)))
