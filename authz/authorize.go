@@ -48,29 +48,59 @@ type authorizationRequest struct {
 
 // authorize is the authorization endpoint (RFC 6749 §3.1).
 func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
-	params, err := authorizeParams(r)
+	outer, err := authorizeParams(r)
 	if err != nil {
 		s.errorPage(w, r, err, errorPageOptions{})
 		return
 	}
-	req, c, err := s.identify(r.Context(), params)
+	if uri := outer.Get("request_uri"); strings.HasPrefix(uri, pushedPrefix) {
+		req, c, err := s.openPushed(r.Context(), outer.Get("client_id"), strings.TrimPrefix(uri, pushedPrefix))
+		if err == nil {
+			err = s.admitClient(c.ID)
+		}
+		if err != nil {
+			s.errorPage(w, r, err, errorPageOptions{uiLocales: outer.Get("ui_locales"), client: c})
+			return
+		}
+		s.begin(w, r, outer, req)
+		return
+	}
+	c, err := s.requestingClient(r.Context(), outer)
 	if err == nil {
 		err = s.admitClient(c.ID)
 	}
 	if err != nil {
+		s.errorPage(w, r, err, errorPageOptions{uiLocales: outer.Get("ui_locales"), client: c})
+		return
+	}
+	params, err := s.unpack(r.Context(), c, outer)
+	if err != nil {
+		s.refuseObject(w, r, c, outer, err)
+		return
+	}
+	s.judge(w, r, c, outer, params)
+}
+
+// judge lets a request begin that passes every check.
+func (s *Server) judge(w http.ResponseWriter, r *http.Request, c *client, outer, params oauth.Params) {
+	req, err := s.identify(c, params)
+	if err != nil {
 		s.errorPage(w, r, err, errorPageOptions{uiLocales: params.Get("ui_locales"), client: c})
 		return
 	}
-	if !req.Gate {
-		for _, check := range authorizeChecks {
-			if err := check.run(s, c, params, req); err != nil {
-				s.log(r, "authorization refused", oauth.From(err), zap.String("check", check.name))
-				s.redirectError(w, r, req, err)
-				return
-			}
+	for _, check := range authorizeChecks {
+		if err := check.run(s, c, params, req); err != nil {
+			s.log(r, "authorization refused", oauth.From(err), zap.String("check", check.name))
+			s.redirectError(w, r, req, err)
+			return
 		}
 	}
-	if query := url.Values(params).Encode(); s.cookiesWithheld(r) && len(query) <= maxGet {
+	s.begin(w, r, outer, req)
+}
+
+// begin takes the first step of a request, with the session that the browser has.
+func (s *Server) begin(w http.ResponseWriter, r *http.Request, outer oauth.Params, req *authorizationRequest) {
+	if query := url.Values(outer).Encode(); s.cookiesWithheld(r) && len(query) <= maxGet {
 		w.Header().Set("Cache-Control", "no-store")
 		http.Redirect(w, r, s.base+pathAuthorize+"?"+query, http.StatusSeeOther) // #nosec G710 -- to ourselves
 		return
@@ -95,30 +125,32 @@ func authorizeParams(r *http.Request) (oauth.Params, error) {
 	return oauth.ParseQuery(r)
 }
 
-// identify finds the client and where its answers go. Until both are known, an error must not
-// redirect anywhere (RFC 6749 §4.1.2.1).
-func (s *Server) identify(ctx context.Context, p oauth.Params) (*authorizationRequest, *client, error) {
-	if uri := p.Get("request_uri"); strings.HasPrefix(uri, pushedPrefix) {
-		return s.openPushed(ctx, p.Get("client_id"), strings.TrimPrefix(uri, pushedPrefix))
-	}
+// requestingClient finds the client. Until it and the redirect URI are known, an error must not redirect
+// anywhere (RFC 6749 §4.1.2.1).
+func (s *Server) requestingClient(ctx context.Context, p oauth.Params) (*client, error) {
 	if !p.Has("client_id") {
-		return nil, nil, oauth.Errorf(oauth.InvalidRequest, "client_id is missing")
+		return nil, oauth.Errorf(oauth.InvalidRequest, "client_id is missing")
 	}
 	c, err := s.findClient(ctx, p.Get("client_id"))
 	switch {
 	case err != nil:
-		return nil, nil, err
+		return nil, err
 	case c == nil || c == s.gate: // whose requests are pushed
-		return nil, nil, oauth.Errorf(oauth.InvalidClient, "no such client").Because(errUnknownClient)
+		return nil, oauth.Errorf(oauth.InvalidClient, "no such client").Because(errUnknownClient)
 	case c.Disabled:
-		return nil, c, oauth.Errorf(oauth.UnauthorizedClient, "the client is disabled").Because(errUnknownClient)
+		return c, oauth.Errorf(oauth.UnauthorizedClient, "the client is disabled").Because(errUnknownClient)
 	}
+	return c, nil
+}
+
+// identify finds where the answers go.
+func (s *Server) identify(c *client, p oauth.Params) (*authorizationRequest, error) {
 	uri, err := c.redirectURI(p.Get("redirect_uri"))
 	if err != nil {
-		return nil, c, err
+		return nil, err
 	}
 	if len(p.Get("state")) > maxEcho || len(p.Get("ui_locales")) > maxHint {
-		return nil, c, oauth.Errorf(oauth.InvalidRequest, "state or ui_locales is too long")
+		return nil, oauth.Errorf(oauth.InvalidRequest, "state or ui_locales is too long")
 	}
 	return &authorizationRequest{
 		ClientID:         c.ID,
@@ -126,7 +158,7 @@ func (s *Server) identify(ctx context.Context, p oauth.Params) (*authorizationRe
 		RedirectURIGiven: p.Has("redirect_uri"),
 		State:            p.Get("state"),
 		UILocales:        p.Get("ui_locales"),
-	}, c, nil
+	}, nil
 }
 
 var (

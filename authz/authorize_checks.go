@@ -31,12 +31,7 @@ var authorizeChecks = []struct {
 
 // checkUnsupported refuses by name what OpenID Connect Core §3.1.2.6 gives a name for.
 func checkUnsupported(_ *Server, _ *client, p oauth.Params, _ *authorizationRequest) error {
-	switch {
-	case p.Has("request"):
-		return oauth.Errorf(oauth.RequestNotSupported, "request objects are not supported")
-	case p.Has("request_uri"):
-		return oauth.Errorf(oauth.RequestURINotSupported, "request_uri is not supported")
-	case p.Has("registration"):
+	if p.Has("registration") {
 		return oauth.Errorf(oauth.RegistrationNotSupported, "registration is not supported")
 	}
 	return nil

@@ -60,8 +60,9 @@ type client struct {
 	// keys are those that ID tokens are encrypted to (C6), userInfoKeys those that userinfo answers are
 	// (E4); nil when they are not.
 	keys, userInfoKeys *keySet[token.Encrypter]
-	sector             string         // of pairwise subjects, "" for public ones
-	fetch              *fetch.Fetcher // of the documents that its URLs name
+	signing            *keySet[token.Verifier] // that verify what the client signs, nil without any
+	sector             string                  // of pairwise subjects, "" for public ones
+	fetch              *fetch.Fetcher          // of the documents that its URLs name
 
 	// Of registered clients: the secret before, taken until then (C15), whether it registered itself and
 	// nobody has checked it (A36), and whether it goes if nobody uses it.
@@ -108,7 +109,7 @@ func (s *Server) compileClientFrom(cfg *Config, reg Client, fetcher *fetch.Fetch
 			complain("resource_server %q is not defined", c.ResourceServer)
 		}
 	}
-	errs = append(errs, c.prepareIDToken(cfg), c.prepareUserInfo(cfg), c.prepareSubject())
+	errs = append(errs, c.prepareIDToken(cfg), c.prepareUserInfo(cfg), c.prepareSubject(), c.prepareRequests(cfg))
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}

@@ -332,6 +332,13 @@ type Client struct {
 	// UserInfoKeyAlgorithm encrypts it to the client's keys; empty: it is not encrypted.
 	UserInfoKeyAlgorithm      string
 	UserInfoContentEncryption string // default: A256GCM
+	// RequestObjectAlg is the one algorithm of the client's request objects, AlgNone included (OpenID Connect
+	// Dynamic Client Registration §2); empty: any that its keys fit, or none.
+	RequestObjectAlg jose.SignatureAlgorithm
+	// RequireSignedRequest refuses authorization requests without a signed request object (RFC 9101 §10.5).
+	RequireSignedRequest bool
+	// RequestURIs are the only ones that request_uri may be, fragments apart: https.
+	RequestURIs []string
 	// JWKS are the client's public keys, or JWKSURL is where to fetch them.
 	JWKS     []byte
 	JWKSURL  string

@@ -20,8 +20,9 @@
 //
 // # Three pipelines
 //
-// An authorization request is parsed once, duplicates refused; client and redirect URI come first,
-// since before they are known an error is a page and afterwards a redirect; then the named checks
+// An authorization request is parsed once, duplicates refused; the client comes first, then its request
+// object, whose parameters take the place of all others (request_object.go), then the redirect URI,
+// since before it is known an error is a page and afterwards a redirect; then the named checks
 // of authorize_checks.go in their order; then login and consent, each a page that carries the whole
 // request sealed (interaction.go), so nothing is stored for a stranger; then the code.
 //

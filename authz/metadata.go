@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/go-jose/go-jose/v4"
+
 	"github.com/gatewright/gatewright/authz/oauth"
 	"github.com/gatewright/gatewright/authz/token"
 )
@@ -55,8 +57,12 @@ func (s *Server) buildMetadata() ([]byte, error) {
 		"claims_parameter_supported":                     true,
 		"claim_types_supported":                          []string{"normal"},
 		"display_values_supported":                       []string{"page", "popup", "touch"},
-		"request_parameter_supported":                    false,
-		"request_uri_parameter_supported":                false,
+		"request_parameter_supported":                    true,
+		"request_uri_parameter_supported":                true,
+		"require_request_uri_registration":               true,
+		"request_object_signing_alg_values_supported":    append([]jose.SignatureAlgorithm{AlgNone}, token.SignatureAlgorithms()...),
+		"request_object_encryption_alg_values_supported": token.KeyAlgorithms(),
+		"request_object_encryption_enc_values_supported": token.ContentEncryptions(),
 	}
 	if s.cfg.Revocation.Off {
 		delete(doc, "revocation_endpoint")
@@ -126,9 +132,17 @@ func (s *Server) serveMetadata(w http.ResponseWriter, _ *http.Request) {
 	writePublic(w, s.metadata)
 }
 
-// serveJWKS publishes the keys that verify what the server signs (RFC 7517 §5).
-func (s *Server) serveJWKS(w http.ResponseWriter, _ *http.Request) {
-	writePublic(w, s.run.keys().JWKS())
+// serveJWKS publishes the keys that verify what the server signs, and those to encrypt to it (RFC 7517
+// §5).
+func (s *Server) serveJWKS(w http.ResponseWriter, r *http.Request) {
+	document, err := s.run.encryption.publish(s.run.keys().JWKS())
+	if err != nil {
+		e := oauth.From(err)
+		s.log(r, "keys could not be published", e)
+		writeError(w, e)
+		return
+	}
+	writePublic(w, document)
 }
 
 // writePublic answers with a document that caches may keep for a while: half of token.PublishAhead.

@@ -43,10 +43,13 @@ func TestE8_Metadata(t *testing.T) {
 	raw, err := json.Marshal(document("/jwks.json"))
 	require.NoError(t, err)
 	require.NoError(t, json.Unmarshal(raw, &set))
-	assert.Len(t, set.Keys, 2, "G12: RS256 and ES256")
+	uses := map[string]int{}
 	for _, key := range set.Keys {
 		assert.True(t, key.IsPublic())
+		assert.NotEmpty(t, key.KeyID)
+		uses[key.Use]++
 	}
+	assert.Equal(t, map[string]int{"sig": 2, "enc": 2}, uses, "G12: RS256 and ES256; one RSA and one EC key to encrypt to")
 }
 
 func TestE8_MetadataBelowAPath(t *testing.T) {

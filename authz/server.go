@@ -66,6 +66,7 @@ type running struct {
 	factorSeal   *token.Sealer
 	owner        *token.Sealer // reopens what was encrypted to a resource server (R11)
 	pairwise     *token.Pairwise
+	encryption   *encryptionKeys // what clients encrypt to
 }
 
 // route is one endpoint with the methods it takes.
@@ -169,6 +170,10 @@ func (s *Server) Start(ctx context.Context, state *State) error {
 	if err := ring.apply(ctx, ring.plan.Adopt); err != nil {
 		return fmt.Errorf("keys of %s: %w", s.cfg.Issuer, err)
 	}
+	encryption, err := loadEncryptionKeys(ctx, s.cfg.Keys)
+	if err != nil {
+		return fmt.Errorf("encryption keys of %s: %w", s.cfg.Issuer, err)
+	}
 	longest, err := state.keepLongest(ctx, s.configuredLifetime())
 	if err != nil {
 		return err
@@ -188,6 +193,7 @@ func (s *Server) Start(ctx context.Context, state *State) error {
 		factorSeal:   keys.Sealer("second factor"),
 		owner:        keys.Sealer("access token owner"),
 		pairwise:     keys.Pairwise(),
+		encryption:   encryption,
 	}
 	if s.cfg.NewGrants != nil {
 		if s.run.grants, err = s.cfg.NewGrants(s.grantsConfig(state, keys)); err != nil {

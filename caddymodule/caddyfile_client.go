@@ -30,6 +30,11 @@ import (
 //			signed <alg>
 //			encrypted <alg> [<enc>]
 //		}
+//		request_object {
+//			signed <alg>|none
+//			required
+//		}
+//		request_uri <url...>
 //		jwks <url> | file <path> | inline <json>
 //		lifetime { ... }
 //		token_format default|jwt|binary
@@ -75,6 +80,8 @@ func (p *authzParser) parseClient(d *caddyfile.Dispenser) error {
 		"cors":                     list(&c.CORS),
 		"id_token":                 tokenForm(&c.IDToken),
 		"userinfo":                 tokenForm(&c.UserInfo),
+		"request_object":           requestObject(&c.RequestObject),
+		"request_uri":              list(&c.RequestURIs),
 		"jwks":                     jwks(&c.JWKS),
 		"lifetime":                 lifetime(&c.Lifetime),
 		"token_format":             text(&c.TokenFormat),
@@ -125,6 +132,13 @@ func tokenForm(dst **TokenForm) parser {
 	return func(d *caddyfile.Dispenser) error {
 		form := made(dst)
 		return words{"signed": text(&form.Signed), "encrypted": encrypted(form)}.only(d)
+	}
+}
+
+func requestObject(dst **RequestObject) parser {
+	return func(d *caddyfile.Dispenser) error {
+		object := made(dst)
+		return words{"signed": text(&object.Signed), "required": present(&object.Required)}.only(d)
 	}
 }
 

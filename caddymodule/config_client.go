@@ -55,7 +55,11 @@ type Client struct {
 	IDToken *TokenForm `json:"id_token,omitempty"`
 	// What userinfo answers it; without this, JSON.
 	UserInfo *TokenForm `json:"userinfo,omitempty"`
-	// Its public keys, for what is encrypted to it.
+	// How it packs its authorization requests.
+	RequestObject *RequestObject `json:"request_object,omitempty"`
+	// The addresses that its requests may name instead of being sent; https.
+	RequestURIs []string `json:"request_uri,omitempty"`
+	// Its public keys, for what is encrypted to it, and what it signs.
 	JWKS *JWKS `json:"jwks,omitempty"`
 	// What differs from the server's lifetimes.
 	Lifetime *Lifetime `json:"lifetime,omitempty"`
@@ -104,6 +108,14 @@ type TokenForm struct {
 	Alg string `json:"alg,omitempty"`
 	// The content encryption (RFC 7518 §5) of those; default: A256GCM.
 	Enc string `json:"enc,omitempty"`
+}
+
+// RequestObject says how a client packs its authorization requests (RFC 9101).
+type RequestObject struct {
+	// The only algorithm that is taken, or none; default: any that the client's keys fit, and none.
+	Signed string `json:"signed,omitempty"`
+	// Refuses requests that are not signed.
+	Required bool `json:"required,omitempty"`
 }
 
 // Allow says who may sign in to a client.
@@ -166,6 +178,11 @@ func (c *Client) domain() (authz.Client, error) {
 	if c.UserInfo != nil {
 		converted.UserInfoAlg = jose.SignatureAlgorithm(c.UserInfo.Signed)
 		converted.UserInfoKeyAlgorithm, converted.UserInfoContentEncryption = c.UserInfo.Alg, c.UserInfo.Enc
+	}
+	converted.RequestURIs = c.RequestURIs
+	if c.RequestObject != nil {
+		converted.RequestObjectAlg = jose.SignatureAlgorithm(c.RequestObject.Signed)
+		converted.RequireSignedRequest = c.RequestObject.Required
 	}
 	if converted.JWKS, err = c.JWKS.read(); err != nil {
 		return authz.Client{}, err

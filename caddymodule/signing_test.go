@@ -25,6 +25,7 @@ import (
 	"software.sslmate.com/src/go-pkcs12"
 
 	"github.com/gatewright/gatewright/authz"
+	"github.com/gatewright/gatewright/authz/authztest"
 	"github.com/gatewright/gatewright/authz/users/static"
 )
 
@@ -111,7 +112,7 @@ func TestG12_SigningIsCheckedAtLoad(t *testing.T) {
 	}
 }
 
-// published are the kids of the JWKS that a world's issuer serves.
+// published are the kids of the keys that a world's issuer signs with, as its JWKS has them.
 func (w *world) published() []string {
 	w.t.Helper()
 	r, err := http.NewRequest(http.MethodGet, w.issuer+"/jwks.json", nil)
@@ -123,7 +124,9 @@ func (w *world) published() []string {
 	require.NoError(w.t, json.Unmarshal([]byte(body), &set))
 	var kids []string
 	for _, key := range set.Keys {
-		kids = append(kids, key.KeyID)
+		if key.Use == "sig" {
+			kids = append(kids, key.KeyID)
+		}
 	}
 	return kids
 }
@@ -160,27 +163,18 @@ func (w *world) reload() {
 	require.NoError(w.t, loadJSON(config))
 }
 
-// countedKeys is a key document in memory that tells how often it was read.
+// countedKeys keeps key documents in memory, and tells how often that of the signing keys was read.
 type countedKeys struct {
-	document atomic.Pointer[[]byte]
-	loads    atomic.Int64
+	authztest.Keys
+	loads atomic.Int64
 }
 
-func (k *countedKeys) Load(context.Context, string) ([]byte, error) {
-	k.loads.Add(1)
-	if document := k.document.Load(); document != nil {
-		return *document, nil
+func (k *countedKeys) Load(ctx context.Context, name string) ([]byte, error) {
+	if name == "keys.json" {
+		k.loads.Add(1)
 	}
-	return nil, fs.ErrNotExist
+	return k.Keys.Load(ctx, name)
 }
-
-func (k *countedKeys) Save(_ context.Context, _ string, document []byte) error {
-	k.document.Store(&document)
-	return nil
-}
-
-func (*countedKeys) Lock(context.Context, string) error   { return nil }
-func (*countedKeys) Unlock(context.Context, string) error { return nil }
 
 func TestG12_KeysAreCaredForUntilAGenerationEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

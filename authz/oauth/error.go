@@ -36,6 +36,7 @@ const (
 	RequestNotSupported      Code = "request_not_supported"      // OpenID Connect Core §3.1.2.6
 	RequestURINotSupported   Code = "request_uri_not_supported"  // OpenID Connect Core §3.1.2.6
 	InvalidRequestURI        Code = "invalid_request_uri"        // OpenID Connect Core §3.1.2.6
+	InvalidRequestObject     Code = "invalid_request_object"     // OpenID Connect Core §3.1.2.6
 	RegistrationNotSupported Code = "registration_not_supported" // OpenID Connect Core §3.1.2.6
 	InvalidRedirectURI       Code = "invalid_redirect_uri"       // RFC 7591 §3.2.2
 	InvalidClientMetadata    Code = "invalid_client_metadata"    // RFC 7591 §3.2.2

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 
 	"github.com/go-jose/go-jose/v4"
 )
@@ -67,6 +68,16 @@ func algorithmOf(name jose.SignatureAlgorithm) (*algorithm, error) {
 		return nil, refuse(ErrAlgorithm, fmt.Sprintf("%q is no signature algorithm of this package", name))
 	}
 	return a, nil
+}
+
+// SignatureAlgorithms lists what a Verifier takes, sorted.
+func SignatureAlgorithms() []jose.SignatureAlgorithm {
+	names := make([]jose.SignatureAlgorithm, 0, len(algorithms))
+	for _, a := range algorithms {
+		names = append(names, a.name)
+	}
+	slices.Sort(names)
+	return names
 }
 
 // CheckSignature tells whether alg is one that keys sign with here; ErrAlgorithm

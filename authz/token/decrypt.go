@@ -110,18 +110,19 @@ func (d *Decrypter) Decrypt(raw string) (string, error) {
 	return j.open(contentKey)
 }
 
-// key finds the private key that a JWE names; without a kid, the only one.
+// key finds the private key that a JWE names; without a kid, the only one that
+// its alg is for.
 func (d *Decrypter) key(j *jwe) (decryptionKey, error) {
+	var found []decryptionKey
 	for _, key := range d.keys {
-		if key.kid != j.kid && (j.kid != "" || len(d.keys) > 1) {
-			continue
+		if (j.kid == "" || key.kid == j.kid) && key.fits(j.alg) && (key.alg == "" || key.alg == j.alg) {
+			found = append(found, key)
 		}
-		if !key.fits(j.alg) || key.alg != "" && key.alg != j.alg {
-			return decryptionKey{}, refuse(ErrNotOurs, "the key has another alg")
-		}
-		return key, nil
 	}
-	return decryptionKey{}, refuse(ErrNotOurs, "kid")
+	if len(found) != 1 {
+		return decryptionKey{}, refuse(ErrNotOurs, "kid or alg")
+	}
+	return found[0], nil
 }
 
 // contentKey undoes what contentKey of an Encrypter does (RFC 7516 §5.2).

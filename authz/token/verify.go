@@ -76,6 +76,31 @@ func NewVerifier(jwks []byte) (*Verifier, error) {
 	return newVerifier(keys)
 }
 
+// NewClientVerifier takes the JWKS of a client. It is NewVerifier, but for keys
+// without alg: those verify by every algorithm that fits them, since the
+// algorithm is what the client registered, or chooses.
+func NewClientVerifier(jwks []byte) (*Verifier, error) {
+	set, err := parseJWKS(jwks)
+	if err != nil {
+		return nil, err
+	}
+	var keys []*verifyKey
+	for _, jwk := range set {
+		if jwk.broken != nil || jwk.secret || jwk.Use == "enc" {
+			continue
+		}
+		for name, a := range algorithms {
+			if (jwk.Algorithm == "" || jwk.Algorithm == name) && a.fits(jwk.Key) == nil {
+				keys = append(keys, &verifyKey{algorithm: a, kid: jwk.KeyID, public: jwk.Key})
+			}
+		}
+	}
+	if len(keys) == 0 {
+		return nil, refuse(ErrKey, "no key of the JWKS verifies signatures")
+	}
+	return newVerifier(keys)
+}
+
 func newVerifier(keys []*verifyKey) (*Verifier, error) {
 	v := &Verifier{keys: make(map[keyName]*verifyKey), alone: make(map[*algorithm]*verifyKey)}
 	count := make(map[*algorithm]int)
