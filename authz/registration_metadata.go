@@ -42,6 +42,13 @@ type clientMetadata struct {
 	UserInfoEncryptionAlg string `json:"userinfo_encrypted_response_alg,omitempty"`
 	UserInfoEncryptionEnc string `json:"userinfo_encrypted_response_enc,omitempty"`
 
+	RequestObjectAlg string `json:"request_object_signing_alg,omitempty"`
+	// What the client says it may encrypt by; whatever the server's keys open is taken.
+	RequestObjectEncryptionAlg string   `json:"request_object_encryption_alg,omitempty"`
+	RequestObjectEncryptionEnc string   `json:"request_object_encryption_enc,omitempty"`
+	RequireSignedRequest       bool     `json:"require_signed_request_object,omitempty"` // RFC 9101 §10.5
+	RequestURIs                []string `json:"request_uris,omitempty"`
+
 	DefaultMaxAge    *int   `json:"default_max_age,omitempty"`
 	RequireAuthTime  bool   `json:"require_auth_time,omitempty"` // ID tokens always have it
 	InitiateLoginURI string `json:"initiate_login_uri,omitempty"`
@@ -210,6 +217,9 @@ func (m *clientMetadata) client() Client {
 		UserInfoAlg:               jose.SignatureAlgorithm(m.UserInfoAlg),
 		UserInfoKeyAlgorithm:      m.UserInfoEncryptionAlg,
 		UserInfoContentEncryption: m.UserInfoEncryptionEnc,
+		RequestObjectAlg:          jose.SignatureAlgorithm(m.RequestObjectAlg),
+		RequireSignedRequest:      m.RequireSignedRequest,
+		RequestURIs:               m.RequestURIs,
 		JWKS:                      m.JWKS,
 		JWKSURL:                   m.JWKSURI,
 		Logo:                      m.LogoURI,

@@ -276,6 +276,8 @@ func TestE11_AllMembersComeBack(t *testing.T) {
 		"contacts": []any{"dev@example.com"}, "software_id": "app", "software_version": "1.2", "jwks_uri": "https://app.example.com/jwks.json",
 		"subject_type": "pairwise", "id_token_signed_response_alg": "ES256", "id_token_encrypted_response_alg": "RSA-OAEP-256",
 		"id_token_encrypted_response_enc": "A128CBC-HS256", "userinfo_signed_response_alg": "RS256", "default_max_age": 3600.0,
+		"request_object_signing_alg": "PS256", "request_object_encryption_alg": "ECDH-ES", "request_object_encryption_enc": "A256GCM",
+		"require_signed_request_object": true, "request_uris": []any{"https://app.example.com/request.jwt#abc"},
 		"require_auth_time": true, "initiate_login_uri": "https://app.example.com/login",
 		"post_logout_redirect_uris": []any{"https://app.example.com/bye"}, "frontchannel_logout_uri": "https://app.example.com/fc",
 		"frontchannel_logout_session_required": true, "backchannel_logout_uri": "https://app.example.com/bc",
