@@ -2,6 +2,8 @@ package authz
 
 import (
 	"context"
+	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"time"
@@ -9,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gatewright/gatewright/authz/oauth"
+	"github.com/gatewright/gatewright/authz/token"
 	"github.com/gatewright/gatewright/authz/users"
 )
 
@@ -45,14 +48,40 @@ func (s *Server) vitals() map[string]func(context.Context) error {
 	return vitals
 }
 
-// checkKeys signs something and reads it again.
-func (s *Server) checkKeys(context.Context) error {
-	raw, err := s.run.keys().Sign(s.cfg.Signing.AccessToken, healthType, []byte("{}"))
+func (s *Server) checkKeys(context.Context) error { return s.tryKeys(s.run.keys()) }
+
+// tryKeys signs something and reads it again.
+func (s *Server) tryKeys(keys *token.Keys) error {
+	raw, err := keys.Sign(s.cfg.Signing.AccessToken, healthType, []byte("{}"))
 	if err != nil {
 		return err
 	}
-	_, err = s.run.keys().Verifier().Verify(raw, healthType)
+	_, err = keys.Verifier().Verify(raw, healthType)
 	return err
+}
+
+// ExamineKeys reads the keys as Start would, changes nothing, and tries them. It returns the algorithms that they
+// sign with; fs.ErrNotExist before the first Start.
+func (s *Server) ExamineKeys(ctx context.Context) (algorithms []string, err error) {
+	ring := &keyring{store: s.cfg.Keys, plan: s.keyPlan, now: s.now, log: s.cfg.Logger}
+	document, err := ring.load(ctx)
+	if err == nil && document == nil {
+		err = fs.ErrNotExist
+	}
+	if err != nil {
+		return nil, fmt.Errorf("keys: %w", err)
+	}
+	keys, _, err := ring.after(document, ring.plan.Adopt)
+	if err == nil {
+		err = s.tryKeys(keys)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("keys: %w", err)
+	}
+	for _, algorithm := range keys.Algorithms() {
+		algorithms = append(algorithms, string(algorithm))
+	}
+	return algorithms, nil
 }
 
 // healthType makes what checkKeys signs good for nothing else.

@@ -114,6 +114,9 @@ func New(cfg Config) (*Server, error) {
 	}
 	s.grants = s.enabledGrants()
 	s.routes = s.routeTable()
+	if err := s.addProtectedResources(s.routes); err != nil {
+		return nil, err
+	}
 	s.metadata, err = s.buildMetadata()
 	return s, err
 }

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gatewright/gatewright/authz"
+	"github.com/gatewright/gatewright/authz/grants"
 	"github.com/gatewright/gatewright/tokeninject/foreign"
 )
 
@@ -31,7 +32,10 @@ type App struct {
 	foreign map[string]*issuer         // by URL: those of other processes at which our gates sign people in
 	clients map[string]*foreign.Issuer // by their whole configuration, so that gates share what is fetched
 	gates   []*TokenInject             // those with a session
-	started bool
+	// described are the gates that have metadata of a resource, and places the handlers that serve it.
+	described []*TokenInject
+	places    []documents
+	started   bool
 }
 
 // CaddyModule returns the Caddy module information.
@@ -84,44 +88,45 @@ func (a *App) provision(name string) (*issuer, error) {
 	if cfg.Methods, err = a.methods(config); err != nil {
 		return nil, err
 	}
+	is, err := newIssuer(name, cfg.Issuer, storage, a.log)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.serve(is, config, cfg, people); err != nil {
+		is.lease.give()
+		return nil, config.locate(err)
+	}
+	return is, nil
+}
+
+// serve gives the issuer its server, and what that needs of the place where people are kept.
+func (a *App) serve(is *issuer, config *ServerConfig, cfg authz.Config, people UserStore) (err error) {
 	cfg.Users = people.Users()
 	if keeper, ok := people.(GrantStore); ok && keeper.HoldsGrants() {
-		cfg.NewGrants = keeper.Grants
+		cfg.NewGrants = func(c grants.DirectoryConfig) (grants.Grants, error) {
+			c.Locks = &is.locks
+			return keeper.Grants(c)
+		}
+		is.probe = &grantsProbe{keeper: keeper, required: !cfg.Revocation.Off, log: a.log.With(zap.String("issuer", cfg.Issuer))}
 	}
 	cfg.Keys = newKeyStore(a.ctx.Storage(), cfg.Issuer)
 	cfg.Logger = a.log.With(zap.String("issuer", cfg.Issuer))
 	cfg.Observe = audit(a.log.Named("audit"))
 	cfg.ClientIP = clientIP
-	server, err := authz.New(cfg)
-	if err != nil {
-		return nil, config.locate(err)
+	if is.server, err = authz.New(cfg); err != nil {
+		return err
 	}
-	if strings.HasPrefix(cfg.Issuer, "http:") {
-		a.log.Warn("the issuer is http, which is for trying things out on one machine only",
-			zap.String("issuer", cfg.Issuer))
-	}
-	a.warnUnasked(cfg)
-	is, err := newIssuer(name, cfg.Issuer, storage, a.log)
-	if err != nil {
-		return nil, err
-	}
-	is.server = server
-	if runner, ok := people.(Runner); ok {
-		is.runner = runner
-	}
-	return is, nil
-}
-
-// warnUnasked warns of scopes that give away what is known of a person without asking (S12).
-func (a *App) warnUnasked(cfg authz.Config) {
-	for _, rs := range cfg.ResourceServers {
-		for _, scope := range rs.Scopes {
-			if len(scope.Attributes) > 0 && !scope.RequireConsent {
-				a.log.Warn("a scope gives attributes of a person without asking: it has no require_consent",
-					zap.String("issuer", cfg.Issuer), zap.String("resource_server", rs.Name), zap.String("scope", scope.Name))
-			}
+	is.runner, _ = people.(Runner)
+	for _, part := range []any{is.storage, people} {
+		if part, ok := part.(Examined); ok {
+			is.parts = append(is.parts, part)
 		}
 	}
+	is.warnings = warnings(cfg)
+	for _, f := range is.warnings {
+		a.log.Warn(f.What+" "+f.Detail, zap.String("issuer", cfg.Issuer), zap.String("to_mend_it", f.Fix))
+	}
+	return nil
 }
 
 func (a *App) storage(config *ServerConfig) (Storage, error) {

@@ -15,14 +15,18 @@ import (
 // logins and sessions our gates keep. A reload makes a new one over the same state; the old one lives on
 // until its last request has ended.
 type issuer struct {
-	name    string
-	url     string
-	server  *authz.Server // nil: another process's
-	storage Storage
-	where   string     // what storage calls its place
-	gates   *gateState // shared with other generations
-	runner  Runner     // the store of users, where it has something to run; else nil
-	log     *zap.Logger
+	name     string
+	url      string
+	server   *authz.Server // nil: another process's
+	storage  Storage
+	where    string       // what storage calls its place
+	gates    *gateState   // shared with other generations
+	runner   Runner       // the store of users, where it has something to run; else nil
+	probe    *grantsProbe // nil where people's grants are in the store
+	locks    lateStore    // what issuers of one store share
+	parts    []Examined   // what doctor looks at
+	warnings []Finding    // what doctor repeats of the configuration's warnings
+	log      *zap.Logger
 
 	lease *lease
 	ready chan struct{} // closed by start
@@ -59,9 +63,17 @@ func (is *issuer) start(ctx context.Context) error {
 	}
 	is.finally(func() { is.tell(release()) })
 	is.gates.store.set(state.Store())
+	is.locks.set(state.locks)
 	if is.runner != nil {
 		is.runner.Start()
 		is.finally(is.runner.Close)
+	}
+	if is.probe != nil {
+		stop, err := is.probe.start(ctx)
+		if err != nil {
+			return err
+		}
+		is.finally(stop)
 	}
 	if is.server != nil {
 		if err := is.server.Start(ctx, state.State); err != nil {

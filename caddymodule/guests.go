@@ -2,6 +2,10 @@ package caddymodule
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -43,7 +47,13 @@ type GrantStore interface {
 	HoldsGrants() bool
 	// Grants adds the place to what the server knows.
 	Grants(cfg grants.DirectoryConfig) (grants.Grants, error)
+	// ProbeGrants finds out, changing nothing, whether they can be written there. ErrGrantsRefused is a
+	// definite no; another error means that it could not be asked.
+	ProbeGrants(ctx context.Context) error
 }
+
+// ErrGrantsRefused says that the grants of people can't be written, and will not be until somebody sees to it.
+var ErrGrantsRefused = errors.New("consents and refresh families can't be written")
 
 // BoltStorage keeps state in one file; one process at a time has it open.
 type BoltStorage struct {
@@ -91,6 +101,41 @@ func (b *BoltStorage) Open(ctx context.Context) (store.Store, error) {
 	return bolt.Open(ctx, b.File, bolt.Options{})
 }
 
+// examineTimeout is how long Examine waits for a file that is open elsewhere.
+const examineTimeout = 500 * time.Millisecond
+
+// Examine implements Examined. That the file is open elsewhere is no fault: a server runs.
+func (b *BoltStorage) Examine(ctx context.Context) []Finding {
+	f := Finding{Part: "store " + b.File, What: "file", Detail: "can be read"}
+	ctx, cancel := context.WithTimeout(ctx, examineTimeout)
+	defer cancel()
+	switch err := bolt.Check(ctx, b.File); {
+	case errors.Is(err, fs.ErrNotExist):
+		f.Detail = "not there yet: the first start makes it"
+		return []Finding{f}
+	case errors.Is(err, bolt.ErrLocked):
+		f.Detail = "open in a running server, so not looked into"
+	case errors.Is(err, fs.ErrPermission):
+		f.Level, f.Detail = Fault, err.Error()
+		f.Fix = "run this as the user that Caddy runs as, or let that user have the file"
+	case err != nil:
+		f.Level, f.Detail = Fault, err.Error()
+		f.Fix = "restore it from a backup, or move it away: everybody has to sign in again then"
+	}
+	return append([]Finding{f}, b.examineMode()...)
+}
+
+func (b *BoltStorage) examineMode() []Finding {
+	info, err := os.Stat(b.File)
+	if err != nil || info.Mode().Perm()&0o077 == 0 {
+		return nil
+	}
+	return []Finding{{
+		Part: "store " + b.File, What: "mode", Level: Warning,
+		Detail: fmt.Sprintf("%#o: others than its owner may use the file", info.Mode().Perm()), Fix: "chmod 600 " + b.File,
+	}}
+}
+
 // MemoryStorage keeps state in memory: it survives a reload of the config, not a restart.
 type MemoryStorage struct{}
 
@@ -111,5 +156,6 @@ func (*MemoryStorage) Open(context.Context) (store.Store, error) {
 var (
 	_ caddy.Provisioner = (*BoltStorage)(nil)
 	_ Storage           = (*BoltStorage)(nil)
+	_ Examined          = (*BoltStorage)(nil)
 	_ Storage           = (*MemoryStorage)(nil)
 )

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -58,6 +59,8 @@ type TokenInject struct {
 	hosts  *hosts // complete once the config has started
 	found  bool   // some route leads here
 	logout bool   // and so does the path that signs out
+
+	reached atomic.Pointer[map[string]bool] // identifiers whose metadata can be fetched; set when the config starts
 }
 
 // CaddyModule returns the Caddy module information.
@@ -108,6 +111,9 @@ func (h *TokenInject) provision(ctx caddy.Context) (err error) {
 	if h.enforcer, err = tokeninject.New(cfg); err != nil {
 		return err
 	}
+	if len(h.enforcer.Resources()) > 0 {
+		app.described = append(app.described, h)
+	}
 	// Not in Cleanup, which Caddy runs while requests are still on their way to this gate.
 	h.issuer.finally(h.enforcer.Close)
 	return nil
@@ -119,6 +125,10 @@ func (h *TokenInject) addHost(cfg *tokeninject.Config) {
 	cfg.Store = &h.issuer.gates.store
 	cfg.Sessions = h.issuer.gates.sessions
 	cfg.Seen = seen
+	cfg.Reached = func(resource string) bool {
+		reached := h.reached.Load()
+		return reached != nil && (*reached)[resource]
+	}
 	cfg.Logger = h.log
 	if h.issuer.server != nil {
 		brand := h.issuer.server.Brand()

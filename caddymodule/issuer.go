@@ -42,6 +42,10 @@ func (l localIssuer) Audience(resourceServer string) (string, error) {
 	return audience, nil
 }
 
+func (l localIssuer) Describe(resourceServer string) []oauth.ProtectedResource {
+	return l.srv.Describe(resourceServer)
+}
+
 func (l localIssuer) BeginLogin(ctx context.Context, r tokeninject.LoginRequest) (string, error) {
 	return l.srv.BeginLogin(ctx, authz.GateLogin(r))
 }

@@ -23,11 +23,14 @@ func (a *App) placeGates() error {
 		return err
 	}
 	for _, server := range app.(*caddyhttp.App).Servers {
-		s := survey{server: server}
+		s := survey{server: server, places: &a.places}
 		s.walk(nil, server.Routes)
 		if server.Errors != nil {
 			s.walk(nil, server.Errors.Routes)
 		}
+	}
+	for _, gate := range a.described {
+		gate.reach(a.places)
 	}
 	for _, gate := range a.gates {
 		gate.placed(a.log)
@@ -53,6 +56,7 @@ func (h *TokenInject) logoutPath() string {
 // survey looks for the gates of an HTTP server.
 type survey struct {
 	server  *caddyhttp.Server
+	places  *[]documents
 	invoked []string // named routes on the way
 }
 
@@ -63,6 +67,9 @@ func (s *survey) walk(from way, routes caddyhttp.RouteList) {
 			switch h := handler.(type) {
 			case *TokenInject:
 				h.place(to)
+				*s.places = append(*s.places, documents{h.enforcer.Resources(), to})
+			case *AuthzServer:
+				*s.places = append(*s.places, documents{h.issuer.server.Described(), to})
 			case *caddyhttp.Subroute:
 				s.walk(to, h.Routes)
 				if h.Errors != nil {

@@ -90,6 +90,7 @@ func purge(ctx context.Context, s store.Store) error {
 // sharedState is what an issuer must not lose in a reload, and the share in the store that it needs.
 type sharedState struct {
 	*authz.State
+	locks        store.Store // the part of the store that all its issuers share
 	stop         func()
 	releaseStore func() error
 }
@@ -108,7 +109,7 @@ func openState(ctx context.Context, key string, storage Storage, issuer string, 
 		return nil, err
 	}
 	stop := every(purgeInterval, func(context.Context) { state.Purge() })
-	return &sharedState{State: state, stop: stop, releaseStore: release}, nil
+	return &sharedState{State: state, locks: store.Namespace(shared, "locks"), stop: stop, releaseStore: release}, nil
 }
 
 // Destruct implements caddy.Destructor.

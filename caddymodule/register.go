@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 )
 
 // One init, since two directives that both stand before basic_auth keep the order in which they are
@@ -19,6 +20,8 @@ func init() {
 	caddy.RegisterModule(new(MemoryStorage))
 	caddy.RegisterModule(new(LocalUsers))
 	caddy.RegisterModule(new(LDAPUsers))
+
+	caddycmd.RegisterCommand(command())
 
 	httpcaddyfile.RegisterGlobalOption("authz", parseAuthz)
 	httpcaddyfile.RegisterHandlerDirective("authz_server", parseAuthzServer)

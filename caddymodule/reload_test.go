@@ -223,7 +223,7 @@ func TestS12_AScopeThatGivesAttributesWithoutAskingIsWarnedOf(t *testing.T) {
 	w := newWorld(t)
 	w.block = "attribute_set a {\n\t\t\tmail mailbox\n\t\t}\n\t\tresource_server b {\n\t\t\tscope nosy {\n\t\t\t\tattribute mailbox\n\t\t\t}\n\t\t}"
 	w.start()
-	require.Contains(t, w.log(), `"scope":"nosy"`)
+	require.Contains(t, w.log(), "scope nosy gives attributes of a person without asking")
 }
 
 func TestA56_AnUngatedProxyBesideAGateIsWarnedOf(t *testing.T) {

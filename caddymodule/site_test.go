@@ -149,7 +149,7 @@ func TestP2_RequestsInTheClearAreRefusedAndLogged(t *testing.T) {
 	require.Equal(t, http.StatusOK, status, "the trusted proxy says so")
 	status, _ = get(api, "app.example"+appPort, "X-Forwarded-Proto", "https")
 	require.Equal(t, http.StatusUnauthorized, status)
-	require.Contains(t, w.log(), "the issuer is http", "the warning of an issuer in the clear")
+	require.Contains(t, w.log(), "issuer is http", "the warning of an issuer in the clear")
 }
 
 // TestS11_AGateKnowsThePersonBehindAPairwiseSubject: what it passes on is the token's sub; attributes

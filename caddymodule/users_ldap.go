@@ -35,10 +35,17 @@ type LDAPUsers struct {
 	Filter string `json:"filter,omitempty"`
 	// The attribute that identifies a person for good; default: by what kind of directory it is.
 	Subject string `json:"subject,omitempty"`
+	// The attributes to read of a person; default: all, without values above 8 KiB.
+	Attributes []string `json:"attribute,omitempty"`
 	// Where roles come from.
 	Roles *LDAPRoles `json:"roles,omitempty"`
 	// The attribute of a person's own entry that holds the grants; default: they are in the storage.
 	GrantAttribute string `json:"grant_attribute,omitempty"`
+	// The auxiliary object class that lets an entry have that attribute; default: nidsOAuthUser.
+	GrantClass string `json:"grant_class,omitempty"`
+	// How long a change takes to reach every server at most: so long the grants of somebody are read where they
+	// were written (default: 1m), and so long a write server must be down before the next takes over (10s).
+	ReplicaLag caddy.Duration `json:"replica_lag,omitempty"`
 	// How many connections of each sort a server gets; default: 16.
 	Pool int `json:"pool,omitempty"`
 	// How long a server may take to answer; default: 5s.
@@ -59,6 +66,8 @@ type LDAPRoles struct {
 	GroupFilter string `json:"group_filter,omitempty"`
 	// Counts the groups that a group is in.
 	Nested bool `json:"nested,omitempty"`
+	// Counts groups that name their members by a search (memberURL).
+	Dynamic bool `json:"dynamic,omitempty"`
 	// Group, by its DN or name, to roles; where it is empty a group's name is the role.
 	Map map[string][]string `json:"map,omitempty"`
 }
@@ -79,7 +88,8 @@ func (l *LDAPUsers) Provision(ctx caddy.Context) (err error) {
 	cfg := ldap.Config{
 		Servers: l.Servers, WriteServers: l.WriteServers, StartTLS: l.StartTLS,
 		BindDN: l.BindDN, Password: l.BindPassword, Base: l.Base, Filter: l.Filter, Subject: l.Subject,
-		GrantAttribute: l.GrantAttribute, Pool: l.Pool,
+		Attributes: l.Attributes, GrantAttribute: l.GrantAttribute, GrantClass: l.GrantClass,
+		Pool: l.Pool, ReplicaLag: time.Duration(l.ReplicaLag),
 		Timeout: time.Duration(l.Timeout), Cache: time.Duration(l.Cache), Logger: ctx.Logger(),
 	}
 	for _, file := range l.TLSCA {
@@ -90,7 +100,7 @@ func (l *LDAPUsers) Provision(ctx caddy.Context) (err error) {
 		cfg.CA = append(append(cfg.CA, pem...), '\n')
 	}
 	if r := l.Roles; r != nil {
-		cfg.Roles = ldap.RolesConfig{Attribute: r.Attribute, GroupBase: r.GroupBase, GroupFilter: r.GroupFilter, Nested: r.Nested, Map: r.Map}
+		cfg.Roles = ldap.RolesConfig{Attribute: r.Attribute, GroupBase: r.GroupBase, GroupFilter: r.GroupFilter, Nested: r.Nested, Dynamic: r.Dynamic, Map: r.Map}
 	}
 	l.directory, err = ldap.New(cfg)
 	return err
@@ -105,10 +115,32 @@ func (l *LDAPUsers) Start() { l.directory.Start(context.Background()) }
 // Close ends the connections.
 func (l *LDAPUsers) Close() { l.directory.Close() }
 
+// Examine implements Examined.
+func (l *LDAPUsers) Examine(ctx context.Context) []Finding {
+	levels := map[ldap.Level]Level{ldap.Fine: Fine, ldap.Warning: Warning, ldap.Fault: Fault}
+	var findings []Finding
+	for _, f := range l.directory.Check(ctx) {
+		findings = append(findings, Finding{
+			Part: "directory " + f.Server, What: f.What, Level: levels[f.Level], Detail: f.Detail, Fix: f.Fix,
+		})
+	}
+	return findings
+}
+
+// ProbeGrants implements GrantStore.
+func (l *LDAPUsers) ProbeGrants(ctx context.Context) error {
+	err := l.directory.ProbeGrants(ctx)
+	if errors.Is(err, ldap.ErrNoAccess) || errors.Is(err, ldap.ErrNoSchema) {
+		return fmt.Errorf("%w: %w", ErrGrantsRefused, err)
+	}
+	return err
+}
+
 // Grants implements GrantStore: the person's own entry, where the configuration names an attribute.
 func (l *LDAPUsers) Grants(cfg grants.DirectoryConfig) (grants.Grants, error) {
 	cfg.Attribute = l.directory.Attribute(l.GrantAttribute)
 	cfg.Conflict = ldap.ErrConflict
+	cfg.ReplicaLag = time.Duration(l.ReplicaLag)
 	return grants.NewDirectory(cfg)
 }
 
@@ -126,14 +158,17 @@ func (l *LDAPUsers) HoldsGrants() bool { return l.GrantAttribute != "" }
 //		base <dn>
 //		filter <filter>
 //		subject <attribute>
+//		attribute <name...>
 //		roles {
 //			attribute <name>
 //			group_base <dn>
 //			group_filter <filter>
 //			nested
+//			dynamic
 //			map <group dn or cn> <role...>
 //		}
-//		grant_attribute [<name>]
+//		grant_attribute [<name> [<class>]]
+//		replica_lag <duration>
 //		pool <n>
 //		timeout <duration>
 //		cache <duration>
@@ -149,11 +184,15 @@ func parseLDAP(d *caddyfile.Dispenser) (*LDAPUsers, error) {
 		"base":         text(&l.Base),
 		"filter":       text(&l.Filter),
 		"subject":      text(&l.Subject),
+		"attribute":    list(&l.Attributes),
 		"roles":        l.parseRoles,
 		"grant_attribute": func(d *caddyfile.Dispenser) error {
 			l.GrantAttribute = defaultGrantAttribute
 			if d.NextArg() {
 				l.GrantAttribute = d.Val()
+			}
+			if d.NextArg() {
+				l.GrantClass = d.Val()
 			}
 			return lineEnds(d)
 		},
@@ -164,8 +203,9 @@ func parseLDAP(d *caddyfile.Dispenser) (*LDAPUsers, error) {
 			l.Pool, err = parseCount(d)
 			return errors.Join(err, lineEnds(d))
 		},
-		"timeout": span(&l.Timeout),
-		"cache":   span(&l.Cache),
+		"replica_lag": span(&l.ReplicaLag),
+		"timeout":     span(&l.Timeout),
+		"cache":       span(&l.Cache),
 	}.only(d)
 	return l, err
 }
@@ -186,6 +226,7 @@ func (l *LDAPUsers) parseRoles(d *caddyfile.Dispenser) error {
 		"group_base":   text(&roles.GroupBase),
 		"group_filter": text(&roles.GroupFilter),
 		"nested":       present(&roles.Nested),
+		"dynamic":      present(&roles.Dynamic),
 		"map": func(d *caddyfile.Dispenser) error {
 			args := d.RemainingArgs()
 			if len(args) < 2 {
@@ -205,5 +246,6 @@ var (
 	_ caddy.Provisioner = (*LDAPUsers)(nil)
 	_ UserStore         = (*LDAPUsers)(nil)
 	_ GrantStore        = (*LDAPUsers)(nil)
+	_ Examined          = (*LDAPUsers)(nil)
 	_ Runner            = (*LDAPUsers)(nil)
 )

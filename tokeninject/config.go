@@ -24,6 +24,9 @@ type Config struct {
 	// issuer. A gate with neither takes no bearer tokens (R13).
 	ResourceServer string
 	Audiences      []string
+	// Reached tells whether the metadata of a protected resource (RFC 9728) can be fetched: its URL leads
+	// to a gate of the resource, or to the issuer. Challenges name it then. nil: that is not known.
+	Reached func(resource string) bool
 	// DecryptKey is a JWKS with this resource server's private keys; nil: none.
 	DecryptKey []byte
 

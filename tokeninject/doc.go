@@ -7,7 +7,7 @@
 //	          as a credential is kept aside
 //	plain     where the policy looks at paths: a path that means one thing only
 //	admit     the gate is open, its issuer ready
-//	own       logout, a login that a link asks for, and the return from a login
+//	own       the metadata of the protected resource, logout, a login that a link asks for, and the return from a login
 //	identify  exactly one credential: a bearer token verified, or a session found and renewed;
 //	          a browser without one goes to login, anything else gets a challenge
 //	authorize the `require` lines

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -24,8 +25,9 @@ type Enforcer struct {
 	cookiePrefix  string // of the cookies' names
 	decrypter     *token.Decrypter
 	requiredScope string
-	policy        *policy  // nil: the `require` lines say all
-	needs         []string // scopes of a session that serves this gate
+	documents     []document // of the protected resource
+	policy        *policy    // nil: the `require` lines say all
+	needs         []string   // scopes of a session that serves this gate
 
 	verified   *tokenCache
 	refused    *refusedTokens
@@ -79,6 +81,9 @@ func New(cfg Config) (*Enforcer, error) {
 		return nil, fmt.Errorf("tokeninject: %w", err)
 	}
 	e.owned.addOverrides(e.policy)
+	if e.documents, err = newDocuments(cfg, strings.Fields(e.requiredScope)); err != nil {
+		return nil, fmt.Errorf("tokeninject: %w", err)
+	}
 	e.byAsking = byAsking(e.sources)
 	e.injectors = newInjectors(cfg)
 	if cfg.Token != nil {
@@ -199,6 +204,9 @@ func (p *passage) turnToFirst() *Refusal {
 
 // own answers what is the gate's own business.
 func (p *passage) own() *Refusal {
+	if document := p.document(); document != nil {
+		return p.describe(document)
+	}
 	session := p.e.cfg.Session
 	if session == nil || p.from == nil {
 		return nil

@@ -202,7 +202,7 @@ func (p *passage) unminted(err error) *Refusal {
 		refusal := p.challenge(oauth.Errorf(oauth.InsufficientScope, "a scope is missing").Because(err))
 		challenge := oauth.Challenge{
 			Realm: p.r.Host, Code: oauth.InsufficientScope, Description: "a scope is missing",
-			Scope: oauth.FormatScope(p.e.cfg.Token.Scope),
+			Scope: oauth.FormatScope(p.e.cfg.Token.Scope), ResourceMetadata: p.metadataURL(),
 		}
 		refusal.Header.Set("WWW-Authenticate", challenge.String())
 		return refusal

@@ -38,7 +38,7 @@ var answered = &Refusal{}
 // challenge refuses for want of a credential that will do (RFC 6750 §3). An empty code is for a
 // request that had none at all: RFC 6750 §3.1 wants no error code then.
 func (p *passage) challenge(err *oauth.Error) *Refusal {
-	c := oauth.Challenge{Realm: p.r.Host, Code: err.Code, Description: err.Description}
+	c := oauth.Challenge{Realm: p.r.Host, Code: err.Code, Description: err.Description, ResourceMetadata: p.metadataURL()}
 	refusal := p.refuse(http.StatusUnauthorized, err)
 	switch err.Code {
 	case "":
@@ -61,7 +61,7 @@ func (p *passage) challenge(err *oauth.Error) *Refusal {
 // code for that, so the challenge has none.
 func (p *passage) forbid(err *oauth.Error) *Refusal {
 	refusal := p.refuse(http.StatusForbidden, err)
-	refusal.Header.Set("WWW-Authenticate", oauth.Challenge{Realm: p.r.Host}.String())
+	refusal.Header.Set("WWW-Authenticate", oauth.Challenge{Realm: p.r.Host, ResourceMetadata: p.metadataURL()}.String())
 	return refusal
 }
 

@@ -38,6 +38,9 @@ func (c Config) withDefaults() Config {
 	if c.Seen == nil {
 		c.Seen = seenDirectly
 	}
+	if c.Reached == nil {
+		c.Reached = func(string) bool { return false }
+	}
 	if c.SeesLogout == nil {
 		c.SeesLogout = func() bool { return false }
 	}

@@ -144,7 +144,7 @@ func TestU4_ReplaceUnderLock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		locked := func(c *grants.DirectoryConfig) {
-			c.Attribute, c.ReplaceUnderLock, c.Locks = streams{w.people}, true, store.Namespace(w.store, "locks")
+			c.Attribute, c.Locks = streams{w.people}, store.Namespace(w.store, "locks")
 		}
 		addEach(t, w, 50, func() grants.Grants { return w.node(t, locked) })
 		require.Equal(t, 50, w.people.writes)
@@ -155,8 +155,8 @@ func TestU4_ReplaceUnderLock(t *testing.T) {
 func TestU4_LockOfTheDead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
-		g := w.node(t, func(c *grants.DirectoryConfig) { c.Attribute, c.ReplaceUnderLock = streams{w.people}, true })
-		dead := w.node(t, func(c *grants.DirectoryConfig) { c.Attribute, c.ReplaceUnderLock = streams{w.people}, true })
+		g := w.node(t, func(c *grants.DirectoryConfig) { c.Attribute = streams{w.people} })
+		dead := w.node(t, func(c *grants.DirectoryConfig) { c.Attribute = streams{w.people} })
 		func() {
 			defer func() { require.NotNil(t, recover()) }()
 			_ = dead.Update(t.Context(), "alice", func(*grants.Record) error {
@@ -178,7 +178,7 @@ func TestU4_WaitingCanBeCancelled(t *testing.T) {
 			first := w.node(t)
 			second := first
 			if name == "at the lock" {
-				locked := func(c *grants.DirectoryConfig) { c.Attribute, c.ReplaceUnderLock = streams{w.people}, true }
+				locked := func(c *grants.DirectoryConfig) { c.Attribute = streams{w.people} }
 				first, second = w.node(t, locked), w.node(t, locked)
 			}
 			entered, proceed := make(chan struct{}), make(chan struct{})

@@ -22,8 +22,11 @@ type Attribute interface {
 	Swap(ctx context.Context, subject string, old, next []byte) error
 }
 
-// Replacer is an Attribute of a directory that can't compare values, so that Swap fails there.
+// Replacer is an Attribute that may be of a directory that can't compare values, as eDirectory can't those of a
+// stream: Swap fails there, and a lock guards Replace instead.
 type Replacer interface {
+	// Comparable tells whether the server that writes go to compares values, so that Swap works.
+	Comparable(ctx context.Context) (bool, error)
 	// Replace sets the value, whatever it was; nil removes it.
 	Replace(ctx context.Context, subject string, next []byte) error
 }
@@ -58,11 +61,8 @@ type DirectoryConfig struct {
 	// Conflict is what Attribute.Swap returns, wrapped or not, when the value is not the expected one. Nil
 	// means ErrConflict.
 	Conflict error
-	// ReplaceUnderLock guards a replace by a lock in Locks instead of comparing: for servers that can't, as
-	// eDirectory can't the values of a stream. Attribute must be a Replacer. All writers of the attribute
-	// must be set so.
-	ReplaceUnderLock bool
-	// Locks is a part of a store that all writers share, other issuers included. Nil means Store.
+	// Locks is a part of a store that all writers share, other issuers included; it is used where Attribute is
+	// a Replacer that can't compare. Nil means Store.
 	Locks store.Store
 
 	// Issuer is the issuer identifier (RFC 8414 §2).
@@ -98,11 +98,10 @@ type AuditEvent struct {
 
 // directory keeps records in an attribute of each user's entry.
 type directory struct {
-	cfg      DirectoryConfig
-	replacer Replacer
-	ended    store.Records[ended]
-	leases   store.Records[lease]
-	queue    queue
+	cfg    DirectoryConfig
+	ended  store.Records[ended]
+	leases store.Records[lease]
+	queue  queue
 }
 
 // NewDirectory returns Grants kept in the directory, as the package describes it. Beside the errors of
@@ -113,10 +112,6 @@ func NewDirectory(cfg DirectoryConfig) (Grants, error) {
 		return nil, errors.New("grants: attribute, issuer, sealer and store are needed")
 	case cfg.ReplicaLag < 0:
 		return nil, errors.New("grants: replica lag must not be negative")
-	}
-	replacer, ok := cfg.Attribute.(Replacer)
-	if cfg.ReplaceUnderLock && !ok {
-		return nil, errors.New("grants: attribute can't be replaced under a lock")
 	}
 	if err := checkText("issuer", cfg.Issuer); err != nil {
 		return nil, err
@@ -140,10 +135,9 @@ func NewDirectory(cfg DirectoryConfig) (Grants, error) {
 		cfg.Audit = func(context.Context, AuditEvent) {}
 	}
 	return &directory{
-		cfg:      cfg,
-		replacer: replacer,
-		ended:    store.NewRecords[ended](cfg.Store, "grants-ended"),
-		leases:   store.NewRecords[lease](cfg.Locks, "grants-lock"),
-		queue:    queue{lines: make(map[string]*line)},
+		cfg:    cfg,
+		ended:  store.NewRecords[ended](cfg.Store, "grants-ended"),
+		leases: store.NewRecords[lease](cfg.Locks, "grants-lock"),
+		queue:  queue{lines: make(map[string]*line)},
 	}, nil
 }

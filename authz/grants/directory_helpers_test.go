@@ -115,6 +115,8 @@ func (s streams) Swap(context.Context, string, []byte, []byte) error {
 	panic("cannot compare")
 }
 
+func (s streams) Comparable(context.Context) (bool, error) { return false, s.fault }
+
 func (s streams) Replace(_ context.Context, subject string, next []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -18,13 +18,12 @@ import (
 func TestNewDirectoryChecksItsConfig(t *testing.T) {
 	w := newWorld()
 	for name, breaks := range map[string]func(*grants.DirectoryConfig){
-		"attribute":  func(c *grants.DirectoryConfig) { c.Attribute = nil },
-		"issuer":     func(c *grants.DirectoryConfig) { c.Issuer = "" },
-		"sealer":     func(c *grants.DirectoryConfig) { c.Sealer = nil },
-		"store":      func(c *grants.DirectoryConfig) { c.Store = nil },
-		"lag":        func(c *grants.DirectoryConfig) { c.ReplicaLag = -1 },
-		"no XML":     func(c *grants.DirectoryConfig) { c.Issuer = "https://id.example/\x00" },
-		"no replace": func(c *grants.DirectoryConfig) { c.ReplaceUnderLock = true },
+		"attribute": func(c *grants.DirectoryConfig) { c.Attribute = nil },
+		"issuer":    func(c *grants.DirectoryConfig) { c.Issuer = "" },
+		"sealer":    func(c *grants.DirectoryConfig) { c.Sealer = nil },
+		"store":     func(c *grants.DirectoryConfig) { c.Store = nil },
+		"lag":       func(c *grants.DirectoryConfig) { c.ReplicaLag = -1 },
+		"no XML":    func(c *grants.DirectoryConfig) { c.Issuer = "https://id.example/\x00" },
 	} {
 		cfg := w.config()
 		breaks(&cfg)

@@ -63,20 +63,20 @@ func (g *directory) inTurn(ctx context.Context, user string, fn func(*Record) er
 		return err
 	}
 	defer leave()
-	if g.cfg.ReplaceUnderLock {
-		unlock, err := lock(ctx, g.leases, user, g.cfg.Now)
-		if err != nil {
-			return err
-		}
-		defer unlock()
+	swap, unlock, err := g.swapper(ctx, user)
+	if err != nil {
+		return err
 	}
+	defer unlock()
 	var lost *change
 	for wait := firstWait; ; {
 		c, err := g.prepare(ctx, user, fn, lost)
 		if err != nil || c == nil {
 			return err
 		}
-		err = g.write(ctx, user, c)
+		if !c.made {
+			err = swap(ctx, user, c.old, c.next)
+		}
 		if err == nil {
 			return g.remember(ctx, user, c)
 		}
@@ -153,15 +153,25 @@ func (g *directory) compose(user string, c *contents, after *Record) (value []by
 	return value, err == nil, err
 }
 
-// write puts a change into the directory.
-func (g *directory) write(ctx context.Context, user string, c *change) error {
-	switch {
-	case c.made:
-		return nil
-	case g.cfg.ReplaceUnderLock:
-		return g.replacer.Replace(ctx, user, c.next)
+type swapFunc func(ctx context.Context, user string, old, next []byte) error
+
+// swapper is how a user's value is changed: by comparing, or, where the directory can't, by a replace under
+// a lock that unlock gives up.
+func (g *directory) swapper(ctx context.Context, user string) (swap swapFunc, unlock func(), err error) {
+	replacer, ok := g.cfg.Attribute.(Replacer)
+	if !ok {
+		return g.cfg.Attribute.Swap, func() {}, nil
 	}
-	return g.cfg.Attribute.Swap(ctx, user, c.old, c.next)
+	able, err := replacer.Comparable(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if able {
+		return g.cfg.Attribute.Swap, func() {}, nil
+	}
+	unlock, err = lock(ctx, g.leases, user, g.cfg.Now)
+	replace := func(ctx context.Context, user string, _, next []byte) error { return replacer.Replace(ctx, user, next) }
+	return replace, unlock, err
 }
 
 // remembered returns what has ended of a user's grants.

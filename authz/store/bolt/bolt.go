@@ -86,21 +86,31 @@ func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 	return s, nil
 }
 
+// Check looks whether Open would find what it can read, and changes nothing: it makes no file and writes
+// none. It returns fs.ErrNotExist when there is no file yet, ErrLocked when another process has it open, and
+// otherwise the errors of Open.
+func Check(ctx context.Context, path string) error {
+	timeout := openTimeout
+	if deadline, ok := ctx.Deadline(); ok {
+		timeout = max(time.Until(deadline), time.Millisecond)
+	}
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: timeout, ReadOnly: true})
+	if errors.Is(err, bolterrors.ErrTimeout) {
+		return fmt.Errorf("%w: %s", ErrLocked, path)
+	}
+	if err != nil {
+		return fmt.Errorf("bolt: open %s: %w", path, err)
+	}
+	if _, err = prepared(db); err != nil {
+		err = fmt.Errorf("bolt: open %s: %w", path, err)
+	}
+	return errors.Join(err, db.Close())
+}
+
 // prepare makes the buckets of a new file and checks the format of an old one.
 // It writes nothing to a file that is as it should be.
 func prepare(db *bbolt.DB) error {
-	ready := false
-	err := db.View(func(tx *bbolt.Tx) error {
-		meta := tx.Bucket(metaBucket)
-		if meta == nil {
-			return nil
-		}
-		if found := meta.Get(formatKey); !bytes.Equal(found, format) {
-			return fmt.Errorf("%w %q", ErrFormat, found)
-		}
-		ready = true
-		return nil
-	})
+	ready, err := prepared(db)
 	if err != nil || ready {
 		return err
 	}
@@ -112,6 +122,22 @@ func prepare(db *bbolt.DB) error {
 		}
 		return tx.Bucket(metaBucket).Put(formatKey, format)
 	})
+}
+
+// prepared tells whether a file has its buckets, and checks their format.
+func prepared(db *bbolt.DB) (ready bool, err error) {
+	err = db.View(func(tx *bbolt.Tx) error {
+		meta := tx.Bucket(metaBucket)
+		if meta == nil {
+			return nil
+		}
+		if found := meta.Get(formatKey); !bytes.Equal(found, format) {
+			return fmt.Errorf("%w %q", ErrFormat, found)
+		}
+		ready = true
+		return nil
+	})
+	return ready, err
 }
 
 // Get implements store.Store.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -57,6 +58,29 @@ func TestOpenTwiceFailsAndNamesTheFile(t *testing.T) {
 	cancel()
 	_, err = Open(ctx, path, Options{})
 	require.ErrorIs(t, err, context.Canceled)
+}
+
+func TestO3_CheckChangesNothing(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	path := filepath.Join(t.TempDir(), "state.db")
+	require.ErrorIs(t, Check(ctx, path), fs.ErrNotExist)
+	require.NoFileExists(t, path)
+
+	s, err := Open(t.Context(), path, Options{})
+	require.NoError(t, err)
+	require.ErrorIs(t, Check(ctx, path), ErrLocked)
+	require.NoError(t, s.Close())
+	before, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.NoError(t, Check(t.Context(), path))
+	after, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, before, after)
+
+	other := filepath.Join(t.TempDir(), "other.db")
+	require.NoError(t, os.WriteFile(other, []byte("no store"), 0o600))
+	require.Error(t, Check(t.Context(), other))
 }
 
 func TestOpenRefuses(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/go-ldap/ldap/v3"
 
@@ -30,8 +31,15 @@ var (
 // Attribute is one single-valued attribute of people's entries that belongs to this server: it is read
 // for update and written on the write server. It is safe for concurrent use.
 type Attribute struct {
-	d    *Directory
-	name string
+	d       *Directory
+	name    string
+	compare atomic.Pointer[comparison]
+}
+
+// comparison is whether the server of a layout compares values.
+type comparison struct {
+	layout *layout
+	able   bool
 }
 
 // Attribute lends the attribute of this name, which New has not checked to be there: see Probe.
@@ -121,6 +129,36 @@ func (a *Attribute) Swap(ctx context.Context, subject string, old, next []byte) 
 			}
 		})
 	})
+}
+
+// Comparable tells whether the write server compares values of the attribute, so that Swap works. eDirectory
+// doesn't, nor does a server whose schema gives the attribute no rule of equality (RFC 4512 §4.1.2).
+func (a *Attribute) Comparable(ctx context.Context) (able bool, err error) {
+	err = a.d.update(ctx, func(ctx context.Context, c *conn, l *layout) error {
+		known := a.compare.Load()
+		if known == nil || known.layout != l {
+			able, err := a.compares(ctx, c, l)
+			if err != nil {
+				return err
+			}
+			known = &comparison{l, able}
+			a.compare.Store(known)
+		}
+		able = known.able
+		return nil
+	})
+	return able, err
+}
+
+func (a *Attribute) compares(ctx context.Context, c *conn, l *layout) (bool, error) {
+	switch l.kind {
+	case EDirectory:
+		return false, nil
+	case ActiveDirectory, ADLDS:
+		return true, nil
+	}
+	definition, err := a.definition(ctx, c, l)
+	return definition == "" || strings.Contains(definition, " EQUALITY ") || strings.Contains(definition, " SUP "), err
 }
 
 // Replace writes next whatever the value was, nil for none. It is for servers that answer Swap with

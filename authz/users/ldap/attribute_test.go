@@ -136,6 +136,35 @@ func TestU6_ProbeChangesNothing(t *testing.T) {
 	require.NotErrorIs(t, err, ErrNoAccess)
 }
 
+// Whether values can be compared is a matter of the schema, and asked once.
+func TestU4_Comparable(t *testing.T) {
+	s := startSlapd(t, ldaptest.Options{Settings: `
+attributetype ( 1.3.6.1.4.1.32473.9.1 NAME 'aStream' SYNTAX 1.3.6.1.4.1.1466.115.121.1.40 SINGLE-VALUE )
+objectclass ( 1.3.6.1.4.1.32473.9.2 NAME 'streamUser' SUP top AUXILIARY MAY aStream )
+access to attrs=aStream by dn.exact="` + testAccount + `" write
+`})
+	d, ctx := open(t, s.config(t)), bounded(t)
+	for name, want := range map[string]bool{grantAttribute: true, "aStream": false, "mail": true, "name": true, "noSuchThing": true} {
+		able, err := d.Attribute(name).Comparable(ctx)
+		require.NoError(t, err)
+		require.Equal(t, want, able, name)
+	}
+	stream := d.Attribute("aStream")
+	able, err := stream.Comparable(ctx)
+	require.NoError(t, err)
+	require.False(t, able)
+	admin := s.Admin(t)
+	before := s.Operations(t, admin, "Search")
+	for range 3 {
+		_, err := stream.Comparable(ctx)
+		require.NoError(t, err)
+	}
+	require.Equal(t, before+1, s.Operations(t, admin, "Search"), "the count itself is one")
+	s.Stop()
+	_, err = stream.Comparable(ctx)
+	require.ErrorIs(t, err, users.ErrUnavailable)
+}
+
 // eDirectory keeps the attribute as a stream: nothing may be deleted from it by value, not even to probe.
 func TestU3_StreamsAreReplacedOnly(t *testing.T) {
 	a, _, aliceID, _ := grants(t)
@@ -145,6 +174,9 @@ func TestU3_StreamsAreReplacedOnly(t *testing.T) {
 	l.kind = EDirectory
 	a.d.servers[0].layout.Store(&l)
 	require.ErrorIs(t, a.Swap(ctx, aliceID, nil, []byte("x")), ErrCannotCompare)
+	able, err := a.Comparable(ctx)
+	require.NoError(t, err)
+	require.False(t, able)
 	require.NoError(t, a.Probe(ctx, aliceID))
 	require.NoError(t, a.Replace(ctx, aliceID, []byte("x")))
 	require.ErrorIs(t, a.Probe(ctx, aliceID), ErrCannotCompare)
@@ -185,13 +217,13 @@ func TestG9_ReplicaIsReadAndNeverWritten(t *testing.T) {
 	require.Equal(t, "new", string(value))
 }
 
-// One write server at a time: the next one only after WriteFailover, and no way back by itself.
+// One write server at a time: the next one only after ReplicaLag, and no way back by itself.
 func TestU4_WriteFailover(t *testing.T) {
 	first, second := startSlapd(t, ldaptest.Options{}), startSlapd(t, ldaptest.Options{})
 	now := time.Now()
 	cfg := first.config(t)
 	cfg.Servers, cfg.WriteServers = []string{second.URL}, []string{first.URL, second.URL}
-	cfg.Now, cfg.WriteFailover = func() time.Time { return now }, time.Minute
+	cfg.Now, cfg.ReplicaLag = func() time.Time { return now }, time.Minute
 	d := open(t, cfg)
 	writer := func() string {
 		s, err := d.writer()

@@ -14,13 +14,23 @@ import (
 	"github.com/gatewright/gatewright/authz/users"
 )
 
+// Level is how bad a Finding is.
+type Level int
+
+// The levels.
+const (
+	Fine    Level = iota
+	Warning       // it works, and somebody should know
+	Fault         // something doesn't work
+)
+
 // Finding is one thing that Check looked at.
 type Finding struct {
 	Server string // URL
 	What   string // "connection", "service account", …
-	OK     bool
+	Level  Level
 	Detail string // what was found, no secret in it
-	Fix    string // the command or option that mends it, empty when OK
+	Fix    string // the command or option that mends it, empty when all is fine
 }
 
 // Check tries every server, whether it is thought to be up or not, and tells what works and what doesn't.
@@ -42,34 +52,39 @@ type report struct {
 	findings []Finding
 }
 
+// note tells of one thing, and whether it is as it should be.
 func (r *report) note(what string, err error, detail, fix string) bool {
-	f := Finding{Server: r.s.endpoint.url, What: what, OK: err == nil, Detail: detail, Fix: fix}
 	if err != nil {
-		f.Detail = err.Error()
+		r.add(what, Fault, err.Error(), fix)
 	} else {
-		f.Fix = ""
+		r.add(what, Fine, detail, "")
 	}
-	r.findings = append(r.findings, f)
-	return f.OK
+	return err == nil
+}
+
+func (r *report) add(what string, level Level, detail, fix string) {
+	r.findings = append(r.findings, Finding{Server: r.s.endpoint.url, What: what, Level: level, Detail: detail, Fix: fix})
 }
 
 func (r *report) check(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 4*r.d.cfg.Timeout)
 	defer cancel()
 	c, err := r.dial(ctx)
-	if !r.note("connection", err, r.encryption(), connectionFix(r.s.endpoint, err)) {
+	if err != nil {
+		r.note("connection", err, "", connectionFix(r.s.endpoint, err))
 		return
 	}
 	defer c.discard()
+	r.connected()
 	cfg := &r.d.cfg
 	if cfg.BindDN != "" {
 		_, err = c.bind(ctx, cfg.BindDN, cfg.Password)
-		if !r.note("service account", err, cfg.BindDN, "bind <dn> <password>: ldapwhoami -x -H "+r.s.endpoint.url+" -D '"+cfg.BindDN+"' -W") {
+		if !r.note("service account", err, cfg.BindDN, "mend bind in users ldap; to try it: ldapwhoami -x -H "+r.s.endpoint.url+" -D '"+cfg.BindDN+"' -W") {
 			return
 		}
 	}
 	l, err := readLayout(ctx, c, cfg)
-	if !r.note("kind of directory", err, kindDetail(l), "let the service account read the root DSE: ldapsearch -x -H "+r.s.endpoint.url+" -s base -b ''") {
+	if !r.note("kind of directory", err, kindDetail(l), "let the service account read the root DSE; to try it: ldapsearch -x -H "+r.s.endpoint.url+" -s base -b ''") {
 		return
 	}
 	r.s.layout.CompareAndSwap(nil, l)
@@ -84,16 +99,18 @@ func (r *report) dial(ctx context.Context) (*conn, error) {
 	return r.s.endpoint.dial(ctx)
 }
 
-func (r *report) encryption() string {
+func (r *report) connected() {
+	const what = "connection"
 	switch e := r.s.endpoint; {
 	case e.startTLS:
-		return "encrypted by StartTLS"
+		r.add(what, Fine, "encrypted by StartTLS", "")
 	case e.tls != nil:
-		return "encrypted"
+		r.add(what, Fine, "encrypted", "")
 	case e.clear():
-		return "NOT ENCRYPTED: passwords cross the network in the clear"
+		r.add(what, Warning, "not encrypted: passwords cross the network in the clear", "ldaps:// in server, or start_tls")
+	default:
+		r.add(what, Fine, "inside this machine", "")
 	}
-	return "inside this machine"
 }
 
 func (r *report) writes() bool {
@@ -127,7 +144,7 @@ func connectionFix(e endpoint, err error) string {
 // checkPeople looks whether there is anybody, and whether what this package needs of a person can be read.
 func (r *report) checkPeople(ctx context.Context, c *conn, l *layout) bool {
 	base := r.d.cfg.Base
-	see := "let the service account read: ldapsearch -x -H " + r.s.endpoint.url + " -D '" + r.d.cfg.BindDN + "' -W -b '" + base + "'"
+	see := "let the service account read, or mend base, filter, subject; to try it: ldapsearch -x -H " + r.s.endpoint.url + " -D '" + r.d.cfg.BindDN + "' -W -b '" + base + "'"
 	entries, err := r.d.people(ctx, c, l.filter.anybody(), l.wanted)
 	if err == nil && len(entries) == 0 {
 		err = fmt.Errorf("%w: below %s nobody matches %s", users.ErrNotFound, base, l.filter.anybody())
@@ -139,31 +156,40 @@ func (r *report) checkPeople(ctx context.Context, c *conn, l *layout) bool {
 	if !r.note("subject", err, "attribute "+l.subject+" can be read", see+" '"+l.filter.anybody()+"' "+l.subject) {
 		return true
 	}
-	if p.passwordStamp() == "" {
-		err = errors.New("a change of a password can't be seen: it ends no session and no refresh token")
+	if p.passwordStamp() != "" {
+		r.add("password change", Fine, "can be seen", "")
+	} else {
+		r.add("password change", Warning, "can't be seen, so it ends no session and no refresh token", stampFixes[l.kind])
 	}
-	r.note("password change", err, "can be seen", map[Kind]string{
-		OpenLDAP: "load the ppolicy overlay, and let the service account read pwdChangedTime",
-		DS389:    "dsconf <instance> config replace passwordTrackUpdateTime=on, and let the service account read pwdUpdateTime",
-	}[l.kind])
 	if l.kind == ADLDS {
 		r.checkDisabled(ctx, c, l)
 	}
 	return true
 }
 
+// stampFixes are how each kind comes to tell when a password changed.
+var stampFixes = map[Kind]string{
+	OpenLDAP:        "load the ppolicy overlay, and let the service account read pwdChangedTime",
+	DS389:           "dsconf <instance> config replace passwordTrackUpdateTime=on, and let the service account read pwdUpdateTime",
+	ActiveDirectory: "let the service account read pwdLastSet",
+	ADLDS:           "let the service account read pwdLastSet",
+	EDirectory:      "let the service account read pwdChangedTime",
+	Other:           "let the service account read pwdChangedTime",
+}
+
 // checkDisabled tells of people whom AD LDS has disabled: it begins so with everybody who is added without a
 // good password, which is easily taken for a wrong one.
 func (r *report) checkDisabled(ctx context.Context, c *conn, l *layout) {
-	entries, err := r.d.people(ctx, c, "(&(msDS-UserAccountDisabled=TRUE)"+l.filter.anybody()+")", []string{"1.1"})
-	r.note("disabled people", err, disabledDetail(entries), "")
-}
-
-func disabledDetail(entries []*ldap.Entry) string {
-	if len(entries) == 0 {
-		return "nobody is"
+	const what = "disabled people"
+	switch entries, err := r.d.people(ctx, c, "(&(msDS-UserAccountDisabled=TRUE)"+l.filter.anybody()+")", []string{"1.1"}); {
+	case err != nil:
+		r.note(what, err, "", "let the service account read msDS-UserAccountDisabled")
+	case len(entries) == 0:
+		r.add(what, Fine, "nobody is", "")
+	default:
+		r.add(what, Warning, "there are some, as new people begin: "+entries[0].DN,
+			"set msDS-UserAccountDisabled to FALSE, as examples/ldap/schema/ad-lds/README.md shows")
 	}
-	return "some are, as new people begin; examples/ldap/schema/ad-lds/README.md shows how msDS-UserAccountDisabled becomes FALSE, as of " + entries[0].DN
 }
 
 // fixes are how each kind gets the schema and the right to write, in this repository's examples/ldap/schema.
@@ -200,11 +226,32 @@ func (r *report) checkGrants(ctx context.Context, c *conn, l *layout) {
 		return
 	}
 	err = a.probe(ctx, c, l, "")
+	if errors.Is(err, users.ErrNotFound) { // on eDirectory, where everybody has grants
+		r.add("write access", Warning, "there is nobody to try it on", "")
+		return
+	}
 	r.note("write access", err, "the service account may write "+a.name, fixes[l.kind].access)
 }
 
-// maxLag is how far a replica may be behind without a word.
-const maxLag = 10 * time.Second
+// ProbeGrants asks the write server whether the service account may write GrantAttribute, and changes nothing.
+// ErrNoSchema and ErrNoAccess are a definite no; they name the step that is missing. That there is nobody to try
+// it on is none.
+func (d *Directory) ProbeGrants(ctx context.Context) error {
+	a := d.Attribute(d.cfg.GrantAttribute)
+	return d.update(ctx, func(ctx context.Context, c *conn, l *layout) error {
+		err := a.probe(ctx, c, l, "")
+		switch {
+		case errors.Is(err, ErrNoSchema):
+			return fmt.Errorf("%w; to mend it: %s", err, fixes[l.kind].schema)
+		case errors.Is(err, ErrNoAccess):
+			return fmt.Errorf("%w; to mend it: %s", err, fixes[l.kind].access)
+		case errors.Is(err, users.ErrNotFound):
+			d.cfg.Logger.Warn("there is nobody in the directory on whom to try whether grants can be written")
+			return nil
+		}
+		return err
+	})
+}
 
 // checkLag compares the change that each OpenLDAP server saw last (contextCSN, RFC 4533) with that of the
 // write server. Other directories don't tell.
@@ -225,20 +272,26 @@ func (d *Directory) checkLag(ctx context.Context) []Finding {
 		if s == writer || !asked {
 			continue
 		}
-		findings = append(findings, lagOf(s, at, writer, last[writer]))
+		if _, cause := s.down(); cause == nil {
+			findings = append(findings, d.lagOf(s, at, writer, last[writer]))
+		}
 	}
 	return findings
 }
 
-func lagOf(replica *server, at time.Time, writer *server, newest time.Time) Finding {
-	lag := max(newest.Sub(at), 0)
-	f := Finding{Server: replica.endpoint.url, What: "replica lag", OK: lag <= maxLag, Detail: lag.Round(time.Millisecond).String() + " behind " + writer.endpoint.url}
+// lagOf tells how far a replica is behind.
+func (d *Directory) lagOf(replica *server, at time.Time, writer *server, newest time.Time) Finding {
+	lag := max(newest.Sub(at), 0).Round(time.Millisecond)
+	f := Finding{Server: replica.endpoint.url, What: "replica lag", Detail: lag.String() + " behind " + writer.endpoint.url}
 	switch {
 	case at.IsZero():
+		f.Level = Fault
 		f.Detail = "it has not finished its first copy, or the service account can't read contextCSN"
 		f.Fix = "look after syncrepl on this server"
-	case !f.OK:
-		f.Fix = "look after syncrepl on this server; set the issuer's check_after above the lag"
+	case lag > d.cfg.ReplicaLag:
+		f.Level = Fault
+		f.Detail += ", more than replica_lag: " + d.cfg.ReplicaLag.String()
+		f.Fix = "look after syncrepl on this server, or set replica_lag and check_after above the lag"
 	}
 	return f
 }

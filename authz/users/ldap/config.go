@@ -13,10 +13,10 @@ import (
 
 // What a Config means where it says nothing.
 const (
-	DefaultPool          = 16
-	DefaultTimeout       = 5 * time.Second
-	DefaultCache         = time.Minute
-	DefaultWriteFailover = 10 * time.Second
+	DefaultPool       = 16
+	DefaultTimeout    = 5 * time.Second
+	DefaultCache      = time.Minute
+	DefaultReplicaLag = 10 * time.Second
 	// DefaultGrantClass is the auxiliary object class of the schemas in examples/ldap/schema.
 	DefaultGrantClass = "nidsOAuthUser"
 )
@@ -27,9 +27,10 @@ type Config struct {
 	Servers []string
 	// WriteServers are where attributes are read for update and written, one at a time; none means Servers.
 	WriteServers []string
-	// WriteFailover is how long a write server must have been down before the next takes over: longer
-	// than a change takes to reach that one. 0 means DefaultWriteFailover.
-	WriteFailover time.Duration
+	// ReplicaLag is how long a change takes to reach every server at most: a write server must have been down
+	// for longer before the next takes over, or that one may lack what was written last. 0 means
+	// DefaultReplicaLag.
+	ReplicaLag time.Duration
 	// StartTLS encrypts ldap:// connections before anything is sent (RFC 4511 §4.14).
 	StartTLS bool
 	// CA is what server certificates are checked against, in PEM; none means the system's.
@@ -92,7 +93,7 @@ func (cfg *Config) complete() error {
 	setDefault(&cfg.Pool, DefaultPool)
 	setDefault(&cfg.Timeout, DefaultTimeout)
 	setDefault(&cfg.Cache, DefaultCache)
-	setDefault(&cfg.WriteFailover, DefaultWriteFailover)
+	setDefault(&cfg.ReplicaLag, DefaultReplicaLag)
 	setDefault(&cfg.GrantClass, DefaultGrantClass)
 	if cfg.Logger == nil {
 		cfg.Logger = zap.NewNop()
@@ -106,8 +107,8 @@ func (cfg *Config) complete() error {
 	switch {
 	case len(cfg.Servers) == 0:
 		return errors.New("a server is needed")
-	case cfg.Pool < 0 || cfg.Timeout < 0 || cfg.WriteFailover < 0:
-		return errors.New("pool, timeout and write failover must not be negative")
+	case cfg.Pool < 0 || cfg.Timeout < 0 || cfg.ReplicaLag < 0:
+		return errors.New("pool, timeout and replica lag must not be negative")
 	case (cfg.BindDN == "") != (cfg.Password == ""):
 		return errors.New("a bind DN and its password go together: a bind without a password is an anonymous one")
 	case cfg.Base == "":

@@ -215,7 +215,7 @@ func (d *Directory) first(ctx context.Context, try func(*server) error) error {
 	return fmt.Errorf("%w: %w", users.ErrUnavailable, errors.Join(failures...))
 }
 
-// writer is the one server that has the writes now. When it has been down for WriteFailover, the next
+// writer is the one server that has the writes now. When it has been down for ReplicaLag, the next
 // one gets them, and keeps them: a server that came back may lack what was written meanwhile.
 func (d *Directory) writer() (*server, error) {
 	d.writing.mu.Lock()
@@ -225,7 +225,7 @@ func (d *Directory) writer() (*server, error) {
 	if cause == nil {
 		return current, nil
 	}
-	if d.cfg.Now().Sub(since) >= d.cfg.WriteFailover {
+	if d.cfg.Now().Sub(since) >= d.cfg.ReplicaLag {
 		for i, s := range d.writers {
 			if _, down := s.down(); down == nil {
 				d.writing.current = i

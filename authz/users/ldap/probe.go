@@ -85,20 +85,42 @@ func (a *Attribute) inSchema(ctx context.Context, c *conn, l *layout) (bool, err
 		}
 		return len(result.Entries) > 0, nil
 	}
+	types, err := attributeTypes(ctx, c, l)
+	if err != nil || len(types) == 0 {
+		return err == nil, err
+	}
+	return a.described(types) != "", nil
+}
+
+// definition is the description of the attribute's type, "" where the schema shows none.
+func (a *Attribute) definition(ctx context.Context, c *conn, l *layout) (string, error) {
+	if l.subschema == "" {
+		return "", nil
+	}
+	types, err := attributeTypes(ctx, c, l)
+	return a.described(types), err
+}
+
+// attributeTypes reads the descriptions of all attribute types; none where the schema can't be read.
+func attributeTypes(ctx context.Context, c *conn, l *layout) ([]string, error) {
 	result, err := c.search(ctx, ldap.NewSearchRequest(l.subschema, ldap.ScopeBaseObject, ldap.NeverDerefAliases, 1, 0, false,
 		"(objectClass=subschema)", []string{"attributeTypes"}, nil))
 	if err != nil {
-		return false, fmt.Errorf("ldap: schema: %w", err)
+		return nil, fmt.Errorf("ldap: schema: %w", err)
 	}
 	if len(result.Entries) == 0 {
-		return true, nil
+		return nil, nil
 	}
-	for _, definition := range result.Entries[0].GetEqualFoldAttributeValues("attributeTypes") {
+	return result.Entries[0].GetEqualFoldAttributeValues("attributeTypes"), nil
+}
+
+func (a *Attribute) described(types []string) string {
+	for _, definition := range types {
 		if names(definition, a.name) {
-			return true, nil
+			return definition
 		}
 	}
-	return false, nil
+	return ""
 }
 
 // namesForm finds the one name, or the list of them, in a description of an attribute type (RFC 4512 §4.1.2).

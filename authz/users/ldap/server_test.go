@@ -30,7 +30,7 @@ func TestU1_FailoverWhenAServerStops(t *testing.T) {
 	u, err := signIn(t, d, "alice", "alice-pw")
 	require.NoError(t, err)
 	require.Equal(t, "of the second", u.Attribute("title"))
-	require.ErrorIs(t, d.Health(bounded(t)), users.ErrUnavailable, "the writes stay with the first for WriteFailover")
+	require.ErrorIs(t, d.Health(bounded(t)), users.ErrUnavailable, "the writes stay with the first for ReplicaLag")
 
 	second.Stop()
 	_, err = signIn(t, d, "alice", "alice-pw")
