@@ -31,7 +31,7 @@ type Config struct {
 	ResourceServers []ResourceServer
 	AttributeSets   []AttributeSet
 	Clients         []Client
-	// Contracts are the authentication procedures; PasswordContract is always there.
+	// Contracts are the authentication procedures; where none is the default, PasswordContract is.
 	Contracts []Contract
 	// Methods are those of others that contracts may name, beside the built-in ones.
 	Methods map[string]Method

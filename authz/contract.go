@@ -24,8 +24,9 @@ type Contract struct {
 	Default bool
 }
 
-// PasswordContract is a built-in contract of the lowest level: a password over TLS. A Contract of the
-// same URI takes its place.
+// PasswordContract is a built-in contract of the lowest level: a password over TLS. It is there until
+// another Contract is the default, so that acr_values can't name it to get around that one, or has its
+// URI.
 const PasswordContract = "urn:oasis:names:tc:SAML:2.0:ac:classes:PasswordProtectedTransport"
 
 // minTimeout is the shortest Timeout.
@@ -48,8 +49,8 @@ type contract struct {
 func (s *Server) compileContracts(cfg *Config) error {
 	var errs []error
 	list := cfg.Contracts
-	if !slices.ContainsFunc(list, func(c Contract) bool { return c.URI == PasswordContract }) {
-		list = append(slices.Clip(list), Contract{URI: PasswordContract, Methods: []string{MethodPassword}})
+	if !slices.ContainsFunc(list, func(c Contract) bool { return c.Default || c.URI == PasswordContract }) {
+		list = append(slices.Clip(list), Contract{URI: PasswordContract, Default: true})
 	}
 	for _, given := range list {
 		c, err := s.compileContract(given)
@@ -63,7 +64,7 @@ func (s *Server) compileContracts(cfg *Config) error {
 		}
 	}
 	if s.defaultContract == nil {
-		s.defaultContract = s.contractNamed(PasswordContract)
+		s.defaultContract = s.contractNamed(PasswordContract) // the operator's own
 	}
 	for _, uri := range cfg.PasswordGrantContracts {
 		if s.contractNamed(uri) == nil {
@@ -139,13 +140,18 @@ func (s *Server) contractURIs() []string {
 // contractFor picks the contract of an authorization request: the client's own list overrides
 // acr_values, of either the first one counts, and names that nobody knows are passed over (C11, OpenID
 // Connect Core §3.1.2.1). What a gate asks for is the operator's own word and goes first. Where acr is
-// an essential claim it is nil if none of the values is known (§5.5.1.1).
+// an essential claim (§5.5.1.1) it is nil if there is no such contract, or none that the client's list
+// has.
 func (s *Server) contractFor(c *client, req *authorizationRequest) *contract {
 	asked := s.firstContract(req.ACRValues)
 	switch {
-	case req.ACREssential:
-		return asked
 	case req.Gate && asked != nil:
+		return asked
+	case req.ACREssential && len(c.Contracts) > 0:
+		return s.firstContract(slices.DeleteFunc(slices.Clone(c.Contracts), func(uri string) bool {
+			return !slices.Contains(req.ACRValues, uri)
+		}))
+	case req.ACREssential:
 		return asked
 	case len(c.Contracts) > 0:
 		return s.firstContract(c.Contracts)

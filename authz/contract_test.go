@@ -160,15 +160,34 @@ func TestG13_ThePasswordGrantTakesItsContractFromOneSource(t *testing.T) {
 	}
 }
 
+func essential(values ...string) string {
+	return `{"id_token":{"acr":{"essential":true,"values":["` + strings.Join(values, `","`) + `"]}}}`
+}
+
 func TestE1_AnEssentialACRIsExactlyOneOfItsValues(t *testing.T) {
-	essential := func(values string) string {
-		return `{"id_token":{"acr":{"essential":true,"values":[` + values + `]}}}`
-	}
-	f := authztest.New(t, withContracts(func(cfg *authz.Config) { cfg.Clients[0].Contracts = []string{low} }))
+	f := authztest.New(t, withContracts())
 	browser := f.NewBrowser()
-	assert.Equal(t, mid, idToken(t, f, browser, "claims", essential(`"urn:unknown","`+mid+`"`))["acr"])
-	assert.Equal(t, low, idToken(t, f, browser, "claims", `{"id_token":{"acr":{"values":["`+mid+`"]}}}`)["acr"],
-		"C11: what is only a wish, the client's list overrides")
-	answer := browser.Get(f.AuthorizeURL("claims", essential(`"urn:unknown"`))).Location.Query()
+	assert.Equal(t, mid, idToken(t, f, browser, "claims", essential("urn:unknown", mid))["acr"])
+	answer := browser.Get(f.AuthorizeURL("claims", essential("urn:unknown"))).Location.Query()
 	assert.Equal(t, "unmet_authentication_requirements", answer.Get("error"))
+}
+
+func TestC11_AnEssentialACRDoesNotGetAroundTheClientsList(t *testing.T) {
+	f := authztest.New(t, withContracts(func(cfg *authz.Config) { cfg.Clients[0].Contracts = []string{high, mid} }))
+	browser := f.NewBrowser()
+	assert.Equal(t, mid, idToken(t, f, browser, "claims", essential(low, mid))["acr"])
+	answer := browser.Get(f.AuthorizeURL("claims", essential(low))).Location.Query()
+	assert.Equal(t, "unmet_authentication_requirements", answer.Get("error"))
+	assert.Equal(t, high, idToken(t, f, browser, "claims", `{"id_token":{"acr":{"values":["`+low+`"]}}}`)["acr"],
+		"what is only a wish is overridden")
+}
+
+func TestE1_NothingBuiltInGetsAroundADefault(t *testing.T) {
+	f := authztest.New(t, withTOTP(t, func(cfg *authz.Config) { cfg.Contracts[0].Default = true }))
+	page := f.NewBrowser().SignIn(f.AuthorizeURL("acr_values", authz.PasswordContract), "bob")
+	assert.Contains(t, page.Body, `name="otp"`)
+	got := f.Token("shop", "grant_type", "password", "username", "bob", "password", authztest.Password, "acr_values", authz.PasswordContract)
+	assert.Equal(t, "invalid_grant", got.Get("error"))
+	metadata := f.Bearer("GET", "/.well-known/openid-configuration", "")
+	assert.Equal(t, []any{twoSteps}, metadata.JSON["acr_values_supported"])
 }
