@@ -191,3 +191,46 @@ func TestE1_NothingBuiltInGetsAroundADefault(t *testing.T) {
 	metadata := f.Bearer("GET", "/.well-known/openid-configuration", "")
 	assert.Equal(t, []any{twoSteps}, metadata.JSON["acr_values_supported"])
 }
+
+func TestW9_ALoginByAHigherContractIsEnough(t *testing.T) {
+	f := authztest.New(t, withContracts())
+	for name, tt := range map[string]struct {
+		wanted []string
+		acr    string
+		age    time.Duration
+		ok     bool
+		maxAge time.Duration
+	}{
+		"the contract":                 {[]string{mid}, mid, 24 * time.Hour, true, 0},
+		"one of them":                  {[]string{"urn:unknown", mid}, mid, 0, true, 0},
+		"a higher one":                 {[]string{low}, mid, 0, true, 0},
+		"a lower one":                  {[]string{mid}, low, 0, false, 0},
+		"one that is gone":             {[]string{low}, "urn:gone", 0, false, 0},
+		"within its timeout":           {[]string{high}, high, 10 * time.Minute, true, 0},
+		"after its timeout":            {[]string{high}, high, 11 * time.Minute, false, 10 * time.Minute},
+		"a higher one after its own":   {[]string{low}, high, 11 * time.Minute, false, 10 * time.Minute},
+		"nobody wants what nobody has": {[]string{"urn:unknown"}, high, 0, false, 0},
+	} {
+		ok, maxAge := f.Server.Satisfies(tt.wanted, tt.acr, f.Clock.Now().Add(-tt.age))
+		assert.Equal(t, tt.ok, ok, name)
+		assert.Equal(t, tt.maxAge, maxAge, name)
+	}
+}
+
+func TestW9_AGatesContractGoesBeforeItsClients(t *testing.T) {
+	f := authztest.New(t, withContracts(func(cfg *authz.Config) { cfg.Clients[0].Contracts = []string{low} }))
+	login := authz.GateLogin{
+		ClientID: "shop", ClientSecret: authztest.Secret, RedirectURI: "https://gate.example.com/page", State: "s", Nonce: "n",
+		Verifier: strings.Repeat("v", 43), Scope: []string{"openid"}, ACRValues: []string{"urn:unknown", mid},
+	}
+	target, err := f.Server.BeginLogin(t.Context(), login)
+	require.NoError(t, err)
+	answer := f.NewBrowser().Authorize(target, "alice")
+	session, err := f.Server.RedeemLogin(t.Context(), answer.Get("code"), login)
+	require.NoError(t, err)
+	assert.Equal(t, mid, session.ACR)
+	assert.Equal(t, []string{"pwd"}, session.AMR)
+	raw, _, err := f.Server.Mint(t.Context(), authz.GateMint{Session: session, ResourceServer: "orders", Scope: nil})
+	require.NoError(t, err)
+	assert.Equal(t, mid, f.Claims(raw)["acr"])
+}

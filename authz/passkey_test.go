@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
+	"slices"
 	"testing"
 	"time"
 
@@ -113,7 +114,7 @@ func (a *authenticator) get(page *authztest.Page) string {
 	require.Equal(a.t, "get", page.Attribute("data-ceremony"), page.Body)
 	_, clientData := a.read(page)
 	data, hash := a.data(0), sha256.Sum256(clientData)
-	digest := sha256.Sum256(append(data[:len(data):len(data)], hash[:]...))
+	digest := sha256.Sum256(append(slices.Clip(data), hash[:]...))
 	signature, err := ecdsa.SignASN1(rand.Reader, a.key, digest[:])
 	require.NoError(a.t, err)
 	return a.answer(map[string]any{
