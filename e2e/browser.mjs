@@ -56,8 +56,7 @@ export async function decide(page, decision) {
 
 // Sends a browser to an authorization request, has the pages answered, and returns where it ends up:
 // nobody is at the callback, so it is caught.
-export async function authorize(page, url, answer) {
-  const callback = url.searchParams.get('redirect_uri');
+export async function authorize(page, url, answer, callback = url.searchParams.get('redirect_uri')) {
   await page.route(`${callback}**`, (route) => route.fulfill({ body: 'back' }));
   await page.goto(url.href);
   await answer();

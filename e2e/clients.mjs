@@ -1,6 +1,6 @@
 // OpenID Connect and JOSE libraries of the Node world against the server.
 import assert from 'node:assert/strict';
-import { createRemoteJWKSet, jwtVerify } from 'jose';
+import { CompactEncrypt, createRemoteJWKSet, importJWK, jwtVerify } from 'jose';
 import * as openid from 'openid-client';
 import { agree, authorize, run, withPage } from './browser.mjs';
 
@@ -55,6 +55,41 @@ await run({
     // Two generations back is theft: it ends the family.
     await assert.rejects(openid.refreshTokenGrant(config, tokens.refresh_token), { error: 'invalid_grant' });
     await assert.rejects(openid.refreshTokenGrant(config, again.refresh_token), { error: 'invalid_grant' });
+  },
+
+  // RFC 9101: the request is signed, then encrypted to a key that the server publishes. What comes back is
+  // signed, encrypted to the client, and about a sub that nobody else knows.
+  async requestObject(input) {
+    const metadata = { userinfo_signed_response_alg: 'ES256', id_token_signed_response_alg: 'ES256' };
+    const config = await openid.discovery(new URL(input.issuer), 'private', metadata, openid.ClientSecretPost(input.secret));
+    const ecdh = { name: 'ECDH', namedCurve: 'P-256' };
+    const ecdsa = { name: 'ECDSA', namedCurve: 'P-256' };
+    const decrypting = await crypto.subtle.importKey('jwk', input.encrypting, ecdh, false, ['deriveBits']);
+    const signing = await crypto.subtle.importKey('jwk', input.signing, ecdsa, false, ['sign']);
+    openid.enableDecryptingResponses(config, ['A256GCM'], { key: decrypting, alg: 'ECDH-ES+A256KW', kid: input.encrypting.kid });
+    openid.useCodeIdTokenResponseType(config);
+    const verifier = openid.randomPKCECodeVerifier();
+    const [state, nonce] = [openid.randomState(), openid.randomNonce()];
+    const url = await openid.buildAuthorizationUrlWithJAR(config, {
+      redirect_uri: callback, scope: 'openid', state, nonce, max_age: '600', response_type: 'code id_token',
+      claims: JSON.stringify({ userinfo: { email: { essential: true } }, id_token: { name: null } }),
+      code_challenge: await openid.calculatePKCECodeChallenge(verifier), code_challenge_method: 'S256',
+    }, { key: signing, kid: input.signing.kid });
+    const { keys } = await (await fetch(config.serverMetadata().jwks_uri)).json();
+    const to = keys.find((key) => key.use === 'enc' && key.kty === 'RSA');
+    const sealed = await new CompactEncrypt(new TextEncoder().encode(url.searchParams.get('request')))
+      .setProtectedHeader({ alg: 'RSA-OAEP-256', enc: 'A256GCM', kid: to.kid, cty: 'oauth-authz-req+jwt' })
+      .encrypt(await importJWK(to, 'RSA-OAEP-256'));
+    url.searchParams.set('request', sealed);
+    const back = await withPage(input, (page) => authorize(page, url, () => agree(page), callback));
+    const tokens = await openid.authorizationCodeGrant(config, back, {
+      pkceCodeVerifier: verifier, expectedState: state, expectedNonce: nonce, maxAge: 600,
+    });
+    const { sub, name } = tokens.claims();
+    assert.ok(sub.length > 40, 'pairwise');
+    assert.equal(name, 'Alice Liddell');
+    const person = await openid.fetchUserInfo(config, tokens.access_token, sub);
+    assert.equal(person.email, 'alice@example.com');
   },
 
   // RFC 9068: an API verifies the token of a service with nothing but the published keys.

@@ -2,11 +2,16 @@ package e2e
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"encoding/json"
 	"net/url"
 	"testing"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
+	"github.com/go-jose/go-jose/v4"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/crypto/bcrypt"
 	"golang.org/x/oauth2"
@@ -32,7 +37,29 @@ func aliceHash(t testing.TB) string {
 
 func startForClients(t *testing.T) *caddy {
 	t.Helper()
-	return start(t, read(t, "testdata", "clients.Caddyfile"), aliceHash(t))
+	return start(t, read(t, "testdata", "clients.Caddyfile"), aliceHash(t), "PRIVATE_JWKS="+privateKeys(t).public)
+}
+
+// clientKeys are those of the client that signs its requests and has everything encrypted.
+type clientKeys struct {
+	signing, encrypting jose.JSONWebKey
+	public              string // a JWKS
+}
+
+func privateKeys(t *testing.T) clientKeys {
+	t.Helper()
+	var keys clientKeys
+	var set jose.JSONWebKeySet
+	for use, key := range map[string]*jose.JSONWebKey{"sig": &keys.signing, "enc": &keys.encrypting} {
+		private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		require.NoError(t, err)
+		*key = jose.JSONWebKey{Key: private, KeyID: use, Use: use}
+		set.Keys = append(set.Keys, key.Public())
+	}
+	public, err := json.Marshal(set)
+	require.NoError(t, err)
+	keys.public = string(public)
+	return keys
 }
 
 // authorize goes through the pages as alice, and returns what the client gets in the redirect.
@@ -53,6 +80,14 @@ func TestOpenIDClientOfNode_CodeRefreshIntrospectionRevocation(t *testing.T) {
 
 func TestE3_A37_OpenIDClientOfNode_ARefreshTokenOfABrowserRotates(t *testing.T) {
 	startForClients(t).node(t, "clients.mjs", "browserClient", nil, nil)
+}
+
+func TestE1_A31_OpenIDClientOfNode_ASignedAndEncryptedRequest(t *testing.T) {
+	keys := privateKeys(t)
+	c := start(t, read(t, "testdata", "clients.Caddyfile"), aliceHash(t), "PRIVATE_JWKS="+keys.public)
+	c.node(t, "clients.mjs", "requestObject", map[string]any{
+		"secret": "private-secret-private-secret-pri", "signing": keys.signing, "encrypting": keys.encrypting,
+	}, nil)
 }
 
 func TestR12_JoseOfNodeVerifiesAnAccessToken(t *testing.T) {
