@@ -39,7 +39,7 @@ func (s *Server) Mint(ctx context.Context, m GateMint) (raw string, expires time
 		err = s.mintFor(ctx, a, m.Session)
 	} else {
 		granted = m.Caller.Scope
-		err = s.mintOnBehalf(ctx, a, m.Caller, m.Gate)
+		err = s.mintOnBehalf(ctx, a, m)
 	}
 	if err != nil {
 		return "", expires, err
@@ -77,15 +77,16 @@ func (s *Server) mintFor(ctx context.Context, a *Authorization, session *GateSes
 }
 
 // mintOnBehalf keeps the caller's client_id and names the gate in act (RFC 8693 §4.1).
-func (s *Server) mintOnBehalf(ctx context.Context, a *Authorization, caller *token.AccessToken, gate string) error {
+func (s *Server) mintOnBehalf(ctx context.Context, a *Authorization, m GateMint) error {
+	caller := m.Caller
 	if s.run.feed.Revoked(s.revocationSubject(caller)) {
 		return ErrEnded
 	}
 	var err error
-	if a.client, err = s.activeClient(ctx, caller.ClientID); err != nil {
+	if a.client, err = s.findClient(ctx, caller.ClientID); err != nil {
 		return err
 	}
-	if a.client == nil {
+	if a.client == nil || a.client.Disabled && !m.Phantom { // what is issued stays valid (C3)
 		return fmt.Errorf("%w: %w", ErrEnded, errUnknownClient)
 	}
 	if !forItself(caller) {
@@ -102,8 +103,8 @@ func (s *Server) mintOnBehalf(ctx context.Context, a *Authorization, caller *tok
 	a.authContext = authContext{caller.AuthTime, caller.ACR, caller.AMR}
 	a.until = caller.ExpiresAt
 	a.actors = caller.Actors
-	if gate != "" {
-		a.actors = append([]string{gate}, caller.Actors...)
+	if m.Gate != "" {
+		a.actors = append([]string{m.Gate}, caller.Actors...)
 	}
 	return nil
 }

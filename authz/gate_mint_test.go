@@ -79,6 +79,7 @@ func TestW4_WhatAGateRefersToIsChecked(t *testing.T) {
 
 func TestW8_APhantomIsTheCallersTokenInAnotherForm(t *testing.T) {
 	cfg := authztest.Config()
+	cfg.Clients[0].Disabled = true // C3: its tokens stay valid
 	f := authztest.New(t, cfg)
 	raw, expires, err := f.Server.Mint(t.Context(), authz.GateMint{ResourceServer: "orders", Phantom: true, Caller: &token.AccessToken{
 		Subject: "alice", ClientID: "shop", GrantID: oauth.NewID(), Scope: []string{"orders.read", "orders.retired"},
