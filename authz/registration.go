@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -412,6 +413,9 @@ func (s *Server) information(rec *registration, secret, raw string) *clientInfor
 		CreatedBy:      rec.By,
 		clientMetadata: rec.Metadata,
 	}
+	// Told as RFC 7591 §2 has it, though where nothing was said either way to send the secret is taken:
+	// libraries have another default.
+	info.TokenEndpointAuthMethod = cmp.Or(info.TokenEndpointAuthMethod, AuthBasic)
 	if rec.SecretHash != "" {
 		info.SecretExpires = new(int64)
 	}

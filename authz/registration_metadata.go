@@ -99,7 +99,6 @@ type allowanceMetadata struct {
 // fill writes down the defaults, so that the answer tells all that is registered (RFC 7591 §3.2.1).
 func (m *clientMetadata) fill(s *Server, self bool) {
 	m.ApplicationType = cmp.Or(m.ApplicationType, string(ClientWeb))
-	m.TokenEndpointAuthMethod = cmp.Or(m.TokenEndpointAuthMethod, AuthBasic)
 	m.SubjectType = cmp.Or(m.SubjectType, string(SubjectPublic))
 	m.IDTokenAlg = cmp.Or(m.IDTokenAlg, string(s.cfg.Signing.IDToken))
 	m.AccessType = cmp.Or(m.AccessType, string(AccessUser))
@@ -186,7 +185,7 @@ func (m *clientMetadata) clientType() ClientType {
 
 // needsSecret tells whether the client's way to authenticate rests on a shared secret.
 func (m *clientMetadata) needsSecret() bool {
-	return m.TokenEndpointAuthMethod == AuthBasic || m.TokenEndpointAuthMethod == AuthPost
+	return slices.Contains([]string{"", AuthBasic, AuthPost}, m.TokenEndpointAuthMethod)
 }
 
 // client is the registration as the configuration would have it.

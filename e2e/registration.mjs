@@ -1,0 +1,77 @@
+// An application registers itself, and an administrator manages it.
+import assert from 'node:assert/strict';
+import * as openid from 'openid-client';
+import { agree, authorize, run, withPage } from './browser.mjs';
+
+const callback = 'https://app.example.com/callback';
+
+async function login(page, config, scope, answer) {
+  const verifier = openid.randomPKCECodeVerifier();
+  const [state, nonce] = [openid.randomState(), openid.randomNonce()];
+  const url = openid.buildAuthorizationUrl(config, {
+    redirect_uri: callback, scope, state, nonce,
+    code_challenge: await openid.calculatePKCECodeChallenge(verifier), code_challenge_method: 'S256',
+  });
+  const back = await authorize(page, url, () => answer(page));
+  return openid.authorizationCodeGrant(config, back, {
+    pkceCodeVerifier: verifier, expectedState: state, expectedNonce: nonce, idTokenExpected: true,
+  });
+}
+
+// Calls the management endpoint (RFC 7592).
+async function manage(uri, token, method = 'GET', body = undefined) {
+  const answer = await fetch(uri, {
+    method, headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' }, body: body && JSON.stringify(body),
+  });
+  return { status: answer.status, json: answer.status === 204 ? undefined : await answer.json() };
+}
+
+await run({
+  async application(input) {
+    const config = await openid.dynamicClientRegistration(new URL(input.issuer), {
+      redirect_uris: [callback], client_name: 'Jabberwocky', token_endpoint_auth_method: 'client_secret_basic',
+      logo_uri: 'https://app.example.com/beacon.png', policy_uri: 'https://app.example.com/privacy', subject_type: 'pairwise',
+    }, openid.ClientSecretBasic());
+    const about = config.clientMetadata();
+    const tokens = await withPage(input, (page) => login(page, config, 'openid email', agree));
+    assert.notEqual(tokens.claims().sub, 'alice');
+    const person = await openid.fetchUserInfo(config, tokens.access_token, tokens.claims().sub);
+    assert.equal(person.email, 'alice@example.com');
+    await openid.refreshTokenGrant(config, tokens.refresh_token);
+
+    const { registration_client_uri: uri, registration_access_token: token } = about;
+    const read = await manage(uri, token);
+    assert.equal(read.json.client_name, 'Jabberwocky');
+    const { json: renamed } = await manage(uri, token, 'PUT', { ...members(read.json), client_name: 'Bandersnatch' });
+    assert.equal(renamed.client_name, 'Bandersnatch');
+    assert.equal((await manage(uri, token, 'DELETE')).status, 204);
+    assert.equal((await manage(uri, token)).status, 401);
+    await assert.rejects(openid.refreshTokenGrant(config, tokens.refresh_token), { status: 401 });
+  },
+
+  // Registers a service, and the application that registered itself loses its mark.
+  async administrator(input) {
+    const stranger = await openid.dynamicClientRegistration(new URL(input.issuer), { redirect_uris: [callback], client_name: 'Jabberwocky' });
+    const console = await openid.discovery(new URL(input.issuer), 'console', input.secret);
+    const { access_token: token } = await withPage(input, (page) => login(page, console, 'openid registration.full', agree));
+    const service = await openid.dynamicClientRegistration(new URL(input.issuer), {
+      client_id: 'tweedledum', access_type: 'service', scope: 'openid',
+    }, undefined, { initialAccessToken: token });
+    assert.equal(service.clientMetadata().client_id, 'tweedledum');
+    await openid.clientCredentialsGrant(service);
+    const { json: list } = await manage(`${input.issuer}/register`, token);
+    assert.deepEqual(list.clients.map((c) => [c.client_name, c.created_by]).sort(), [['Jabberwocky', 'self'], [undefined, 'admin']].sort());
+
+    const uri = `${input.issuer}/register/${stranger.clientMetadata().client_id}`;
+    const { json } = await manage(uri, token);
+    assert.equal((await manage(uri, token, 'PUT', { ...members(json), verified: true, prompt_user: false })).status, 200);
+    const { json: renewed } = await manage(`${input.issuer}/register/tweedledum/secret`, token, 'POST', { overlap: 0 });
+    await assert.rejects(openid.clientCredentialsGrant(service), { status: 401 });
+    await openid.clientCredentialsGrant(await openid.discovery(new URL(input.issuer), 'tweedledum', renewed.client_secret));
+  },
+});
+
+// The metadata of an answer, without what RFC 7592 §2.2 keeps out of an update.
+function members({ registration_client_uri, registration_access_token, client_secret_expires_at, client_id_issued_at, created_by, ...metadata }) {
+  return metadata;
+}

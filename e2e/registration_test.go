@@ -1,0 +1,16 @@
+package e2e
+
+import "testing"
+
+func startForRegistration(t *testing.T) *caddy {
+	t.Helper()
+	return start(t, read(t, "testdata", "registration.Caddyfile"), aliceHash(t))
+}
+
+func TestE11_OpenIDClientOfNode_RegistersItself(t *testing.T) {
+	startForRegistration(t).node(t, "registration.mjs", "application", nil, nil)
+}
+
+func TestE11_C2_OpenIDClientOfNode_AnAdministratorManages(t *testing.T) {
+	startForRegistration(t).node(t, "registration.mjs", "administrator", map[string]any{"secret": webSecret}, nil)
+}
