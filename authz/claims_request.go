@@ -154,8 +154,12 @@ func (s *Server) available(c *client, granted, names []string) []string {
 	return list
 }
 
+// contextClaims are how somebody signed in. ID tokens have them anyway, and userinfo has them where they
+// are asked for; openid gives them.
+var contextClaims = []string{"acr", "amr", "auth_time"}
+
 func (s *Server) gives(scope, claim string) bool {
-	return slices.ContainsFunc(s.claims[scope], func(source claimSource) bool { return source.claim == claim }) ||
+	return scope == ScopeOpenID && slices.Contains(contextClaims, claim) || slices.ContainsFunc(s.claims[scope], func(source claimSource) bool { return source.claim == claim }) ||
 		claim == claimRoles && s.scopes[scope] != nil && s.scopes[scope].Roles != nil
 }
 
@@ -201,6 +205,23 @@ func (r *requestedClaims) idToken() []string {
 		return nil
 	}
 	return r.IDToken
+}
+
+// addContext adds what userinfo is asked for of how the person signed in.
+func addContext(claims map[string]any, t *token.AccessToken, pairs []string) {
+	for _, claim := range contextClaims {
+		if !slices.Contains(pairs, ScopeOpenID+" "+claim) {
+			continue
+		}
+		switch {
+		case claim == "acr" && t.ACR != "":
+			claims[claim] = t.ACR
+		case claim == "amr" && len(t.AMR) > 0:
+			claims[claim] = t.AMR
+		case claim == "auth_time" && !t.AuthTime.IsZero():
+			claims[claim] = t.AuthTime.Unix()
+		}
+	}
 }
 
 // addRequested adds single claims of a person, as far as the client may still have them.

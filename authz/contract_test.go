@@ -234,3 +234,18 @@ func TestW9_AGatesContractGoesBeforeItsClients(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, mid, f.Claims(raw)["acr"])
 }
+
+func TestE4_UserInfoSaysHowSomebodySignedInWhereThatIsAskedFor(t *testing.T) {
+	for _, format := range []authz.TokenFormat{authz.FormatJWT, authz.FormatBinary} {
+		f := authztest.New(t, withContracts(func(cfg *authz.Config) { cfg.TokenFormat = format }))
+		answer := f.NewBrowser().Authorize(f.AuthorizeURL("scope", "openid", "acr_values", mid,
+			"claims", `{"userinfo":{"acr":null,"amr":null,"auth_time":{"essential":true}}}`), "alice")
+		info := f.Bearer("GET", "/userinfo", f.Redeem("shop", answer.Get("code")).Get("access_token"))
+		assert.Equal(t, map[string]any{
+			"sub": "alice", "acr": mid, "amr": []any{"pwd"}, "auth_time": float64(f.Clock.Now().Unix()),
+		}, info.JSON)
+		answer = f.NewBrowser().Authorize(f.AuthorizeURL("scope", "openid", "acr_values", mid), "alice")
+		info = f.Bearer("GET", "/userinfo", f.Redeem("shop", answer.Get("code")).Get("access_token"))
+		assert.Equal(t, map[string]any{"sub": "alice"}, info.JSON)
+	}
+}

@@ -80,6 +80,7 @@ func (s *Server) userClaims(r *http.Request, c *client, t *token.AccessToken, pr
 	}
 	claims := s.claimsOf(t.Scope, user, everywhere)
 	s.addRequested(claims, c, user, private.UserInfo)
+	addContext(claims, t, private.UserInfo)
 	claims["sub"] = t.Subject
 	return claims, nil
 }
