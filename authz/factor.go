@@ -74,15 +74,43 @@ func (s *Server) guessFactor(ctx context.Context, ip string, u *users.User, chec
 	return 0, s.endAttempt(ctx, guess, errors.Is(err, errNotProven), err)
 }
 
-// mayEnrol tells whether somebody may enrol a factor now: only right after they said who they are, for
-// the session of a browser that was left alone must not be enough. If not, the answer is that page.
+// mayEnrol tells whether somebody may enrol a factor now: only right after they said who they are, since
+// the session of a browser that was left alone must not be enough, and only with the other factor that
+// they have, since who stole a password must not get around that one. If not, the answer is the page for
+// what is missing.
 func (s *Server) mayEnrol(w http.ResponseWriter, r *http.Request, st *step) bool {
-	if s.identified(st.ix.Evidence) {
+	wanted := s.contractFor(st.client, &st.ix.Request)
+	if !s.identified(st.ix.Evidence) {
+		st.method, st.user = wanted.Methods[0], nil
+		s.methods[st.method].show(w, r, st)
+		return false
+	}
+	other, err := s.otherFactor(r.Context(), st)
+	if err != nil {
+		s.redirectError(w, r, &st.ix.Request, oauth.Errorf(oauth.TemporarilyUnavailable, "second factors could not be read").Because(err))
+		return false
+	}
+	if p, proven := st.proofs()[other]; other == "" || proven && p.counts(wanted, st.ix, s.now()) {
 		return true
 	}
-	st.method, st.user = s.contractFor(st.client, &st.ix.Request).Methods[0], nil
-	s.methods[st.method].show(w, r, st)
+	st.method = other
+	s.methods[other].show(w, r, st)
 	return false
+}
+
+// otherFactor is the method of a factor that the person of a step has beside the step's own; "" for none.
+func (s *Server) otherFactor(ctx context.Context, st *step) (string, error) {
+	if st.method != MethodTOTP {
+		_, _, err := s.totpSecret(ctx, st.user.Subject)
+		if !errors.Is(err, errNotEnrolled) {
+			return MethodTOTP, err
+		}
+	}
+	rec, err := s.factors(ctx, st.user.Subject)
+	if err == nil && st.method != MethodWebAuthn && len(rec.Passkeys) > 0 {
+		return MethodWebAuthn, nil
+	}
+	return "", err
 }
 
 // factorFailed is what the page of a second factor says after an error, and with which status.

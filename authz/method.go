@@ -5,7 +5,6 @@ import (
 	"errors"
 	"maps"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/gatewright/gatewright/authz/oauth"
@@ -169,7 +168,7 @@ func (s *Server) postedStep(w http.ResponseWriter, r *http.Request, ix *interact
 	wanted := s.contractFor(st.client, &ix.Request)
 	subject, _ := st.subject()
 	switch {
-	case wanted == nil || !slices.Contains(wanted.Methods, ix.Step), ix.Step != wanted.Methods[0] && subject == "":
+	case wanted == nil || s.methods[ix.Step] == nil, ix.Step != wanted.Methods[0] && subject == "":
 		s.toPage(w, r, pathLogin, ix) // the session has ended, or the configuration changed: what is missing now
 		return nil
 	case ix.Step != wanted.Methods[0] && !s.knownPerson(w, r, st):

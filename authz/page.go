@@ -62,7 +62,6 @@ type codeView struct {
 type passkeyView struct {
 	loginForm
 	Enrol      bool
-	Username   string
 	Options    []byte // of the ceremony, as JSON
 	Script     string // where it is
 	Error      messageKey

@@ -51,31 +51,21 @@ func (o passkeyOwner) WebAuthnName() string                       { return o.nam
 func (o passkeyOwner) WebAuthnDisplayName() string                { return o.name }
 func (o passkeyOwner) WebAuthnCredentials() []webauthn.Credential { return o.keys }
 
-// show asks for a passkey or, where somebody known has none, has them make one.
 func (m passkeyMethod) show(w http.ResponseWriter, r *http.Request, st *step) {
 	m.page(w, r, st, "", 0)
 }
 
+// page asks for a passkey or, where somebody known has none, has them make one.
 func (m passkeyMethod) page(w http.ResponseWriter, r *http.Request, st *step, problem messageKey, wait time.Duration) {
 	s := m.s
 	view := passkeyView{Error: problem, RetryAfter: wait, Script: s.base + pathPasskeyScript}
-	var options any
-	var ceremony *webauthn.SessionData
-	var err error
-	if st.user == nil {
-		options, ceremony, err = s.passkeys.BeginDiscoverableLogin(webauthn.WithUserVerification(protocol.VerificationRequired))
-	} else {
-		var rec *factorRecord
-		if rec, err = s.factors(r.Context(), st.user.Subject); err == nil && len(rec.Passkeys) == 0 {
-			if !s.mayEnrol(w, r, st) {
-				return
-			}
-			view.Enrol, view.Username = true, st.user.Username
-			owner := passkeyOwner{handle: []byte(oauth.NewSecret()), name: st.user.Username}
-			options, ceremony, err = s.passkeys.BeginRegistration(owner)
-		} else if err == nil {
-			options, ceremony, err = s.passkeys.BeginLogin(passkeyOwner{rec.Handle, st.user.Username, rec.Passkeys})
+	options, ceremony, err := m.begin(r.Context(), st)
+	if errors.Is(err, errNotEnrolled) {
+		if !s.mayEnrol(w, r, st) {
+			return
 		}
+		view.Enrol = true
+		options, ceremony, err = s.passkeys.BeginRegistration(passkeyOwner{handle: []byte(oauth.NewSecret()), name: st.user.Username})
 	}
 	if err == nil {
 		view.Options, err = json.Marshal(options)
@@ -93,6 +83,22 @@ func (m passkeyMethod) page(w http.ResponseWriter, r *http.Request, st *step, pr
 	s.pages.render(w, r, status, view, s.pageOptions(st.client, &st.ix.Request))
 }
 
+// begin makes a challenge: for anybody whose device verifies them, or for somebody known. errNotEnrolled
+// where they have no passkey.
+func (m passkeyMethod) begin(ctx context.Context, st *step) (options any, ceremony *webauthn.SessionData, err error) {
+	if st.user == nil {
+		return m.s.passkeys.BeginDiscoverableLogin(webauthn.WithUserVerification(protocol.VerificationRequired))
+	}
+	rec, err := m.s.factors(ctx, st.user.Subject)
+	if err == nil && len(rec.Passkeys) == 0 {
+		err = errNotEnrolled
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return m.s.passkeys.BeginLogin(passkeyOwner{rec.Handle, st.user.Username, rec.Passkeys})
+}
+
 func (m passkeyMethod) take(w http.ResponseWriter, r *http.Request, st *step, form oauth.Params) {
 	s, ceremony := m.s, st.ix.Ceremony
 	if ceremony == nil || s.once(r.Context(), "passkey "+ceremony.Challenge, st.ix.Started) != nil {
@@ -107,7 +113,7 @@ func (m passkeyMethod) take(w http.ResponseWriter, r *http.Request, st *step, fo
 	switch {
 	case st.user == nil:
 		user, key, err = s.findByPasskey(r.Context(), ceremony, answer)
-	case len(ceremony.AllowedCredentialIDs) == 0:
+	case len(ceremony.AllowedCredentialIDs) == 0: // it is to be made
 		if !s.mayEnrol(w, r, st) {
 			return
 		}

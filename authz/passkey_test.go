@@ -127,6 +127,9 @@ func enrolPasskey(t *testing.T, f *authztest.Fixture, username string) *authenti
 	t.Helper()
 	a, browser := newAuthenticator(t), f.NewBrowser()
 	page := browser.SignIn(f.AuthorizeURL("acr_values", withPasskey), username)
+	if username == "bob" {
+		page = browser.Submit(page, "otp", codeAt(t, bobsSecret, f.Clock.Now()))
+	}
 	page = browser.Submit(page, "credential", a.create(page))
 	require.NotNil(t, page.Location, page.Body)
 	claims := f.Claims(f.Redeem("shop", page.Location.Query().Get("code")).Get("id_token"))
@@ -242,6 +245,27 @@ func TestG14_AContractThatNeedsABrowserIsSkipped(t *testing.T) {
 	require.Equal(t, 200, got.Status, got.JSON)
 	assert.Equal(t, authz.PasswordContract, f.Claims(got.Get("access_token"))["acr"])
 	assert.Equal(t, "unauthorized_client", ask(passkeyOnly+" "+withPasskey).Get("error"), "none can run")
+}
+
+func TestA35_WhoHasOneFactorEnrolsAnotherOnlyWithIt(t *testing.T) {
+	f := authztest.New(t, withPasskeys(t))
+	browser := f.NewBrowser()
+	page := browser.SignIn(f.AuthorizeURL("acr_values", withPasskey), "bob") // his entry has a secret
+	require.Contains(t, page.Body, `name="otp"`)
+	page = browser.Submit(page, "otp", "000000")
+	require.Contains(t, page.Body, `name="otp"`)
+	page = browser.Submit(page, "otp", codeAt(t, bobsSecret, f.Clock.Now()))
+	a := newAuthenticator(t)
+	page = browser.Submit(page, "credential", a.create(page))
+	require.NotNil(t, page.Location, page.Body)
+
+	alices := enrolPasskey(t, f, "alice")
+	browser = f.NewBrowser()
+	page = browser.SignIn(f.AuthorizeURL("acr_values", twoSteps), "alice")
+	require.NotContains(t, page.Body, `id="secret"`)
+	page = browser.Submit(page, "credential", alices.get(page))
+	// Password and passkey are a contract of a higher level than the one that was asked for.
+	require.NotNil(t, page.Location, page.Body)
 }
 
 func TestE1_PasskeysNeedAName(t *testing.T) {

@@ -89,7 +89,7 @@ func (m totpMethod) direct(ctx context.Context, r *TokenRequest, user *users.Use
 	return user, []string{amrOneTime}, err
 }
 
-// errNotEnrolled: the person has no authenticator app.
+// errNotEnrolled: the person has no such factor.
 var errNotEnrolled = fmt.Errorf("nothing is enrolled: %w", errNotProven)
 
 // totpSecret is the secret of somebody's app: the one that their entry has goes before one that they
