@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gatewright/gatewright/authz/fetch"
@@ -25,11 +26,13 @@ const (
 	GrantImplicit          = "implicit"
 	GrantPassword          = "password"
 	GrantSAML2Bearer       = "saml2_bearer"
+	GrantJWTBearer         = "jwt_bearer"
 )
 
 // wireNames are those of grant types whose short names are for configurations only.
 var wireNames = map[string]string{
 	GrantSAML2Bearer: "urn:ietf:params:oauth:grant-type:saml2-bearer", // RFC 7522 §2.1
+	GrantJWTBearer:   "urn:ietf:params:oauth:grant-type:jwt-bearer",   // RFC 7523 §2.1
 }
 
 // wireName is what a grant type is called in requests and metadata.
@@ -41,7 +44,7 @@ func wireName(grantType string) string {
 }
 
 var knownGrantTypes = []string{
-	GrantAuthorizationCode, GrantRefreshToken, GrantClientCredentials, GrantImplicit, GrantPassword, GrantSAML2Bearer,
+	GrantAuthorizationCode, GrantRefreshToken, GrantClientCredentials, GrantImplicit, GrantPassword, GrantSAML2Bearer, GrantJWTBearer,
 }
 
 // tokensOfGrant are the kinds of token a grant type yields where nothing else is said (G5).
@@ -50,6 +53,7 @@ var tokensOfGrant = map[string][]TokenType{
 	GrantImplicit:          {IDTokenType, AccessTokenType},
 	GrantPassword:          {AccessTokenType, RefreshTokenType},
 	GrantSAML2Bearer:       {AccessTokenType, RefreshTokenType},
+	GrantJWTBearer:         {AccessTokenType, RefreshTokenType},
 	GrantClientCredentials: {AccessTokenType},
 }
 
@@ -127,7 +131,7 @@ func (c *client) defaults(cfg *Config) {
 	}
 	if c.Type == "" {
 		c.Type = ClientBrowser
-		if c.SecretHash != "" {
+		if !c.public() {
 			c.Type = ClientWeb
 		}
 	}
@@ -171,10 +175,10 @@ func (c *client) checkAuthentication() error {
 	case (c.AuthMethod == AuthBasic || c.AuthMethod == AuthPost) && c.public():
 		return fmt.Errorf("auth_method %s needs a secret", c.AuthMethod)
 	}
-	if !slices.Contains([]string{"", AuthBasic, AuthPost, AuthNone}, c.AuthMethod) {
-		return fmt.Errorf("auth_method %q is none of %s, %s, %s", c.AuthMethod, AuthBasic, AuthPost, AuthNone)
+	if methods := []string{AuthBasic, AuthPost, AuthSecretJWT, AuthPrivateKeyJWT, AuthNone}; c.AuthMethod != "" && !slices.Contains(methods, c.AuthMethod) {
+		return fmt.Errorf("auth_method %q is none of %s", c.AuthMethod, strings.Join(methods, ", "))
 	}
-	return nil
+	return c.checkAssertions()
 }
 
 func checkTokenTypes(types []TokenType) error {
@@ -202,6 +206,8 @@ func (c *client) checkGrants(cfg *Config) error {
 			return fmt.Errorf("grant_type %q is not allowed by this server's grant_type", g)
 		case g == GrantSAML2Bearer && len(cfg.SAMLIssuers) == 0:
 			return errors.New("grant_type saml2_bearer: the server trusts no SAML issuer")
+		case g == GrantJWTBearer && len(cfg.JWTIssuers) == 0:
+			return errors.New("grant_type jwt_bearer: the server trusts no issuer of JWTs with grants")
 		case g == GrantClientCredentials && c.public():
 			return errors.New("grant_type client_credentials needs a secret")
 		}
@@ -274,7 +280,7 @@ func (c *client) keySource(cfg *Config) keySource {
 }
 
 // public tells a client that can't authenticate (RFC 6749 §2.1).
-func (c *client) public() bool { return c.SecretHash == "" }
+func (c *client) public() bool { return c.SecretHash == "" && c.AuthMethod != AuthPrivateKeyJWT }
 
 // knows tells whether a fingerprint is of the client's secret.
 func (c *client) knows(fingerprint string, now time.Time) bool {

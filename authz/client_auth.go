@@ -23,6 +23,7 @@ var (
 type clientCredentials struct {
 	id, secret string
 	method     string
+	assertion  string // in the place of a secret (RFC 7521 §4.2)
 }
 
 // authenticateClient finds out which client sends a form (RFC 6749 §2.3).
@@ -47,14 +48,16 @@ func presentedClient(r *http.Request, p oauth.Params) (clientCredentials, error)
 		return *basic, nil
 	}
 	switch {
+	case p.Has("client_assertion") && p.Has("client_secret"):
+		return clientCredentials{}, oauth.Errorf(oauth.InvalidRequest, "a client authenticates in one way only")
 	case p.Has("client_assertion"):
-		return clientCredentials{}, oauth.Errorf(oauth.InvalidClient, "client assertions are not supported")
+		return assertedClient(p)
 	case !p.Has("client_id"):
 		return clientCredentials{}, oauth.Errorf(oauth.InvalidClient, "the client is not named")
 	case p.Has("client_secret"):
-		return clientCredentials{p.Get("client_id"), p.Get("client_secret"), AuthPost}, nil
+		return clientCredentials{id: p.Get("client_id"), secret: p.Get("client_secret"), method: AuthPost}, nil
 	default:
-		return clientCredentials{p.Get("client_id"), "", AuthNone}, nil
+		return clientCredentials{id: p.Get("client_id"), method: AuthNone}, nil
 	}
 }
 
@@ -75,7 +78,7 @@ func basicCredentials(r *http.Request) (*clientCredentials, error) {
 	if errID != nil || errSecret != nil {
 		return nil, malformed
 	}
-	return &clientCredentials{id, secret, AuthBasic}, nil
+	return &clientCredentials{id: id, secret: secret, method: AuthBasic}, nil
 }
 
 // checkClient compares in constant time, and as much for an unknown client as for a known one.
@@ -90,7 +93,17 @@ func (s *Server) checkClient(ctx context.Context, presented clientCredentials) (
 		oauth.SameSecret(fingerprint, unknownSecret)
 		return nil, refused.Because(errNoClient)
 	}
-	matches := c.knows(fingerprint, s.now())
+	if presented.assertion != "" {
+		err := s.checkAssertion(ctx, c, presented.assertion)
+		switch {
+		case errors.Is(err, oauth.TemporarilyUnavailable):
+			return nil, err
+		case err != nil:
+			return nil, refused.Because(err)
+		}
+		presented.method = c.AuthMethod
+	}
+	matches := presented.assertion != "" || c.knows(fingerprint, s.now())
 	switch {
 	case presented.method == AuthNone && !c.public():
 		return nil, refused.Because(errSecretMissing)

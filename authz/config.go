@@ -45,6 +45,8 @@ type Config struct {
 
 	// SAMLIssuers are identity providers whose assertions are taken as grants (RFC 7522).
 	SAMLIssuers []SAMLIssuer
+	// JWTIssuers are those whose JWTs about people are taken as grants (RFC 7523 §2.1).
+	JWTIssuers []JWTIssuer
 
 	Signing   Signing
 	Lifetimes Lifetimes
@@ -284,6 +286,10 @@ const (
 	AuthBasic = "client_secret_basic"
 	AuthPost  = "client_secret_post"
 	AuthNone  = "none"
+	// AuthSecretJWT and AuthPrivateKeyJWT sign an assertion (RFC 7523 §2.2): by the shared secret, which has to
+	// be known itself for that, or by a key of which this server has the public half.
+	AuthSecretJWT     = "client_secret_jwt"
+	AuthPrivateKeyJWT = "private_key_jwt"
 )
 
 // AlgNone leaves ID tokens unsigned (OpenID Connect Core §2); a client gets them from the token
@@ -298,8 +304,12 @@ type Client struct {
 	AccessType AccessType // default: user
 	// SecretHash is oauth.Fingerprint of the secret; empty: a public client.
 	SecretHash string
+	// Secret is the secret itself, for AuthSecretJWT alone: at least 32 bytes (RFC 7518 §3.2).
+	Secret string
 	// AuthMethod is the one method the client may use; empty: basic and post with a secret, else none.
-	AuthMethod             string
+	AuthMethod string
+	// AuthAlg is the only algorithm of its assertions; empty: those that its keys or its secret fit.
+	AuthAlg                jose.SignatureAlgorithm
 	RedirectURIs           []string
 	PostLogoutRedirectURIs []string
 	GrantTypes             []string // default: authorization_code refresh_token; service: client_credentials

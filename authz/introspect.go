@@ -47,13 +47,17 @@ func (s *Server) authenticateIntrospector(r *http.Request, p oauth.Params) error
 	if raw != "" {
 		return s.checkIntrospectionBearer(r, raw)
 	}
-	presented := clientCredentials{p.Get("client_id"), p.Get("client_secret"), AuthPost}
+	presented := clientCredentials{id: p.Get("client_id"), secret: p.Get("client_secret"), method: AuthPost}
 	basic, err := basicCredentials(r)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if basic != nil {
+	case basic != nil:
 		presented = *basic
+	case p.Has("client_assertion"):
+		if presented, err = assertedClient(p); err != nil {
+			return err
+		}
 	}
 	c, err := s.checkClient(r.Context(), presented)
 	if err == nil && c.public() {

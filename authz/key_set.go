@@ -160,3 +160,20 @@ func (k *keySet[T]) load(ctx context.Context) (*T, error) {
 	}
 	return k.read(body)
 }
+
+// verifyWith checks a signature. A key that is not known yet is looked for once more, since whoever signs
+// rotates keys.
+func verifyWith(ctx context.Context, keys *keySet[token.Verifier], raw string, typ ...string) ([]byte, error) {
+	verifier, err := keys.get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	payload, err := verifier.Verify(raw, typ...)
+	if !errors.Is(err, token.ErrUnknownKey) {
+		return payload, err
+	}
+	if newer := keys.newer(ctx, verifier); newer != nil {
+		return newer.Verify(raw, typ...)
+	}
+	return nil, err
+}

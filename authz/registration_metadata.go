@@ -35,6 +35,8 @@ type clientMetadata struct {
 	SectorIdentifierURI string          `json:"sector_identifier_uri,omitempty"`
 	SubjectType         string          `json:"subject_type,omitempty"`
 
+	TokenEndpointAuthAlg string `json:"token_endpoint_auth_signing_alg,omitempty"`
+
 	IDTokenAlg            string `json:"id_token_signed_response_alg,omitempty"`
 	IDTokenEncryptionAlg  string `json:"id_token_encrypted_response_alg,omitempty"`
 	IDTokenEncryptionEnc  string `json:"id_token_encrypted_response_enc,omitempty"`
@@ -217,6 +219,7 @@ func (m *clientMetadata) client() Client {
 		UserInfoKeyAlgorithm:      m.UserInfoEncryptionAlg,
 		UserInfoContentEncryption: m.UserInfoEncryptionEnc,
 		RequestObjectAlg:          jose.SignatureAlgorithm(m.RequestObjectAlg),
+		AuthAlg:                   jose.SignatureAlgorithm(m.TokenEndpointAuthAlg),
 		RequireSignedRequest:      m.RequireSignedRequest,
 		RequestURIs:               m.RequestURIs,
 		JWKS:                      m.JWKS,

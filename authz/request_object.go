@@ -122,24 +122,12 @@ func (c *client) verifyRequestObject(ctx context.Context, raw string) ([]byte, e
 	return c.verify(ctx, raw, "", "JWT", typeRequestObject)
 }
 
-// verify checks what a client signed. A key that is not known yet is looked for once more, since clients
-// rotate their keys.
+// verify checks what a client signed.
 func (c *client) verify(ctx context.Context, raw string, typ ...string) ([]byte, error) {
 	if c.signing == nil {
 		return nil, errObjectKeys
 	}
-	verifier, err := c.signing.get(ctx)
-	if err != nil {
-		return nil, err
-	}
-	payload, err := verifier.Verify(raw, typ...)
-	if !errors.Is(err, token.ErrUnknownKey) {
-		return payload, err
-	}
-	if newer := c.signing.newer(ctx, verifier); newer != nil {
-		return newer.Verify(raw, typ...)
-	}
-	return nil, err
+	return verifyWith(ctx, c.signing, raw, typ...)
 }
 
 // checkRequestObject judges what the object says of itself (RFC 9101 §5, §10.8; A31).
@@ -164,7 +152,7 @@ func (s *Server) checkRequestObject(c *client, outer oauth.Params, claims map[st
 	if outer.Has("response_type") && canonicalResponseType(inner) != canonicalResponseType(outer.Get("response_type")) {
 		return errObjectOuter
 	}
-	return checkRequestTimes(claims, s.now())
+	return checkTimes(claims, s.now())
 }
 
 // isAudience tells whether aud, a string or an array, names this server.
@@ -173,20 +161,19 @@ func (s *Server) isAudience(aud any) bool {
 	return aud == any(s.cfg.Issuer) && !several || slices.Contains(list, any(s.cfg.Issuer))
 }
 
-// checkRequestTimes bounds the life of a request object by those of its times that it has.
-func checkRequestTimes(claims map[string]any, now time.Time) error {
+// checkTimes bounds the life of what somebody signed for this server, by those of its times that it has.
+func checkTimes(claims map[string]any, now time.Time) error {
 	times := make(map[string]time.Time)
 	for _, name := range []string{"exp", "nbf", "iat"} {
 		value, there := claims[name]
 		if !there {
 			continue
 		}
-		number, ok := value.(json.Number)
-		seconds, err := number.Float64()
-		if !ok || err != nil || seconds < 0 || seconds > maxSeconds {
+		at, ok := numericDate(value)
+		if !ok {
 			return errObjectTime
 		}
-		times[name] = time.Unix(int64(seconds), 0)
+		times[name] = at
 	}
 	early, late := now.Add(-leeway), now.Add(leeway)
 	exp, expires := times["exp"]
@@ -202,6 +189,16 @@ func checkRequestTimes(claims map[string]any, now time.Time) error {
 		}
 	}
 	return nil
+}
+
+// numericDate reads a date (RFC 7519 §2).
+func numericDate(claim any) (time.Time, bool) {
+	number, ok := claim.(json.Number)
+	seconds, err := number.Float64()
+	if !ok || err != nil || seconds < 0 || seconds > maxSeconds {
+		return time.Time{}, false
+	}
+	return time.Unix(int64(seconds), 0), true
 }
 
 // aboutObject are the members that speak of the object itself (RFC 7519 §4.1).

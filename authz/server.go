@@ -40,6 +40,7 @@ type Server struct {
 	grants          []Grant           // enabled ones
 	saml            *saml.Verifier    // nil: no SAML issuer is trusted
 	samlAttribute   map[string]string // by entity ID: what a NameID is a value of
+	jwtIssuers      map[string]*jwtIssuer
 	routes          map[string]route
 	pages           *pages
 	fetch           *fetch.Fetcher
@@ -109,7 +110,7 @@ func New(cfg Config) (*Server, error) {
 	if s.keyPlan, err = s.planKeys(); err != nil {
 		return nil, err
 	}
-	if err := s.compileSAML(&cfg); err != nil {
+	if err := errors.Join(s.compileSAML(&cfg), s.compileJWTIssuers(&cfg)); err != nil {
 		return nil, err
 	}
 	s.grants = s.enabledGrants()

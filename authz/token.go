@@ -68,6 +68,9 @@ func (s *Server) enabledGrants() []Grant {
 	if s.saml != nil {
 		all = append(all, saml2Grant{s})
 	}
+	if len(s.jwtIssuers) > 0 {
+		all = append(all, jwtBearerGrant{s})
+	}
 	return slices.DeleteFunc(all, func(g Grant) bool { return !slices.Contains(s.cfg.GrantTypes, g.Type()) })
 }
 

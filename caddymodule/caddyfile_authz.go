@@ -72,6 +72,11 @@ import (
 //			audience <value>
 //			user_attribute <attribute>
 //		}
+//		jwt_issuer <issuer> {
+//			jwks <url> | file <path> | inline <json>
+//			audience <value>
+//			user_attribute <attribute>
+//		}
 //		resource_server <name> { ... }   # see parseResourceServer
 //		client <id> { ... }              # see parseClient
 //	}
@@ -141,6 +146,7 @@ func (p *authzParser) parse(d *caddyfile.Dispenser) error {
 		"token_format":            text(&c.TokenFormat),
 		"signing":                 p.signing,
 		"saml_issuer":             p.samlIssuer,
+		"jwt_issuer":              p.jwtIssuer,
 		"lifetime":                lifetime(&c.Lifetime),
 		"grant_type":              list(&c.GrantTypes),
 		"token_type":              list(&c.TokenTypes),
@@ -156,7 +162,7 @@ func (p *authzParser) parse(d *caddyfile.Dispenser) error {
 		"brand":                   p.brand,
 		"resource_server":         p.parseResourceServer,
 		"client":                  p.parseClient,
-	}.placed(c.Places, "client", "resource_server", "attribute_set", "contract", "saml_issuer").only(d)
+	}.placed(c.Places, "client", "resource_server", "attribute_set", "contract", "saml_issuer", "jwt_issuer").only(d)
 	if err != nil {
 		return err
 	}
@@ -169,6 +175,25 @@ func (p *authzParser) parse(d *caddyfile.Dispenser) error {
 		}
 	}
 	return nil
+}
+
+func (p *authzParser) jwtIssuer(d *caddyfile.Dispenser) error {
+	if !d.NextArg() || d.Val() == "" {
+		return d.Err("jwt_issuer needs the iss of its JWTs")
+	}
+	issuer := JWTIssuer{Issuer: d.Val()}
+	for _, other := range p.config.JWTIssuers {
+		if other.Issuer == issuer.Issuer {
+			return d.Errf("jwt_issuer %s is there already", issuer.Issuer)
+		}
+	}
+	err := words{
+		"jwks":           jwks(&issuer.JWKS),
+		"audience":       text(&issuer.Audience),
+		"user_attribute": text(&issuer.UserAttribute),
+	}.only(d)
+	p.config.JWTIssuers = append(p.config.JWTIssuers, issuer)
+	return err
 }
 
 func (p *authzParser) samlIssuer(d *caddyfile.Dispenser) error {

@@ -13,7 +13,7 @@ import (
 //		resource_server <name>
 //		access_token_type bearer
 //		secret <secret> | secret_hash sha256:<digest>
-//		auth_method client_secret_basic|client_secret_post|none
+//		auth_method client_secret_basic|client_secret_post|client_secret_jwt|private_key_jwt|none [<alg>]
 //		redirect_uri <uri...>
 //		post_logout_redirect_uri <uri...>
 //		grant_type <type...>
@@ -69,7 +69,7 @@ func (p *authzParser) parseClient(d *caddyfile.Dispenser) error {
 		"access_token_type":        text(&c.AccessTokenType),
 		"secret":                   secret(&c.Secret, &c),
 		"secret_hash":              secret(&c.SecretHash, &c),
-		"auth_method":              text(&c.AuthMethod),
+		"auth_method":              authMethod(&c),
 		"redirect_uri":             list(&c.RedirectURIs),
 		"post_logout_redirect_uri": list(&c.PostLogoutRedirectURIs),
 		"grant_type":               list(&c.GrantTypes),
@@ -125,6 +125,20 @@ func secret(dst *string, c *Client) parser {
 			return d.Errf("client %s has a secret already", c.ID)
 		}
 		return text(dst)(d)
+	}
+}
+
+func authMethod(c *Client) parser {
+	return func(d *caddyfile.Dispenser) error {
+		args := d.RemainingArgs()
+		if c.AuthMethod != "" || len(args) < 1 || len(args) > 2 {
+			return d.Err("auth_method needs a method and, where it signs, may have an algorithm, once")
+		}
+		c.AuthMethod = args[0]
+		if len(args) == 2 {
+			c.AuthAlg = args[1]
+		}
+		return nil
 	}
 }
 

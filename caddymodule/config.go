@@ -56,6 +56,9 @@ type ServerConfig struct {
 	// Identity providers whose SAML 2.0 assertions are taken as grants (RFC 7522).
 	SAMLIssuers []SAMLIssuer `json:"saml_issuer,omitempty"`
 
+	// Those whose JWTs about people are taken as grants (RFC 7523).
+	JWTIssuers []JWTIssuer `json:"jwt_issuer,omitempty"`
+
 	// Which keys the server has, what they sign and how they are replaced.
 	Signing *Signing `json:"signing,omitempty"`
 
@@ -269,6 +272,13 @@ func (c *ServerConfig) domain() (authz.Config, error) {
 			return authz.Config{}, &authz.ConfigError{Part: "saml_issuer", Name: i.EntityID, Err: err}
 		}
 		cfg.SAMLIssuers = append(cfg.SAMLIssuers, converted)
+	}
+	for _, i := range c.JWTIssuers {
+		converted, err := i.domain()
+		if err != nil {
+			return authz.Config{}, &authz.ConfigError{Part: "jwt_issuer", Name: i.Issuer, Err: err}
+		}
+		cfg.JWTIssuers = append(cfg.JWTIssuers, converted)
 	}
 	for _, set := range c.AttributeSets {
 		cfg.AttributeSets = append(cfg.AttributeSets, authz.AttributeSet{

@@ -29,12 +29,14 @@ type Client struct {
 	ResourceServer string `json:"resource_server,omitempty"`
 	// The type of its access tokens; only bearer.
 	AccessTokenType string `json:"access_token_type,omitempty"`
-	// Its shared secret. Only a hash of it is kept in memory.
+	// Its shared secret. Only a hash of it is kept in memory, except for auth_method client_secret_jwt.
 	Secret string `json:"secret,omitempty"`
 	// The secret's hash instead: "sha256:" and the digest in hex or base64url.
 	SecretHash string `json:"secret_hash,omitempty"`
 	// The one way it may authenticate; default: what the secret allows.
 	AuthMethod string `json:"auth_method,omitempty"`
+	// The only algorithm of its assertions, for client_secret_jwt and private_key_jwt; default: those that fit.
+	AuthAlg string `json:"auth_alg,omitempty"`
 	// Where logins may come back to.
 	RedirectURIs []string `json:"redirect_uri,omitempty"`
 	// Where logouts may come back to.
@@ -141,6 +143,7 @@ func (c *Client) domain() (authz.Client, error) {
 		AccessType:             authz.AccessType(c.AccessType),
 		SecretHash:             hash,
 		AuthMethod:             c.AuthMethod,
+		AuthAlg:                jose.SignatureAlgorithm(c.AuthAlg),
 		RedirectURIs:           c.RedirectURIs,
 		PostLogoutRedirectURIs: c.PostLogoutRedirectURIs,
 		GrantTypes:             c.GrantTypes,
@@ -178,6 +181,9 @@ func (c *Client) domain() (authz.Client, error) {
 	if c.UserInfo != nil {
 		converted.UserInfoAlg = jose.SignatureAlgorithm(c.UserInfo.Signed)
 		converted.UserInfoKeyAlgorithm, converted.UserInfoContentEncryption = c.UserInfo.Alg, c.UserInfo.Enc
+	}
+	if c.AuthMethod == authz.AuthSecretJWT {
+		converted.Secret = c.Secret
 	}
 	converted.RequestURIs = c.RequestURIs
 	if c.RequestObject != nil {

@@ -57,6 +57,7 @@ await run({
     await assert.rejects(openid.refreshTokenGrant(config, again.refresh_token), { error: 'invalid_grant' });
   },
 
+
   // RFC 9101: the request is signed, then encrypted to a key that the server publishes. What comes back is
   // signed, encrypted to the client, and about a sub that nobody else knows.
   async requestObject(input) {
@@ -90,6 +91,24 @@ await run({
     assert.equal(name, 'Alice Liddell');
     const person = await openid.fetchUserInfo(config, tokens.access_token, sub);
     assert.equal(person.email, 'alice@example.com');
+  },
+
+  // RFC 7523: clients that sign, with a key of their own and with their secret.
+  async signers(input) {
+    const key = await crypto.subtle.importKey('jwk', input.key, { name: 'ECDSA', namedCurve: 'P-256' }, false, ['sign']);
+    for (const [id, secret, method] of [
+      ['signer', undefined, openid.PrivateKeyJwt({ key, kid: input.key.kid })],
+      ['sharer', input.secret, openid.ClientSecretJwt(input.secret)],
+    ]) {
+      const config = await openid.discovery(new URL(input.issuer), id, secret, method);
+      for (let again = 0; again < 2; again++) {
+        const tokens = await openid.clientCredentialsGrant(config, { scope: 'books.read' });
+        assert.ok((await openid.tokenIntrospection(config, tokens.access_token)).active);
+        await openid.tokenRevocation(config, tokens.access_token);
+      }
+      const wrong = await openid.discovery(new URL(input.issuer), id, input.secret, openid.ClientSecretPost(input.secret));
+      await assert.rejects(openid.clientCredentialsGrant(wrong, { scope: 'books.read' }), { status: 401 });
+    }
   },
 
   // RFC 9068: an API verifies the token of a service with nothing but the published keys.

@@ -7,6 +7,8 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"net/url"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -92,6 +94,19 @@ func TestE1_A31_OpenIDClientOfNode_ASignedAndEncryptedRequest(t *testing.T) {
 
 func TestR12_JoseOfNodeVerifiesAnAccessToken(t *testing.T) {
 	startForClients(t).node(t, "clients.mjs", "service", map[string]any{"secret": robotSecret}, nil)
+}
+
+func TestA41_OpenIDClientOfNode_ClientsThatSign(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	private := jose.JSONWebKey{Key: key, KeyID: "signer-key", Use: "sig", Algorithm: "ES256"}
+	public, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{private.Public()}})
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "signer.jwks.json")
+	require.NoError(t, os.WriteFile(file, public, 0o600))
+	c := start(t, read(t, "testdata", "signers.Caddyfile"), "SIGNER_JWKS="+file)
+	private.Use = "" // or Web Crypto would not take it
+	c.node(t, "clients.mjs", "signers", map[string]any{"key": private, "secret": webSecret}, nil)
 }
 
 func TestGoOIDC_CodeIDTokenUserinfoRefresh(t *testing.T) {

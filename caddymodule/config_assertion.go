@@ -32,6 +32,30 @@ func (i SAMLIssuer) domain() (authz.SAMLIssuer, error) {
 	return issuer, nil
 }
 
+// JWTIssuer is somebody whose JWTs about people are taken as grants (RFC 7523).
+type JWTIssuer struct {
+	// The iss of its JWTs.
+	Issuer string `json:"issuer"`
+	// Its public keys.
+	JWKS *JWKS `json:"jwks,omitempty"`
+	// What its JWTs call this server; default: the issuer URL.
+	Audience string `json:"audience,omitempty"`
+	// The attribute that sub is a value of; default: sub is the login name.
+	UserAttribute string `json:"user_attribute,omitempty"`
+}
+
+func (i JWTIssuer) domain() (authz.JWTIssuer, error) {
+	issuer := authz.JWTIssuer{Issuer: i.Issuer, Audience: i.Audience, UserAttribute: i.UserAttribute}
+	var err error
+	if issuer.JWKS, err = i.JWKS.read(); err != nil {
+		return issuer, err
+	}
+	if i.JWKS != nil {
+		issuer.JWKSURL = i.JWKS.URL
+	}
+	return issuer, nil
+}
+
 // readCertificates reads all of a PEM file.
 func readCertificates(file string) ([]*x509.Certificate, error) {
 	rest, err := readBounded(file, maxKeyFile)
