@@ -128,18 +128,35 @@ func (s *Server) managed(r *http.Request) (*registration, *registrant, error) {
 	return rec, who, nil
 }
 
-// restrict takes out of new metadata what whoever asks has no say in, and keeps what was said before.
+// restrict takes out of new metadata what whoever asks has no say in, and keeps what was said before. What
+// an administrator said of a client lasts as long as it stays what the administrator saw.
 func (who *registrant) restrict(m, before *clientMetadata) {
-	switch who.kind {
-	case registrantSelf:
+	if who.kind == registrantAdmin {
+		return
+	}
+	if who.kind == registrantSelf {
 		m.clientExtensions = before.clientExtensions
-	case registrantDeveloper:
-		m.Verified = before.Verified
-		if m.PromptUser != nil && !*m.PromptUser || before.PromptUser != nil && !*before.PromptUser {
-			m.PromptUser = before.PromptUser // only administrators speak for everybody (C18)
-		}
-		if who.raw != "" {
-			m.Disabled = before.Disabled
+	}
+	if who.raw != "" {
+		m.Disabled = before.Disabled
+	}
+	m.Verified = before.Verified
+	if m.asksNobody() || before.asksNobody() {
+		m.PromptUser = before.PromptUser // only administrators speak for everybody (C18)
+	}
+	if !m.looksLike(before) {
+		m.Verified = false
+		if m.asksNobody() {
+			m.PromptUser = nil
 		}
 	}
+}
+
+func (m *clientMetadata) asksNobody() bool { return m.PromptUser != nil && !*m.PromptUser }
+
+// looksLike tells whether people see the same client, and whether it gets the same at the same place.
+func (m *clientMetadata) looksLike(other *clientMetadata) bool {
+	return m.ClientName == other.ClientName && m.LogoURI == other.LogoURI && m.PolicyURI == other.PolicyURI && m.TermsURI == other.TermsURI &&
+		slices.Equal(m.Contacts, other.Contacts) && slices.Equal(m.RedirectURIs, other.RedirectURIs) &&
+		m.Scope == other.Scope && m.TokenEndpointAuthMethod == other.TokenEndpointAuthMethod
 }

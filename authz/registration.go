@@ -33,6 +33,8 @@ const (
 	maxSecretOverlap = 30 * 24 * time.Hour
 	// listPage is how many clients one page of the list has.
 	listPage = 100
+	// maxCursor is the most that the cursor of the list may measure, in bytes.
+	maxCursor = 256
 )
 
 // How many clients may register themselves: a burst, then one every so often, from one address and in
@@ -360,6 +362,9 @@ func (s *Server) listClients(r *http.Request) (any, error) {
 	params, err := oauth.ParseQuery(r)
 	if err != nil {
 		return nil, err
+	}
+	if len(params.Get("from")) > maxCursor {
+		return nil, oauth.Errorf(oauth.InvalidRequest, "from is none that this server gave")
 	}
 	var records []*registration
 	list := clientList{Clients: []*clientInformation{}}

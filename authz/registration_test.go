@@ -8,9 +8,12 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -493,6 +496,77 @@ func TestA36_StrangersAreMarked(t *testing.T) {
 	page = g.NewBrowser().SignIn(g.AuthorizeURL("client_id", c.Get("client_id"), "redirect_uri", "https://evil.example.com/callback", "scope", "openid profile"), "erin")
 	assert.Contains(t, page.Body, "logo.png", "an administrator says so")
 	assert.NotContains(t, page.Body, "registered itself")
+}
+
+func TestA36_VerifiedIsWhatAnAdministratorSaw(t *testing.T) {
+	g := newRegistry(t, authz.RegistrationOpen)
+	admin := g.token("alice", "registration.full")
+	c := g.register("", app)
+	at := "/register/" + c.Get("client_id")
+	put := func(bearer string, change members) authztest.Answer {
+		body := members{"redirect_uris": app["redirect_uris"], "client_name": "An app", "scope": "openid"}
+		maps.Copy(body, change)
+		answer := g.call(http.MethodPut, at, bearer, body)
+		require.Equal(t, http.StatusOK, answer.Status, answer.JSON)
+		return answer
+	}
+	for name, change := range map[string]members{
+		"its name":         {"client_name": "Google"},
+		"its logo":         {"logo_uri": "https://app.example.com/google.png"},
+		"its redirect URI": {"redirect_uris": []string{"https://evil.example.com/"}},
+		"its scope":        {"scope": "openid email"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			put(admin, members{"verified": true, "prompt_user": false})
+			same := put(c.Get("registration_access_token"), members{"software_version": "2"})
+			assert.Equal(t, true, same.JSON["verified"])
+			assert.Equal(t, false, same.JSON["prompt_user"])
+			changed := put(c.Get("registration_access_token"), change)
+			assert.NotContains(t, changed.JSON, "verified")
+			assert.NotContains(t, changed.JSON, "prompt_user")
+		})
+	}
+}
+
+func TestA51_KeysOfARegisteredClient(t *testing.T) {
+	var asked atomic.Int32
+	inside := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))
+	t.Cleanup(inside.Close)
+	cfg := registryConfig(t, authz.RegistrationOpen)
+	cfg.Fetch.Roots = x509.NewCertPool()
+	cfg.Fetch.Roots.AddCert(inside.Certificate())
+	g := &registry{authztest.New(t, cfg), t}
+	c := g.register("", members{"redirect_uris": app["redirect_uris"], "id_token_encrypted_response_alg": "RSA-OAEP-256", "jwks_uri": inside.URL})
+	browser := g.NewBrowser()
+	page := browser.Submit(browser.SignIn(g.AuthorizeURL("client_id", c.Get("client_id"), "redirect_uri", "https://app.example.com/callback", "scope", "openid"), "erin"), "decision", "allow")
+	require.NotNil(t, page.Location, page.Body)
+	form := map[string]string{"grant_type": "authorization_code", "code": page.Location.Query().Get("code"), "redirect_uri": "https://app.example.com/callback"}
+	assert.Equal(t, map[string]any{"error": "server_error"}, g.asClient(c.Get("client_id"), c.Get("client_secret"), form).JSON)
+	assert.Zero(t, asked.Load())
+}
+
+func TestE11_TheListComesInPages(t *testing.T) {
+	g := newRegistry(t, authz.RegistrationProtected)
+	admin, bob := g.token("alice", "registration.full"), g.token("bob", "registration.full")
+	const all = 130
+	for range all {
+		g.register(bob, app)
+	}
+	for _, bearer := range []string{admin, bob} {
+		seen := make(map[any]bool)
+		pages := 0
+		for from := ""; pages == 0 || from != ""; pages++ {
+			answer := g.call(http.MethodGet, "/register?from="+url.QueryEscape(from), bearer, nil)
+			require.Equal(t, http.StatusOK, answer.Status, answer.JSON)
+			for _, c := range answer.JSON["clients"].([]any) {
+				seen[c.(map[string]any)["client_id"]] = true
+			}
+			from = answer.Get("next")
+		}
+		assert.Len(t, seen, all)
+		assert.Equal(t, 2, pages)
+	}
+	assert.Equal(t, http.StatusBadRequest, g.call(http.MethodGet, "/register?from="+strings.Repeat("x", 2000), admin, nil).Status)
 }
 
 func TestA51_SectorIdentifier(t *testing.T) {
