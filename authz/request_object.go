@@ -157,8 +157,10 @@ func (s *Server) checkRequestObject(c *client, outer oauth.Params, claims map[st
 
 // isAudience tells whether aud, a string or an array, names this server.
 func (s *Server) isAudience(aud any) bool {
-	list, several := aud.([]any)
-	return aud == any(s.cfg.Issuer) && !several || slices.Contains(list, any(s.cfg.Issuer))
+	if list, several := aud.([]any); several {
+		return slices.Contains(list, any(s.cfg.Issuer))
+	}
+	return aud == any(s.cfg.Issuer)
 }
 
 // checkTimes bounds the life of what somebody signed for this server, by those of its times that it has.

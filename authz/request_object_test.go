@@ -315,3 +315,42 @@ func TestE1_RequestObjectsThatCannotBe(t *testing.T) {
 		})
 	}
 }
+
+// TestA51_RequestURIOfAClientThatRegisteredItself: it chose the address, so that has to be a public one,
+// unless the operator names the host.
+func TestA51_RequestURIOfAClientThatRegisteredItself(t *testing.T) {
+	var object atomic.Value
+	object.Store("")
+	var asked atomic.Int32
+	site := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked.Add(1)
+		_, _ = w.Write([]byte(object.Load().(string)))
+	}))
+	t.Cleanup(site.Close)
+	for name, c := range map[string]struct {
+		hosts []string
+		page  string
+	}{
+		"a private address":               {nil, ""},
+		"a private one that is let alone": {[]string{"127.0.0.1"}, "login"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := registryConfig(t, authz.RegistrationOpen)
+			cfg.Fetch.Roots = x509.NewCertPool()
+			cfg.Fetch.Roots.AddCert(site.Certificate())
+			cfg.Fetch.AllowHosts = c.hosts
+			g := &registry{authztest.New(t, cfg), t}
+			const callback = "https://app.example.com/callback"
+			app := g.register("", members{"redirect_uris": []string{callback}, "request_uris": []string{site.URL + "/request"}})
+			request := g.AuthorizeURL("client_id", app.Get("client_id"), "redirect_uri", callback, "scope", "openid")
+			object.Store(unsigned(t, requestOf(t, request, nil)))
+			before := asked.Load()
+			page := g.NewBrowser().Get(request + "&request_uri=" + url.QueryEscape(site.URL+"/request"))
+			assert.Equal(t, c.page, page.ID(), page.Body)
+			if c.page == "" {
+				assert.Equal(t, "invalid_request_uri", page.Location.Query().Get("error"))
+				assert.Equal(t, before, asked.Load(), "nobody is connected to")
+			}
+		})
+	}
+}
