@@ -52,6 +52,38 @@ func TestE8_Metadata(t *testing.T) {
 	assert.Equal(t, map[string]int{"sig": 2, "enc": 2}, uses, "G12: RS256 and ES256; one RSA and one EC key to encrypt to")
 }
 
+func TestE8_MetadataOfRequestsAndAnswers(t *testing.T) {
+	f := authztest.New(t, implicitConfig())
+	req, err := http.NewRequest(http.MethodGet, f.URL+"/.well-known/openid-configuration", nil)
+	require.NoError(t, err)
+	metadata := f.Do(req).JSON
+	for name, want := range map[string]any{
+		"claims_parameter_supported": true, "request_parameter_supported": true, "request_uri_parameter_supported": true,
+		"require_request_uri_registration": true, "authorization_response_iss_parameter_supported": true,
+		"subject_types_supported": []any{"public", "pairwise"}, "claim_types_supported": []any{"normal"},
+		"response_modes_supported": []any{"query", "fragment", "form_post"},
+	} {
+		assert.Equal(t, want, metadata[name], name)
+	}
+	for name, members := range map[string][]string{
+		"response_types_supported":                       {"code", "id_token", "id_token token", "code id_token", "code token", "code id_token token", "none"},
+		"grant_types_supported":                          {"authorization_code", "implicit"},
+		"id_token_signing_alg_values_supported":          {"RS256"},
+		"userinfo_signing_alg_values_supported":          {"RS256"},
+		"userinfo_encryption_alg_values_supported":       {"RSA-OAEP", "RSA-OAEP-256", "ECDH-ES"},
+		"userinfo_encryption_enc_values_supported":       {"A128CBC-HS256", "A256GCM"},
+		"request_object_signing_alg_values_supported":    {"none", "RS256", "ES256"},
+		"request_object_encryption_alg_values_supported": {"RSA-OAEP", "RSA-OAEP-256", "ECDH-ES"},
+		"claims_supported":                               {"sub", "name", "email", "email_verified", "updated_at"},
+		"scopes_supported":                               {"openid", "profile", "email", "address", "phone"},
+	} {
+		for _, member := range members {
+			assert.Contains(t, metadata[name], member, name)
+		}
+	}
+	assert.NotContains(t, metadata["id_token_signing_alg_values_supported"], "none", "C6: by explicit registration only")
+}
+
 func TestE8_MetadataBelowAPath(t *testing.T) {
 	cfg := authztest.Config()
 	cfg.Issuer = "https://localhost/auth/main"
