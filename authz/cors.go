@@ -67,10 +67,19 @@ func (s *Server) preflight(w http.ResponseWriter, rt route) {
 	}
 	if h.Get("Access-Control-Allow-Origin") != "" {
 		h.Set("Access-Control-Allow-Methods", strings.Join(rt.methods, ", "))
-		h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
+		h.Set("Access-Control-Allow-Headers", allowHeaders(rt))
 		h.Set("Access-Control-Max-Age", preflightMaxAge)
 	}
 	w.WriteHeader(http.StatusNoContent)
+}
+
+// allowHeaders are the request headers that a web page may set. Any will do where the answer is the same for
+// everybody: MCP clients name their protocol's version to metadata. "*" does not stand for Authorization.
+func allowHeaders(rt route) string {
+	if rt.cors == corsPublic {
+		return "*, Authorization"
+	}
+	return "Authorization, Content-Type"
 }
 
 func (s *Server) setOrigin(w http.ResponseWriter, origin string) {

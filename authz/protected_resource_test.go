@@ -30,3 +30,16 @@ func TestW9_MetadataOfResourcesOnTheIssuersOrigin(t *testing.T) {
 		require.Equal(t, http.StatusNotFound, get("/.well-known/oauth-protected-resource"+path).Status, path)
 	}
 }
+
+func TestW9_AWebPageMayReadMetadataWhateverHeaderItSends(t *testing.T) {
+	f := authztest.New(t, authztest.Config())
+	for path, want := range map[string]string{
+		"/.well-known/oauth-authorization-server": "*, Authorization", "/token": "",
+	} {
+		req, err := http.NewRequest(http.MethodOptions, f.URL+path, nil)
+		require.NoError(t, err)
+		req.Header.Set("Origin", "https://inspector.example.com")
+		req.Header.Set("Access-Control-Request-Headers", "mcp-protocol-version")
+		require.Equal(t, want, f.Do(req).Header.Get("Access-Control-Allow-Headers"), path)
+	}
+}
