@@ -160,8 +160,12 @@ func checkMaxAge(_ *Server, c *client, p oauth.Params, req *authorizationRequest
 const maxEcho = 4096
 
 // checkACRValues reads which contracts the client would like, the best one first (OpenID Connect Core
-// §3.1.2.1). It is a wish: a list that is too long is none.
-func checkACRValues(_ *Server, _ *client, p oauth.Params, req *authorizationRequest) error {
+// §3.1.2.1), or the ones it registered. It is a wish: a list that is too long is none.
+func checkACRValues(_ *Server, c *client, p oauth.Params, req *authorizationRequest) error {
+	if !p.Has("acr_values") {
+		req.ACRValues = c.DefaultACRValues
+		return nil
+	}
 	if values := p.Get("acr_values"); len(values) <= maxEcho {
 		req.ACRValues = strings.Fields(values)
 	}

@@ -366,6 +366,9 @@ type Client struct {
 	// DefaultMaxAge is the max_age of requests without one, in seconds (OpenID Connect Dynamic Client
 	// Registration §2); nil: none.
 	DefaultMaxAge *int
+	// DefaultACRValues are the acr_values of requests without any (OpenID Connect Dynamic Client Registration
+	// §2): a wish, which Contracts overrides.
+	DefaultACRValues []string
 }
 
 // Event is one thing that happened, for audit and statistics. It holds no secret.

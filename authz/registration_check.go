@@ -78,7 +78,7 @@ func describable(text string) string {
 
 func (m *clientMetadata) checkSizes() error {
 	lists := [][]string{
-		m.RedirectURIs, m.GrantTypes, m.ResponseTypes, m.Contacts, m.PostLogoutRedirectURIs, m.RequestURIs, m.Contracts, m.CORS,
+		m.RedirectURIs, m.GrantTypes, m.ResponseTypes, m.Contacts, m.PostLogoutRedirectURIs, m.RequestURIs, m.Contracts, m.CORS, m.DefaultACRValues,
 		strings.Fields(m.Scope),
 	}
 	texts := []string{m.ClientName, m.SoftwareID, m.SoftwareVersion}

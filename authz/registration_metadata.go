@@ -51,9 +51,10 @@ type clientMetadata struct {
 	RequireSignedRequest       bool     `json:"require_signed_request_object,omitempty"` // RFC 9101 §10.5
 	RequestURIs                []string `json:"request_uris,omitempty"`
 
-	DefaultMaxAge    *int   `json:"default_max_age,omitempty"`
-	RequireAuthTime  bool   `json:"require_auth_time,omitempty"` // ID tokens always have it
-	InitiateLoginURI string `json:"initiate_login_uri,omitempty"`
+	DefaultMaxAge    *int     `json:"default_max_age,omitempty"`
+	DefaultACRValues []string `json:"default_acr_values,omitempty"`
+	RequireAuthTime  bool     `json:"require_auth_time,omitempty"` // ID tokens always have it
+	InitiateLoginURI string   `json:"initiate_login_uri,omitempty"`
 
 	PostLogoutRedirectURIs    []string `json:"post_logout_redirect_uris,omitempty"`
 	FrontchannelLogoutURI     string   `json:"frontchannel_logout_uri,omitempty"`
@@ -233,6 +234,7 @@ func (m *clientMetadata) client() Client {
 		SectorIdentifierURI:       m.SectorIdentifierURI,
 		InitiateLoginURI:          m.InitiateLoginURI,
 		DefaultMaxAge:             m.DefaultMaxAge,
+		DefaultACRValues:          m.DefaultACRValues,
 	}
 	if m.Allow != nil {
 		c.AllowRoles, c.AllowUsers = m.Allow.Roles, m.Allow.Users

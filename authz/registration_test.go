@@ -278,7 +278,7 @@ func TestE11_AllMembersComeBack(t *testing.T) {
 		"logo_uri": "https://app.example.com/logo.png", "policy_uri": "https://app.example.com/policy", "tos_uri": "https://app.example.com/tos",
 		"contacts": []any{"dev@example.com"}, "software_id": "app", "software_version": "1.2", "jwks_uri": "https://app.example.com/jwks.json",
 		"subject_type": "pairwise", "id_token_signed_response_alg": "ES256", "id_token_encrypted_response_alg": "RSA-OAEP-256",
-		"id_token_encrypted_response_enc": "A128CBC-HS256", "userinfo_signed_response_alg": "RS256", "default_max_age": 3600.0,
+		"id_token_encrypted_response_enc": "A128CBC-HS256", "userinfo_signed_response_alg": "RS256", "default_max_age": 3600.0, "default_acr_values": []any{"urn:example:strong"},
 		"request_object_signing_alg": "PS256", "request_object_encryption_alg": "ECDH-ES", "request_object_encryption_enc": "A256GCM",
 		"require_signed_request_object": true, "request_uris": []any{"https://app.example.com/request.jwt#abc"},
 		"require_auth_time": true, "initiate_login_uri": "https://app.example.com/login",
@@ -543,6 +543,23 @@ func TestA51_KeysOfARegisteredClient(t *testing.T) {
 	form := map[string]string{"grant_type": "authorization_code", "code": page.Location.Query().Get("code"), "redirect_uri": "https://app.example.com/callback"}
 	assert.Equal(t, map[string]any{"error": "server_error"}, g.asClient(c.Get("client_id"), c.Get("client_secret"), form).JSON)
 	assert.Zero(t, asked.Load())
+}
+
+func TestE11_DefaultACRValues(t *testing.T) {
+	cfg := registryConfig(t, authz.RegistrationOpen)
+	cfg.Contracts = []authz.Contract{{URI: "urn:example:password", Methods: []string{"password"}}}
+	g := &registry{authztest.New(t, cfg), t}
+	c := g.register("", members{"redirect_uris": app["redirect_uris"], "default_acr_values": []string{"urn:unknown", "urn:example:password"}})
+	acr := func(values string) any {
+		browser := g.NewBrowser()
+		request := g.AuthorizeURL("client_id", c.Get("client_id"), "redirect_uri", "https://app.example.com/callback", "scope", "openid", "acr_values", values)
+		page := browser.Submit(browser.SignIn(request, "erin"), "decision", "allow")
+		require.NotNil(t, page.Location, page.Body)
+		form := map[string]string{"grant_type": "authorization_code", "code": page.Location.Query().Get("code"), "redirect_uri": "https://app.example.com/callback"}
+		return g.Claims(g.asClient(c.Get("client_id"), c.Get("client_secret"), form).Get("id_token"))["acr"]
+	}
+	assert.Equal(t, "urn:example:password", acr(""))
+	assert.NotEqual(t, "urn:example:password", acr("urn:unknown"), "the request's own win")
 }
 
 func TestE11_TheListComesInPages(t *testing.T) {
