@@ -335,12 +335,15 @@ func (c *client) admits(u *users.User) bool {
 // asksFirst tells whether the consent page comes at the first access though no scope asks for it (C18).
 func (c *client) asksFirst() bool { return c.PromptUser != nil && *c.PromptUser }
 
-// impersonable tells whether a client may be another than it seems: it registered itself, or it can't prove
-// itself and any program of a machine may be listening at its redirect URI. Then the person is asked every
-// time, unless an administrator turns that off (C18, RFC 8252 §8.6).
-func (c *client) impersonable(redirectURI string) bool {
-	return !c.asksNever() && (c.unverified || c.public() && !isRemote(redirectURI))
+// asksAlways tells whether the person is asked every time, unless an administrator turns that off: the client
+// registered itself, or it can be impersonated (C18).
+func (c *client) asksAlways(redirectURI string) bool {
+	return !c.asksNever() && (c.unverified || c.impersonable(redirectURI))
 }
+
+// impersonable tells whether any program of a machine may be listening at the redirect URI of a client that
+// can't prove itself (RFC 8252 §8.6).
+func (c *client) impersonable(redirectURI string) bool { return c.public() && !isRemote(redirectURI) }
 
 // asksNever tells whether the client's scopes count as agreed (C18).
 func (c *client) asksNever() bool { return c.PromptUser != nil && !*c.PromptUser }

@@ -31,21 +31,23 @@ func (s *Server) proceedToConsent(w http.ResponseWriter, r *http.Request, ix *in
 
 // scopesToAsk are the scopes the consent page shows, none when no page is needed: those that need
 // consent and were not agreed to before, all of them on prompt=consent, every scope where the client
-// asks at the first access, and every scope every time where it could be impersonated.
+// asks at the first access, and every scope every time where it could be another than it seems.
 func (s *Server) scopesToAsk(ctx context.Context, c *client, req *authorizationRequest, subject string) ([]string, error) {
 	if c.asksNever() {
 		return nil, nil
 	}
 	wanted := req.wanted()
 	candidates := s.consentable(wanted)
-	impersonable := !req.Gate && c.impersonable(req.RedirectURI)
-	if impersonable || c.asksFirst() {
+	always := !req.Gate && c.asksAlways(req.RedirectURI)
+	if always || c.asksFirst() {
 		candidates = wanted
 		if len(candidates) == 0 {
 			candidates = []string{ScopeOpenID} // who it is, at least
 		}
 	}
-	if impersonable || req.prompts("consent") || len(candidates) == 0 {
+	// Where no page may be shown, what was agreed to before counts, unless the client could be any other.
+	remembered := !always || req.prompts("none") && !c.impersonable(req.RedirectURI)
+	if !remembered || req.prompts("consent") || len(candidates) == 0 {
 		return candidates, nil
 	}
 	record, err := s.run.grants.Load(ctx, subject)

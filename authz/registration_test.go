@@ -23,6 +23,7 @@ import (
 
 	"github.com/gatewright/gatewright/authz"
 	"github.com/gatewright/gatewright/authz/authztest"
+	"github.com/gatewright/gatewright/authz/oauth"
 	"github.com/gatewright/gatewright/authz/users/static"
 )
 
@@ -475,6 +476,34 @@ func TestC18_OnlyAdministratorsTurnConsentOff(t *testing.T) {
 	assert.Equal(t, false, changed.JSON["prompt_user"])
 	page := g.NewBrowser().SignIn(g.AuthorizeURL("client_id", self.Get("client_id"), "redirect_uri", "https://app.example.com/callback", "scope", "openid"), "erin")
 	assert.NotNil(t, page.Location, page.Body)
+}
+
+// The page comes every time; where none may be shown, what was agreed to before counts
+// (oidcc-prompt-none-logged-in of the dynamic plans).
+func TestC18_SelfRegisteredClientsAskEveryTimeButWherePromptIsNone(t *testing.T) {
+	g := newRegistry(t, authz.RegistrationOpen)
+	web := g.register("", app).Get("client_id")
+	request := func(prompt string) string {
+		return g.AuthorizeURL("client_id", web, "redirect_uri", "https://app.example.com/callback", "scope", "openid", "prompt", prompt)
+	}
+	browser := g.NewBrowser()
+	page := browser.SignIn(request(""), "erin")
+	require.Equal(t, "consent", page.ID())
+	assert.Equal(t, "consent_required", browser.Get(request("none")).Location.Query().Get("error"))
+	require.NotNil(t, browser.Submit(page, "decision", "allow").Location)
+	assert.Equal(t, "consent", browser.Get(request("")).ID())
+	assert.NotEmpty(t, browser.Get(request("none")).Location.Query().Get("code"))
+
+	// Any program of the person's machine may be listening here: silence would be consent to all of them.
+	native := g.register("", members{"redirect_uris": []string{"com.example.app:/callback"}, "application_type": "native", "token_endpoint_auth_method": "none"}).Get("client_id")
+	challenge := []string{"code_challenge", oauth.S256(strings.Repeat("v", 43)), "code_challenge_method", "S256"}
+	ask := func(prompt string) string {
+		return g.AuthorizeURL(append(challenge, "client_id", native, "redirect_uri", "com.example.app:/callback", "scope", "openid", "prompt", prompt)...)
+	}
+	page = browser.Get(ask(""))
+	require.Equal(t, "consent", page.ID())
+	require.NotNil(t, browser.Submit(page, "decision", "allow").Location)
+	assert.Equal(t, "consent_required", browser.Get(ask("none")).Location.Query().Get("error"))
 }
 
 func TestA36_StrangersAreMarked(t *testing.T) {

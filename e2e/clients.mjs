@@ -57,7 +57,6 @@ await run({
     await assert.rejects(openid.refreshTokenGrant(config, again.refresh_token), { error: 'invalid_grant' });
   },
 
-
   // RFC 9101: the request is signed, then encrypted to a key that the server publishes. What comes back is
   // signed, encrypted to the client, and about a sub that nobody else knows.
   async requestObject(input) {
