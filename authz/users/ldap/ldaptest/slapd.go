@@ -142,13 +142,15 @@ func (s *Slapd) start(t testing.TB) {
 		_ = s.process.Wait()
 		close(exited)
 	}()
-	require.Eventually(t, func() bool {
-		c, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "ldap://"))
-		if err == nil {
-			err = c.Close()
-		}
-		return err == nil
-	}, 10*time.Second, 5*time.Millisecond, "slapd does not listen: %s", &said)
+	for _, url := range []string{s.URL, s.TLS} { // it listens at one before it does at the other
+		_, address, _ := strings.Cut(url, "://")
+		require.Eventually(t, func() bool { return listens(address) }, 10*time.Second, 5*time.Millisecond, "slapd does not listen: %s", &said)
+	}
+}
+
+func listens(address string) bool {
+	c, err := net.Dial("tcp", address)
+	return err == nil && c.Close() == nil
 }
 
 // End sends a signal and waits for the process to be gone.
