@@ -2,6 +2,7 @@ package authz
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -18,7 +19,7 @@ func (s *Server) proceedToConsent(w http.ResponseWriter, r *http.Request, ix *in
 	ask, err := s.scopesToAsk(r.Context(), c, req, user.Subject)
 	switch {
 	case err != nil:
-		s.redirectError(w, r, req, oauth.Errorf(oauth.TemporarilyUnavailable, "consents could not be read").Because(err))
+		s.redirectError(w, r, req, grantsFailed("consents could not be read", err))
 	case len(ask) == 0:
 		s.complete(w, r, ix, c, session, user, req.Scope)
 	case req.prompts("none"):
@@ -55,6 +56,18 @@ func (s *Server) scopesToAsk(ctx context.Context, c *client, req *authorizationR
 		return nil, fmt.Errorf("grants: %w", err)
 	}
 	return record.Consented(c.ID, candidates), nil
+}
+
+// grantsFailed tells what passes by itself from what stays until an administrator has mended it: grants that
+// are not ours, or that may not be written.
+func grantsFailed(what string, err error) error {
+	code := oauth.TemporarilyUnavailable
+	for _, lasting := range []error{grants.ErrForeign, grants.ErrTooLarge, users.ErrNotWritable} {
+		if errors.Is(err, lasting) {
+			code = oauth.ServerError
+		}
+	}
+	return oauth.Errorf(code, "%s", what).Because(err)
 }
 
 // wanted are the scopes of a request, and those that give the single claims it asks for.
@@ -164,7 +177,7 @@ func (s *Server) agree(w http.ResponseWriter, r *http.Request, ix *interaction, 
 		return nil
 	})
 	if err != nil {
-		s.redirectError(w, r, &ix.Request, oauth.Errorf(oauth.TemporarilyUnavailable, "the consent could not be written").Because(err))
+		s.redirectError(w, r, &ix.Request, grantsFailed("the consent could not be written", err))
 		return
 	}
 	s.observe(r, Event{Name: "consent", ClientID: c.ID, Subject: session.Subject})

@@ -1,6 +1,7 @@
 package authz_test
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"testing"
@@ -10,6 +11,8 @@ import (
 
 	"github.com/gatewright/gatewright/authz"
 	"github.com/gatewright/gatewright/authz/authztest"
+	"github.com/gatewright/gatewright/authz/grants"
+	"github.com/gatewright/gatewright/authz/users"
 )
 
 func TestS4_ConsentMatrix(t *testing.T) {
@@ -154,4 +157,31 @@ func TestA28_ConsentFormIsGoodOnceAndFromHere(t *testing.T) {
 	assert.NotNil(t, browser.Submit(page, "decision", "allow").Location)
 	again := browser.Submit(page, "decision", "allow")
 	assert.Equal(t, "error", again.ID(), "single use")
+}
+
+// refusingGrants can be read and not written.
+type refusingGrants struct {
+	grants.Grants
+	refuse error
+}
+
+func (g refusingGrants) Update(context.Context, string, func(*grants.Record) error) error {
+	return g.refuse
+}
+
+func TestU5_U6_AConsentThatCanNeverBeWrittenIsNoPassingFault(t *testing.T) {
+	for code, refuse := range map[string]error{
+		"server_error":            grants.ErrForeign,
+		"temporarily_unavailable": users.ErrUnavailable,
+	} {
+		cfg := authztest.Config()
+		cfg.NewGrants = func(d grants.DirectoryConfig) (grants.Grants, error) {
+			return refusingGrants{grants.NewStored(d.Store, d.Now), refuse}, nil
+		}
+		f := authztest.New(t, cfg)
+		browser := f.NewBrowser()
+		page := browser.Submit(browser.SignIn(f.AuthorizeURL("scope", "openid orders.write"), "alice"), "decision", "allow")
+		require.NotNil(t, page.Location, page.Text())
+		assert.Equal(t, code, page.Location.Query().Get("error"))
+	}
 }

@@ -86,7 +86,7 @@ func (s *Server) agreedBefore(ctx context.Context, c *client, subject string, sc
 	}
 	record, err := s.run.grants.Load(ctx, subject)
 	if err != nil {
-		return nil, oauth.Errorf(oauth.TemporarilyUnavailable, "consents could not be read").Because(err)
+		return nil, grantsFailed("consents could not be read", err)
 	}
 	missing := record.Consented(c.ID, candidates)
 	return slices.DeleteFunc(scope, func(name string) bool { return slices.Contains(missing, name) }), nil

@@ -280,6 +280,8 @@ func (s *Server) grantUser(ctx context.Context, c *client, subject, stamp string
 	refused := oauth.Errorf(oauth.InvalidGrant, "the person may not use this client any more")
 	user, err := s.lookUp(ctx, subject, stamp)
 	switch {
+	case errors.Is(err, errPasswordChanged):
+		return nil, oauth.Errorf(oauth.InvalidGrant, "the person has to sign in again").Because(err)
 	case err != nil && gone(err):
 		return nil, refused.Because(err)
 	case err != nil:

@@ -2,9 +2,9 @@ package caddymodule
 
 import (
 	"context"
+	"encoding/pem"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -93,11 +93,13 @@ func (l *LDAPUsers) Provision(ctx caddy.Context) (err error) {
 		Timeout: time.Duration(l.Timeout), Cache: time.Duration(l.Cache), Logger: ctx.Logger(),
 	}
 	for _, file := range l.TLSCA {
-		pem, err := os.ReadFile(file) // #nosec G304 -- the operator names it
+		authorities, err := readCertificates(file)
 		if err != nil {
 			return fmt.Errorf("tls_ca: %w", err)
 		}
-		cfg.CA = append(append(cfg.CA, pem...), '\n')
+		for _, authority := range authorities {
+			cfg.CA = append(cfg.CA, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: authority.Raw})...)
+		}
 	}
 	if r := l.Roles; r != nil {
 		cfg.Roles = ldap.RolesConfig{Attribute: r.Attribute, GroupBase: r.GroupBase, GroupFilter: r.GroupFilter, Nested: r.Nested, Dynamic: r.Dynamic, Map: r.Map}

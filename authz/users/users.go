@@ -47,6 +47,8 @@ var (
 	ErrDisabled = errors.New("users: user is disabled")
 	// ErrUnavailable: the store can't be reached.
 	ErrUnavailable = errors.New("users: store is unavailable")
+	// ErrNotWritable: the store will not take what was to be kept with a person until somebody changes that.
+	ErrNotWritable = errors.New("users: the store may not be written")
 )
 
 // Why a person may not sign in, where the store tells. Each is an ErrDisabled, too. Authenticate tells

@@ -23,9 +23,9 @@ var (
 	// elsewhere and Replace do instead of Swap.
 	ErrCannotCompare = errors.New("ldap: server cannot compare values of the attribute")
 	// ErrNoAccess: the service account may not write the attribute.
-	ErrNoAccess = errors.New("ldap: service account may not write the attribute")
+	ErrNoAccess = fmt.Errorf("%w: ldap: service account may not write the attribute", users.ErrNotWritable)
 	// ErrNoSchema: the schema doesn't let the entry have the attribute.
-	ErrNoSchema = errors.New("ldap: schema does not have the attribute")
+	ErrNoSchema = fmt.Errorf("%w: ldap: schema does not have the attribute", users.ErrNotWritable)
 )
 
 // Attribute is one single-valued attribute of people's entries that belongs to this server: it is read

@@ -146,7 +146,7 @@ func (cfg *Config) roots() (*x509.CertPool, error) {
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(cfg.CA) {
-		return nil, errors.New("the CA holds no certificate in PEM")
+		return nil, errors.New("tls_ca holds no certificate in PEM, or none that can be read")
 	}
 	return pool, nil
 }
