@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -114,12 +115,6 @@ func (s *Server) checkAssertionClaims(ctx context.Context, c *client, claims map
 	return err
 }
 
-// assertionAlgorithms are those of client assertions.
-func assertionAlgorithms() []jose.SignatureAlgorithm {
-	all := []jose.SignatureAlgorithm{jose.HS256, jose.HS384, jose.HS512}
-	return append(all, token.SignatureAlgorithms()...)
-}
-
 // checkAssertions checks what a client needs that signs assertions.
 func (c *client) checkAssertions() error {
 	switch c.AuthMethod {
@@ -151,13 +146,14 @@ func (c *client) checkAssertions() error {
 	return nil
 }
 
-// assertionMethods are the ways to authenticate by an assertion that clients of the configuration may use; keys
-// can be brought by anybody who registers.
-func (s *Server) assertionMethods() []string {
+// assertions are the ways to authenticate by an assertion, and their algorithms: keys can be brought by anybody,
+// but who signs by a secret has to be in the configuration.
+func (s *Server) assertions() (methods []string, algorithms []jose.SignatureAlgorithm) {
+	methods, algorithms = []string{AuthPrivateKeyJWT}, token.SignatureAlgorithms()
 	for _, c := range s.clients {
 		if c.AuthMethod == AuthSecretJWT {
-			return []string{AuthPrivateKeyJWT, AuthSecretJWT}
+			return append(methods, AuthSecretJWT), append(slices.Clip(algorithms), jose.HS256, jose.HS384, jose.HS512)
 		}
 	}
-	return []string{AuthPrivateKeyJWT}
+	return methods, algorithms
 }

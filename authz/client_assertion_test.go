@@ -185,6 +185,7 @@ func TestE8_MetadataNameWhatClientsMaySign(t *testing.T) {
 	assert.NotContains(t, document["token_endpoint_auth_signing_alg_values_supported"], "none")
 	without := authztest.New(t, authztest.Config()).Bearer(http.MethodGet, "/.well-known/openid-configuration", "").JSON
 	assert.NotContains(t, without["token_endpoint_auth_methods_supported"], "client_secret_jwt")
+	assert.NotContains(t, without["token_endpoint_auth_signing_alg_values_supported"], "HS256")
 }
 
 func TestA41_ConfigurationsThatAreRefused(t *testing.T) {

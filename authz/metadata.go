@@ -24,7 +24,8 @@ func (s *Server) buildMetadata() ([]byte, error) {
 	if slices.Contains(s.cfg.GrantTypes, GrantImplicit) {
 		grantTypes = append(grantTypes, GrantImplicit)
 	}
-	confidential := append([]string{AuthBasic, AuthPost}, s.assertionMethods()...)
+	byAssertion, assertionAlgorithms := s.assertions()
+	confidential := append([]string{AuthBasic, AuthPost}, byAssertion...)
 	authMethods := append(slices.Clip(confidential), AuthNone)
 	doc := map[string]any{
 		"issuer":                                           s.cfg.Issuer,
@@ -50,7 +51,7 @@ func (s *Server) buildMetadata() ([]byte, error) {
 		"claims_supported":                                 s.publicClaims(),
 		"code_challenge_methods_supported":                 s.challengeMethods(),
 		"token_endpoint_auth_methods_supported":            authMethods,
-		"token_endpoint_auth_signing_alg_values_supported": assertionAlgorithms(),
+		"token_endpoint_auth_signing_alg_values_supported": assertionAlgorithms,
 		"revocation_endpoint_auth_methods_supported":       authMethods,
 		"introspection_endpoint_auth_methods_supported":    confidential,
 		"prompt_values_supported":                          []string{"none", "login", "consent", "select_account"},
