@@ -54,6 +54,15 @@ func (s *Server) updateFactors(ctx context.Context, subject string, change func(
 	return nil
 }
 
+// FindUser looks a person up by login name, for an administrator: users.ErrNotFound, users.ErrDisabled.
+func (s *Server) FindUser(ctx context.Context, username string) (*users.User, error) {
+	finder, ok := s.cfg.Users.(users.Finder)
+	if !ok {
+		return nil, fmt.Errorf("%w: this store of users can't be searched", users.ErrNotFound)
+	}
+	return finder.Find(ctx, "", username)
+}
+
 // ResetSecondFactor forgets what somebody has enrolled: authenticator app, recovery codes and
 // passkeys. They enrol anew when a contract asks for it. A secret in the configuration stays.
 func (s *Server) ResetSecondFactor(ctx context.Context, subject string) error {

@@ -200,6 +200,7 @@ func (a *App) Start() error {
 		}
 	}
 	warnUngated(a.ctx, a.log)
+	live.Store(a)
 	return nil
 }
 
@@ -214,6 +215,7 @@ const lateRequests = 10 * time.Second
 // Cleanup gives the config's share in stores back, as soon as the last request has ended. It also
 // runs after a Provision or Start that failed, when there may be nothing to give back.
 func (a *App) Cleanup() error {
+	live.CompareAndSwap(a, nil)
 	for _, is := range slices.Concat(slices.Collect(maps.Values(a.issuers)), slices.Collect(maps.Values(a.foreign))) {
 		if a.started && !caddy.Exiting() {
 			time.AfterFunc(lateRequests, is.lease.give)

@@ -12,7 +12,7 @@ func command() caddycmd.Command {
 		Usage: "<command>",
 		Short: "Looks after authorization servers",
 		CobraFunc: func(authz *cobra.Command) {
-			authz.AddCommand(doctorCommand())
+			authz.AddCommand(doctorCommand(), keyCommand(), userCommand())
 		},
 	}
 }

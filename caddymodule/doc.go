@@ -8,6 +8,7 @@
 //	authz.storage.memory          state in memory, for trying things out
 //	authz.users.local             people in the config or in a JSON file
 //	http.handlers.authz_server    serves one server's endpoints and pages, passes the rest on
+//	admin.api.authz               what the commands of `caddy authz` ask of a running server
 //	http.handlers.token_inject    the gate before an upstream, of an issuer in this config or any other
 //
 // In a Caddyfile they are the global option authz and the directives authz_server and token_inject;

@@ -16,6 +16,7 @@ func init() {
 	caddy.RegisterModule(new(MatchRole))
 	caddy.RegisterModule(new(MatchClient))
 	caddy.RegisterModule(new(MatchClaim))
+	caddy.RegisterModule(new(Admin))
 	caddy.RegisterModule(new(BoltStorage))
 	caddy.RegisterModule(new(MemoryStorage))
 	caddy.RegisterModule(new(LocalUsers))
