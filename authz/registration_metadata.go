@@ -101,7 +101,7 @@ type allowanceMetadata struct {
 
 // fill writes down the defaults, so that the answer tells all that is registered (RFC 7591 §3.2.1).
 func (m *clientMetadata) fill(s *Server, self bool) {
-	m.ApplicationType = cmp.Or(m.ApplicationType, string(ClientWeb))
+	m.ApplicationType = cmp.Or(m.ApplicationType, m.likelyType())
 	m.SubjectType = cmp.Or(m.SubjectType, string(SubjectPublic))
 	m.IDTokenAlg = cmp.Or(m.IDTokenAlg, string(s.cfg.Signing.IDToken))
 	m.AccessType = cmp.Or(m.AccessType, string(AccessUser))
@@ -115,6 +115,17 @@ func (m *clientMetadata) fill(s *Server, self bool) {
 	}
 	m.Scope = strings.Join(scopes, " ")
 	m.Lifetime.cap(s.cfg.Lifetimes)
+}
+
+// likelyType is the application type of a client that told none: "web" (OpenID Connect Dynamic Client
+// Registration §2). RFC 7591 has no such member, though, and MCP clients leave it out: who has no secret,
+// and comes back to the person's own machine, is native.
+func (m *clientMetadata) likelyType() string {
+	local := func(uri string) bool { return !isRemote(uri) }
+	if m.TokenEndpointAuthMethod == AuthNone && !slices.Contains(m.GrantTypes, GrantImplicit) && slices.ContainsFunc(m.RedirectURIs, local) {
+		return string(ClientNative)
+	}
+	return string(ClientWeb)
 }
 
 // fillGrants derives grant types from response types and the other way round (RFC 7591 §2.1).

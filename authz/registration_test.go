@@ -157,6 +157,30 @@ func TestE11_OpenRegistration(t *testing.T) {
 	assert.Equal(t, "consent", browser.Get(request).ID(), "C18: always")
 }
 
+func TestE11_W9_WhatAClientIsThatDoesNotSay(t *testing.T) {
+	g := newRegistry(t, authz.RegistrationOpen)
+	const scheme, loopback, remote = "com.example.app:/callback", "http://127.0.0.1:5000/callback", "https://app.example.com/callback"
+	for name, c := range map[string]struct {
+		body members
+		want string
+	}{
+		"on the person's machine":  {members{"token_endpoint_auth_method": "none", "redirect_uris": []string{scheme, loopback}}, "native"},
+		"and on a server":          {members{"token_endpoint_auth_method": "none", "redirect_uris": []string{loopback, remote}}, "native"},
+		"on a server":              {members{"token_endpoint_auth_method": "none", "redirect_uris": []string{remote}}, "web"},
+		"with a secret":            {members{"redirect_uris": []string{loopback}}, "web"},
+		"told (OpenID Connect §2)": {members{"token_endpoint_auth_method": "none", "redirect_uris": []string{loopback}, "application_type": "web"}, "web"},
+	} {
+		require.Equal(t, c.want, g.register("", c.body).Get("application_type"), name)
+	}
+	refused := g.call(http.MethodPost, "/register", "", members{"redirect_uris": []string{scheme}})
+	require.Equal(t, "invalid_redirect_uri", refused.Get("error"), "a scheme of its own is for native clients")
+
+	id := g.register("", members{"token_endpoint_auth_method": "none", "redirect_uris": []string{loopback}}).Get("client_id")
+	page := g.NewBrowser().SignIn(g.AuthorizeURL("client_id", id, "redirect_uri", "http://127.0.0.1:49152/callback", "scope", "openid",
+		"code_challenge", rfcChallenge, "code_challenge_method", "S256"), "erin")
+	require.Equal(t, "consent", page.ID(), "RFC 8252 §7.3: any port")
+}
+
 // asClient asks the token endpoint with Basic authentication.
 func (g *registry) asClient(id, secret string, form map[string]string) authztest.Answer {
 	g.t.Helper()

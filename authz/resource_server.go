@@ -24,7 +24,7 @@ func compileResources(cfg *Config, fetcher *fetch.Fetcher) ([]*resource, error) 
 	var errs []error
 	var list []*resource
 	named := map[string]bool{IssuerResource: true}
-	identified := map[string]string{cfg.Issuer: IssuerResource}
+	identified := map[string]string{oauth.NormalResource(cfg.Issuer): IssuerResource}
 	defaultName := ""
 	for _, rs := range cfg.ResourceServers {
 		r, err := compileResource(cfg, fetcher, rs)
@@ -35,10 +35,11 @@ func compileResources(cfg *Config, fetcher *fetch.Fetcher) ([]*resource, error) 
 			err = fmt.Errorf("resource_server %s is the default already", defaultName)
 		}
 		for _, id := range rs.Identifiers {
-			if err == nil && identified[id] != "" {
-				err = fmt.Errorf("identifier %s belongs to resource_server %s", id, identified[id])
+			normal := oauth.NormalResource(id)
+			if err == nil && identified[normal] != "" {
+				err = fmt.Errorf("identifier %s belongs to resource_server %s", id, identified[normal])
 			}
-			identified[id] = rs.Name
+			identified[normal] = rs.Name
 		}
 		if err != nil {
 			errs = append(errs, wrong("resource_server", rs.Name, err))
@@ -117,7 +118,7 @@ func (s *Server) requestedResource(p oauth.Params) (*resource, error) {
 		found = append(found, s.resourceNamed(name))
 	}
 	for _, id := range p.Values("resource") {
-		i := slices.IndexFunc(s.resources, func(r *resource) bool { return r.audience == id || slices.Contains(r.Identifiers, id) })
+		i := slices.IndexFunc(s.resources, func(r *resource) bool { return r.identifiedBy(id) })
 		if i < 0 {
 			found = append(found, nil)
 			continue
@@ -136,6 +137,12 @@ func (s *Server) requestedResource(p oauth.Params) (*resource, error) {
 		return nil, nil
 	}
 	return found[0], nil
+}
+
+// identifiedBy compares URLs in their normal form: MCP clients name an API without a path by a "/".
+func (r *resource) identifiedBy(id string) bool {
+	normal := oauth.NormalResource(id)
+	return r.audience == id || slices.ContainsFunc(r.Identifiers, func(own string) bool { return oauth.NormalResource(own) == normal })
 }
 
 // chooseResource is R13: the one named, else the client's own, else the default, else the only one

@@ -28,13 +28,14 @@ func TestR13_ResourceServerOfAToken(t *testing.T) {
 		aud       string
 		want      string
 	}{
-		"named by resourceServer (R5)":            {client: "robot", pairs: []string{"scope", "orders.read", "resourceServer", "stock"}, aud: "/rs/stock"},
-		"named by resource (RFC 8707)":            {client: "robot", pairs: []string{"scope", "stock.read", "resource", "https://orders.example.com"}, aud: "https://orders.example.com"},
-		"the client's own (C20)":                  {client: "own", pairs: []string{"scope", "orders.read"}, aud: "/rs/stock"},
-		"named wins over the client's own":        {client: "own", pairs: []string{"scope", "orders.read", "resourceServer", "orders"}, aud: "https://orders.example.com"},
-		"the client's own wins over the default":  {client: "own", byDefault: true, pairs: []string{"scope", "orders.read"}, aud: "/rs/stock"},
-		"the default":                             {client: "robot", byDefault: true, pairs: []string{"scope", "stock.read"}, aud: "https://orders.example.com"},
-		"the only one whose scopes are asked for": {client: "robot", pairs: []string{"scope", "stock.read"}, aud: "/rs/stock"},
+		"named by resourceServer (R5)":                    {client: "robot", pairs: []string{"scope", "orders.read", "resourceServer", "stock"}, aud: "/rs/stock"},
+		"named by resource (RFC 8707)":                    {client: "robot", pairs: []string{"scope", "stock.read", "resource", "https://orders.example.com"}, aud: "https://orders.example.com"},
+		"named as MCP clients write it (RFC 3986 §6.2.3)": {client: "robot", pairs: []string{"scope", "stock.read", "resource", "https://orders.example.com/"}, aud: "https://orders.example.com"},
+		"the client's own (C20)":                          {client: "own", pairs: []string{"scope", "orders.read"}, aud: "/rs/stock"},
+		"named wins over the client's own":                {client: "own", pairs: []string{"scope", "orders.read", "resourceServer", "orders"}, aud: "https://orders.example.com"},
+		"the client's own wins over the default":          {client: "own", byDefault: true, pairs: []string{"scope", "orders.read"}, aud: "/rs/stock"},
+		"the default":                                     {client: "robot", byDefault: true, pairs: []string{"scope", "stock.read"}, aud: "https://orders.example.com"},
+		"the only one whose scopes are asked for":         {client: "robot", pairs: []string{"scope", "stock.read"}, aud: "/rs/stock"},
 		"several": {client: "robot", pairs: []string{"scope", "stock.read orders.read"}, want: "invalid_target"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -19,7 +19,7 @@ import (
 )
 
 // ports are the ones that our Caddyfiles use; tests put free ones in their place.
-var ports = []string{"8443", "8444", "8445", "8446", "9000", "2019", "3389"}
+var ports = []string{"8443", "8444", "8445", "8446", "9000", "2019", "3389", "6274"}
 
 // caddy is a Caddy with this plugin, run as an operator would, with a data folder of its own.
 type caddy struct {

@@ -1,5 +1,6 @@
 // An MCP client of the public SDK, which knows only the server's address.
 import assert from 'node:assert/strict';
+import http from 'node:http';
 import { UnauthorizedError } from '@modelcontextprotocol/sdk/client/auth.js';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
@@ -93,5 +94,33 @@ await run({
       await getIn(input, application, page, () => decide(page, 'allow'));
       assert.equal(application.registrations, 1);
     });
+  },
+
+  // What the SDK does in a web page, by fetch: it reads every answer, and sends what it likes along.
+  async webPage(input) {
+    const site = http.createServer((_, response) => response.end('A page')).listen(input.port, '127.0.0.1');
+    await withPage(input, async (page) => {
+      await page.goto(`http://localhost:${input.port}/`);
+      const registered = await page.evaluate(async (mcp) => {
+        const headers = { 'content-type': 'application/json', 'mcp-protocol-version': '2025-06-18' };
+        const refused = await fetch(mcp, { method: 'POST', headers: { ...headers, authorization: 'Bearer none' }, body: '{}' });
+        const [, described] = refused.headers.get('www-authenticate').match(/resource_metadata="([^"]+)"/);
+        const resource = await (await fetch(described, { headers })).json();
+        const server = await (await fetch(`${resource.authorization_servers[0]}/.well-known/oauth-authorization-server`, { headers })).json();
+        const client = await (await fetch(server.registration_endpoint, {
+          method: 'POST', headers: { 'content-type': 'application/json' },
+          body: JSON.stringify({ redirect_uris: [`${location.origin}/oauth/callback`], token_endpoint_auth_method: 'none' }),
+        })).json();
+        const token = await fetch(server.token_endpoint, {
+          method: 'POST', body: new URLSearchParams({ grant_type: 'authorization_code', code: 'none', client_id: client.client_id }),
+        });
+        return { resource: resource.resource, client, status: refused.status, token: await token.json() };
+      }, input.mcp);
+      assert.equal(registered.status, 401);
+      assert.equal(registered.resource, input.mcp);
+      assert.ok(registered.client.client_id);
+      assert.equal(registered.token.error, 'invalid_grant');
+    });
+    site.close();
   },
 });

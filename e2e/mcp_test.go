@@ -43,3 +43,8 @@ func TestW9_AnMCPClientGetsInByItself(t *testing.T) {
 		})
 	}
 }
+
+func TestW9_G3_AWebPageReadsAllThatAnMCPClientNeeds(t *testing.T) {
+	c := behindMCP(t)
+	c.node(t, "mcp.mjs", "webPage", map[string]any{"mcp": c.gate() + "/mcp", "port": c.port["6274"]}, nil)
+}

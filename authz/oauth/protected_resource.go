@@ -29,3 +29,21 @@ func ProtectedResourceURL(identifier string) (metadata *url.URL, ok bool) {
 	}
 	return &url.URL{Scheme: u.Scheme, Host: strings.ToLower(u.Host), Path: PathProtectedResource + strings.TrimSuffix(u.Path, "/")}, true
 }
+
+// NormalResource is an identifier in the spelling that it shares with every other one of the same URL, for
+// comparison: libraries write an http URL with its host in lower case, without a default port, and with "/"
+// for no path (RFC 3986 §6.2.3).
+func NormalResource(identifier string) string {
+	u, err := url.Parse(identifier)
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+		return identifier
+	}
+	u.Host = strings.ToLower(u.Host)
+	if port := map[string]string{"https": ":443", "http": ":80"}[u.Scheme]; u.Port() != "" {
+		u.Host = strings.TrimSuffix(u.Host, port)
+	}
+	if u.Path == "" {
+		u.Path = "/"
+	}
+	return u.String()
+}

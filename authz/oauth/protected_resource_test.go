@@ -25,3 +25,21 @@ func TestW9_WhereTheMetadataOfAResourceIs(t *testing.T) {
 		}
 	}
 }
+
+func TestR5_SpellingsOfAResource(t *testing.T) {
+	for identifier, want := range map[string]string{ // RFC 3986 §6.2.3
+		"https://API.example.com":            "https://api.example.com/",
+		"HTTPS://api.example.com:443/":       "https://api.example.com/",
+		"http://localhost:80/mcp":            "http://localhost/mcp",
+		"https://api.example.com:80":         "https://api.example.com:80/",
+		"https://api.example.com:8443":       "https://api.example.com:8443/",
+		"https://[2001:DB8::443]":            "https://[2001:db8::443]/",
+		"https://api.example.com/mcp":        "https://api.example.com/mcp",
+		"https://api.example.com/mcp/":       "https://api.example.com/mcp/",
+		"https://api.example.com/Mcp?a=%2Fb": "https://api.example.com/Mcp?a=%2Fb",
+		"urn:Example:orders":                 "urn:Example:orders",
+		"/orders":                            "/orders",
+	} {
+		require.Equal(t, want, NormalResource(identifier), identifier)
+	}
+}
