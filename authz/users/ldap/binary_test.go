@@ -41,7 +41,7 @@ func TestA72_SubjectFilter(t *testing.T) {
 }
 
 func FuzzLoginFilter(f *testing.F) {
-	for _, name := range []string{"alice", "*", ")(uid=*", "\x00", `\`, "é", "\xff"} {
+	for _, name := range []string{"alice", "*", ")(uid=*", "\x00", `\`, "é", "\xff", "Ꮰ", "ꮰ"} {
 		f.Add(name)
 	}
 	_, text := ActiveDirectory.defaults()

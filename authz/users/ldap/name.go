@@ -33,8 +33,17 @@ func fold(name string) string {
 		}
 		return r
 	}, name)
-	folded := norm.NFKC.String(cases.Fold().String(norm.NFKC.String(visible)))
+	folded := norm.NFKC.String(strings.Map(oneCase, cases.Fold().String(norm.NFKC.String(visible))))
 	return strings.Join(strings.Fields(folded), " ")
+}
+
+// oneCase is the same for all cases of a letter. Folding alone leaves Cherokee letters two spellings.
+func oneCase(r rune) rune {
+	smallest := r
+	for other := unicode.SimpleFold(r); other != r; other = unicode.SimpleFold(other) {
+		smallest = min(smallest, other)
+	}
+	return unicode.ToLower(smallest)
 }
 
 // Canonical implements users.Store. Variants of a spelling are one name at once; the names of one person
