@@ -71,8 +71,8 @@ type gate struct {
 }
 
 // newBench makes a folder for everything, starts the upstream and Caddy, and reads the issuer's keys.
-func newBench(ctx context.Context, o options) (b *bench, err error) {
-	b = &bench{ctx: ctx, options: o}
+func newBench(ctx context.Context, o options) (_ *bench, err error) {
+	b := &bench{ctx: ctx, options: o}
 	defer func() {
 		if err != nil {
 			b.close()

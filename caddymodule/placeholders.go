@@ -184,11 +184,7 @@ func expose(r *http.Request, id *tokeninject.Identity) {
 		caddyhttp.SetVar(r.Context(), identityVar, held)
 		repl.Map(held.replace)
 	}
-	subject := ""
-	if id != nil {
-		subject = id.Subject
-	}
-	repl.Set(userIDPlaceholder, subject)
+	repl.Delete(userIDPlaceholder) // what basic_auth and the like set would go before what is mapped
 }
 
 func (e *exposed) replace(key string) (any, bool) {
