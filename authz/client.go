@@ -70,10 +70,11 @@ type client struct {
 
 	// Of registered clients: the secret before, taken until then (C15), whether it registered itself and
 	// nobody has checked it (A36), and whether it goes if nobody uses it.
-	formerHash  string
-	formerUntil time.Time
-	unverified  bool
-	unused      bool
+	formerHash   string
+	formerSecret string // itself, for AuthSecretJWT alone
+	formerUntil  time.Time
+	unverified   bool
+	unused       bool
 }
 
 // compileClient checks a registration and fills in its defaults. Every problem found is named.

@@ -59,7 +59,7 @@ func (s *Server) checkAssertion(ctx context.Context, c *client, raw string) erro
 	case AuthPrivateKeyJWT:
 		payload, err = c.verify(ctx, raw, "", "JWT", typeClientAssertion)
 	case AuthSecretJWT:
-		payload, err = c.verifyHMAC(raw)
+		payload, err = c.verifyHMAC(raw, s.now())
 	default:
 		err = errAuthMethod
 	}
@@ -73,12 +73,20 @@ func (s *Server) checkAssertion(ctx context.Context, c *client, raw string) erro
 	return s.checkAssertionClaims(ctx, c, claims)
 }
 
-// verifyHMAC verifies by the client's secret. The algorithms are a list of their own, so that no public key
-// can be taken for a secret (A2).
-func (c *client) verifyHMAC(raw string) ([]byte, error) {
+// verifyHMAC verifies by the client's secret, or the one before while that is taken (C15).
+func (c *client) verifyHMAC(raw string, now time.Time) ([]byte, error) {
+	payload, err := verifyBySecret(raw, c.Secret)
+	if err != nil && c.formerSecret != "" && now.Before(c.formerUntil) {
+		return verifyBySecret(raw, c.formerSecret)
+	}
+	return payload, err
+}
+
+// verifyBySecret takes algorithms of a list of its own, so that no public key can be taken for a secret (A2).
+func verifyBySecret(raw, secret string) ([]byte, error) {
 	var fit []jose.SignatureAlgorithm
 	for alg, size := range hmacAlgorithms {
-		if len(c.Secret) >= size {
+		if len(secret) >= size {
 			fit = append(fit, alg)
 		}
 	}
@@ -86,7 +94,7 @@ func (c *client) verifyHMAC(raw string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return signed.Verify([]byte(c.Secret))
+	return signed.Verify([]byte(secret))
 }
 
 // checkAssertionClaims: aud is the issuer and nothing else, or an assertion for another server would be good
@@ -147,13 +155,15 @@ func (c *client) checkAssertions() error {
 }
 
 // assertions are the ways to authenticate by an assertion, and their algorithms: keys can be brought by anybody,
-// but who signs by a secret has to be in the configuration.
+// but who signs by a secret has to be in the configuration, or to register.
 func (s *Server) assertions() (methods []string, algorithms []jose.SignatureAlgorithm) {
 	methods, algorithms = []string{AuthPrivateKeyJWT}, token.SignatureAlgorithms()
+	bySecret := s.cfg.Registration != RegistrationOff
 	for _, c := range s.clients {
-		if c.AuthMethod == AuthSecretJWT {
-			return append(methods, AuthSecretJWT), append(slices.Clip(algorithms), jose.HS256, jose.HS384, jose.HS512)
-		}
+		bySecret = bySecret || c.AuthMethod == AuthSecretJWT
+	}
+	if bySecret {
+		return append(methods, AuthSecretJWT), append(slices.Clip(algorithms), jose.HS256, jose.HS384, jose.HS512)
 	}
 	return methods, algorithms
 }

@@ -186,6 +186,8 @@ func TestE8_MetadataNameWhatClientsMaySign(t *testing.T) {
 	without := authztest.New(t, authztest.Config()).Bearer(http.MethodGet, "/.well-known/openid-configuration", "").JSON
 	assert.NotContains(t, without["token_endpoint_auth_methods_supported"], "client_secret_jwt")
 	assert.NotContains(t, without["token_endpoint_auth_signing_alg_values_supported"], "HS256")
+	registering := newRegistry(t, authz.RegistrationOpen).Bearer(http.MethodGet, "/.well-known/openid-configuration", "").JSON
+	assert.Contains(t, registering["token_endpoint_auth_methods_supported"], "client_secret_jwt", "whoever registers may choose it")
 }
 
 func TestA41_ConfigurationsThatAreRefused(t *testing.T) {

@@ -61,8 +61,9 @@ type registration struct {
 	SecretHash   string `json:"secret_hash,omitempty"`
 	SealedSecret string `json:"sealed_secret,omitempty"` // for whoever may read it again
 	// FormerHash is the secret before, which is taken until FormerUntil (C15).
-	FormerHash  string    `json:"former_hash,omitempty"`
-	FormerUntil time.Time `json:"former_until,omitzero"`
+	FormerHash   string    `json:"former_hash,omitempty"`
+	FormerSealed string    `json:"former_sealed,omitempty"`
+	FormerUntil  time.Time `json:"former_until,omitzero"`
 	// TokenHash is of the registration access token (RFC 7592 §3).
 	TokenHash string `json:"token_hash"`
 	// Expires is when the client goes unless somebody has used it by then; zero: it stays.
@@ -76,10 +77,20 @@ func (rec *registration) self() bool { return rec.By == registrantSelf }
 func (s *Server) compileRegistered(rec *registration) (*client, error) {
 	reg := rec.Metadata.client()
 	reg.ID, reg.SecretHash = rec.ID, rec.SecretHash
+	var former string
+	if reg.AuthMethod == AuthSecretJWT {
+		var errs [2]error
+		reg.Secret, errs[0] = s.openClientSecret(rec.ID, rec.SealedSecret)
+		former, errs[1] = s.openClientSecret(rec.ID, rec.FormerSealed)
+		if err := errors.Join(errs[:]...); err != nil {
+			return nil, err
+		}
+	}
 	c, err := s.compileClientFrom(&s.cfg, reg, s.fetch)
 	if err != nil {
 		return nil, err
 	}
+	c.formerSecret = former
 	c.formerHash, c.formerUntil = rec.FormerHash, rec.FormerUntil
 	c.unverified = rec.self() && !rec.Metadata.Verified
 	c.unused = !rec.Expires.IsZero()

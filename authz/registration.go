@@ -174,11 +174,12 @@ func (s *Server) adopt(ctx context.Context, rec *registration, m *clientMetadata
 	rec.Metadata = *m
 	switch {
 	case !m.needsSecret():
-		rec.SecretHash, rec.SealedSecret, rec.FormerHash, rec.FormerUntil = "", "", "", time.Time{}
+		rec.SecretHash, rec.SealedSecret = "", ""
+		rec.FormerHash, rec.FormerSealed, rec.FormerUntil = "", "", time.Time{}
 	case rec.SecretHash == "":
 		secret = s.newClientSecret(rec)
 	default:
-		secret, err = s.openClientSecret(rec)
+		secret, err = s.openClientSecret(rec.ID, rec.SealedSecret)
 	}
 	if err != nil {
 		return "", err
@@ -191,20 +192,25 @@ func (s *Server) adopt(ctx context.Context, rec *registration, m *clientMetadata
 	return secret, nil
 }
 
+// newClientSecret makes a secret; one that signs is long enough for every algorithm (RFC 7518 §3.2).
 func (s *Server) newClientSecret(rec *registration) string {
 	secret := oauth.NewSecret()
+	if rec.Metadata.TokenEndpointAuthMethod == AuthSecretJWT {
+		secret += oauth.NewSecret()
+	}
 	rec.SecretHash = oauth.Fingerprint(secret)
 	rec.SealedSecret = s.run.secrets.Seal([]byte(secret), []byte(rec.ID))
 	return secret
 }
 
-func (s *Server) openClientSecret(rec *registration) (string, error) {
-	if rec.SealedSecret == "" {
+// openClientSecret returns the secret that was sealed for a client, "" for none.
+func (s *Server) openClientSecret(id, sealed string) (string, error) {
+	if sealed == "" {
 		return "", nil
 	}
-	secret, err := s.run.secrets.Open(rec.SealedSecret, []byte(rec.ID))
+	secret, err := s.run.secrets.Open(sealed, []byte(id))
 	if err != nil {
-		return "", fmt.Errorf("secret of client %s: %w", rec.ID, err)
+		return "", fmt.Errorf("secret of client %s: %w", id, err)
 	}
 	return string(secret), nil
 }
@@ -239,7 +245,7 @@ func (s *Server) readClient(r *http.Request) (any, error) {
 	}
 	secret := ""
 	if who.full {
-		if secret, err = s.openClientSecret(rec); err != nil {
+		if secret, err = s.openClientSecret(rec.ID, rec.SealedSecret); err != nil {
 			return nil, err
 		}
 	}
@@ -331,7 +337,7 @@ func (s *Server) renewSecret(r *http.Request) (any, error) {
 	}
 	var secret string
 	seen := rec.Version
-	rec.FormerHash, rec.FormerUntil = rec.SecretHash, s.now().Add(overlap)
+	rec.FormerHash, rec.FormerSealed, rec.FormerUntil = rec.SecretHash, rec.SealedSecret, s.now().Add(overlap)
 	secret = s.newClientSecret(rec)
 	err = s.changeClient(r.Context(), rec.ID, func(stored *registration) error {
 		if stored.Version != seen {

@@ -199,7 +199,7 @@ func (m *clientMetadata) clientType() ClientType {
 
 // needsSecret tells whether the client's way to authenticate rests on a shared secret.
 func (m *clientMetadata) needsSecret() bool {
-	return slices.Contains([]string{"", AuthBasic, AuthPost}, m.TokenEndpointAuthMethod)
+	return slices.Contains([]string{"", AuthBasic, AuthPost, AuthSecretJWT}, m.TokenEndpointAuthMethod)
 }
 
 // client is the registration as the configuration would have it.

@@ -276,7 +276,7 @@ func (c *client) prepareRequests(cfg *Config) (err error) {
 	}
 	if len(c.JWKS) > 0 || c.JWKSURL != "" {
 		c.signing, err = newKeySet(c.keySource(cfg), token.NewClientVerifier)
-		if errors.Is(err, token.ErrKey) {
+		if errors.Is(err, token.ErrKey) && c.AuthMethod != AuthPrivateKeyJWT {
 			c.signing, err = nil, nil // keys to encrypt to, and none to verify with
 		}
 	}

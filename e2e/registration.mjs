@@ -49,6 +49,25 @@ await run({
     await assert.rejects(openid.refreshTokenGrant(config, tokens.refresh_token), { status: 401 });
   },
 
+  // Registers keys of its own instead of being given a secret, and then one to be signed with.
+  async signers(input) {
+    const pair = await crypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, false, ['sign', 'verify']);
+    const key = { ...await crypto.subtle.exportKey('jwk', pair.publicKey), kid: 'own', use: 'sig' };
+    for (const [metadata, method] of [
+      [{ token_endpoint_auth_method: 'private_key_jwt', token_endpoint_auth_signing_alg: 'ES256', jwks: { keys: [key] } },
+        openid.PrivateKeyJwt({ key: pair.privateKey, kid: key.kid })],
+      [{ token_endpoint_auth_method: 'client_secret_jwt' }, openid.ClientSecretJwt()],
+    ]) {
+      const config = await openid.dynamicClientRegistration(new URL(input.issuer), { redirect_uris: [callback], ...metadata }, method);
+      const tokens = await withPage(input, (page) => login(page, config, 'openid email', agree));
+      assert.equal(tokens.claims().sub, 'alice');
+      await openid.refreshTokenGrant(config, tokens.refresh_token);
+      assert.ok((await openid.tokenIntrospection(config, tokens.access_token)).active);
+      await openid.tokenRevocation(config, tokens.access_token);
+      assert.ok(!(await openid.tokenIntrospection(config, tokens.access_token)).active);
+    }
+  },
+
   // Registers a service, and the application that registered itself loses its mark.
   async administrator(input) {
     const stranger = await openid.dynamicClientRegistration(new URL(input.issuer), { redirect_uris: [callback], client_name: 'Jabberwocky' });

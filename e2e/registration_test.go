@@ -11,6 +11,10 @@ func TestE11_OpenIDClientOfNode_RegistersItself(t *testing.T) {
 	startForRegistration(t).node(t, "registration.mjs", "application", nil, nil)
 }
 
+func TestE11_A41_OpenIDClientOfNode_ClientsThatSignRegisterThemselves(t *testing.T) {
+	startForRegistration(t).node(t, "registration.mjs", "signers", nil, nil)
+}
+
 func TestE11_C2_OpenIDClientOfNode_AnAdministratorManages(t *testing.T) {
 	startForRegistration(t).node(t, "registration.mjs", "administrator", map[string]any{"secret": webSecret}, nil)
 }
