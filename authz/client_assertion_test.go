@@ -188,6 +188,7 @@ func TestE8_MetadataNameWhatClientsMaySign(t *testing.T) {
 	assert.NotContains(t, without["token_endpoint_auth_signing_alg_values_supported"], "HS256")
 	registering := newRegistry(t, authz.RegistrationOpen).Bearer(http.MethodGet, "/.well-known/openid-configuration", "").JSON
 	assert.Contains(t, registering["token_endpoint_auth_methods_supported"], "client_secret_jwt", "whoever registers may choose it")
+	assert.Contains(t, registering["token_endpoint_auth_signing_alg_values_supported"], "HS512")
 }
 
 func TestA41_ConfigurationsThatAreRefused(t *testing.T) {
