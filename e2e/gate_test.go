@@ -9,7 +9,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -51,13 +53,38 @@ type siege struct {
 // besiege runs testdata/gate.Caddyfile before both backends, and a test for each.
 func besiege(t *testing.T, test func(t *testing.T, s *siege)) {
 	t.Helper()
-	c := start(t, read(t, "testdata", "gate.Caddyfile"))
+	c := start(t, read(t, "testdata", "gate.Caddyfile"), "PEOPLE="+people(t))
 	serveGo(t, "127.0.0.1:"+c.port["9000"])
 	launch(t, exec.Command("node", "upstream.mjs", c.port["8445"]), func() bool { return listens(c.port["8445"]) })
 	token := serviceToken(t, c)
 	for prefix, port := range map[string]string{"/go": "9000", "/node": "8445"} {
 		t.Run(prefix[1:], func(t *testing.T) { test(t, &siege{caddy: c, prefix: prefix, port: c.port[port], token: token}) })
 	}
+}
+
+// groups of the people of people.
+var groups = map[string][]string{
+	"zoe":     {"ops,admins", "Zoë;x=1", "100%", `say "hi"`},
+	"crlf":    {"ops", "ops\r\nX-Admin: yes"},
+	"newline": {"ops\nX-Admin: yes"},
+	"return":  {"ops\rX-Admin: yes"},
+	"nul":     {"ops\x00admins"},
+	"delete":  {"ops\x7f"},
+}
+
+// people writes a file of users whose names of groups are not harmless.
+func people(t *testing.T) string {
+	t.Helper()
+	hash := strings.TrimPrefix(aliceHash(t), "ALICE_HASH=")
+	all := []map[string]any{}
+	for name, list := range groups {
+		all = append(all, map[string]any{"name": name, "password": hash, "attribute": map[string]any{"group": list}})
+	}
+	document, err := json.Marshal(map[string]any{"user": all})
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "people.json")
+	require.NoError(t, os.WriteFile(file, document, 0o600))
+	return file
 }
 
 func listens(port string) bool {
@@ -246,6 +273,30 @@ func TestA56_NeitherConnectionNorTrailersUndoAnInjection(t *testing.T) {
 		got = s.one(t)
 		require.Equal(t, []string{"robot"}, got.values("X-Remote-User"))
 		require.Empty(t, got.Trailers)
+	})
+}
+
+func TestA57_NoValueSplitsAHeaderOrAddsAGroup(t *testing.T) {
+	besiege(t, func(t *testing.T, s *siege) {
+		for name := range groups {
+			s.token = post(t, s.caddy, "/token", "shop", shopSecret, "grant_type", "password", "username", name, "password", password, "scope", "orders.read").tokens(t).AccessToken
+			statuses := s.raw(t, "GET PREFIX/x HTTP/1.1\n"+bearerHead+"\n")
+			if name != "zoe" {
+				require.Equal(t, []int{403}, statuses, name)
+				require.Equal(t, "403", s.h2(t, "", nil, s.request("/x")...), name)
+				require.Empty(t, s.seen(t), name)
+				continue
+			}
+			require.Equal(t, []int{200}, statuses)
+			got := s.one(t)
+			const text = `ops%2Cadmins,Zo%C3%AB%3Bx=1,100%25,say "hi"`
+			require.Equal(t, []string{text}, got.values("X-Groups"))
+			require.Equal(t, []string{"Group=" + text}, got.values("X-Tags"))
+			const item = "ops%252Cadmins%2CZo%C3%AB%3Bx" // encoded as one of a list, then as part of a URL
+			require.Contains(t, got.URL, "?who=zoe&groups="+item+"%3D1%2C")
+			require.Len(t, got.values("Cookie"), 1)
+			require.Contains(t, got.values("Cookie")[0], "who=zoe; groups="+item+"=1%2C")
+		}
 	})
 }
 
