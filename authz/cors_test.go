@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gatewright/gatewright/authz"
 	"github.com/gatewright/gatewright/authz/authztest"
 )
 
@@ -90,4 +91,44 @@ func TestG3_RefreshTokensFromUnlistedOrigins(t *testing.T) {
 	refused := call("/revoke", "shop")
 	assert.Equal(t, http.StatusForbidden, refused.Status)
 	assert.True(t, active(f, raw))
+}
+
+func TestG3_C10_OriginsOfRegisteredClients(t *testing.T) {
+	g := newRegistry(t, authz.RegistrationOpen)
+	developer := g.token("bob", "registration.full")
+	allowed := func(method, path, origin string, form url.Values) bool {
+		req, err := http.NewRequest(method, g.URL+path, strings.NewReader(form.Encode()))
+		require.NoError(t, err)
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.Header.Set("Origin", origin)
+		return g.Do(req).Header.Get("Access-Control-Allow-Origin") == origin
+	}
+	preflight := func(origin string) bool { return allowed(http.MethodOptions, "/token", origin, nil) }
+	const red, white = "https://red.example.com", "https://white.example.com"
+	page := func(origins ...string) members {
+		return members{"redirect_uris": app["redirect_uris"], "token_endpoint_auth_method": "none", "cors": origins}
+	}
+	require.False(t, preflight(red))
+
+	first := g.register(developer, page(red)).Get("client_id")
+	assert.True(t, preflight(red))
+	for client, readable := range map[string]bool{first: true, "shop": false} {
+		form := url.Values{"grant_type": {"refresh_token"}, "client_id": {client}, "client_secret": {authztest.Secret}, "refresh_token": {"x"}}
+		if client == first {
+			form.Del("client_secret")
+		}
+		assert.Equal(t, readable, allowed(http.MethodPost, "/token", red, form), "the answer is for the client's own pages")
+	}
+	second := g.register(developer, page(red, white)).Get("client_id")
+	self := g.register("", page("https://self.example.com"))
+	assert.NotContains(t, self.JSON, "cors")
+	assert.False(t, preflight("https://self.example.com"), "who registered itself has no say in it")
+
+	require.Equal(t, http.StatusOK, g.call(http.MethodPut, "/register/"+second, developer, page(white)).Status)
+	assert.True(t, preflight(red), "the first lists it still")
+	require.Equal(t, http.StatusNoContent, g.call(http.MethodDelete, "/register/"+first, developer, nil).Status)
+	assert.False(t, preflight(red))
+	assert.True(t, preflight(white))
+	require.Equal(t, http.StatusNoContent, g.call(http.MethodDelete, "/register/"+second, developer, nil).Status)
+	assert.False(t, preflight(white))
 }

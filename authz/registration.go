@@ -215,7 +215,7 @@ func (s *Server) openClientSecret(id, sealed string) (string, error) {
 	return string(secret), nil
 }
 
-// addClient writes a new registration, first where its owner finds it. An ID is given once (C14).
+// addClient writes a new registration, first where its owner and its web pages find it. An ID is given once (C14).
 func (s *Server) addClient(ctx context.Context, rec *registration) error {
 	taken := oauth.Errorf(oauth.InvalidClientMetadata, "the client_id is taken")
 	if s.clients[rec.ID] != nil {
@@ -225,6 +225,9 @@ func (s *Server) addClient(ctx context.Context, rec *registration) error {
 		if err := s.ownedClients(rec.Owner).Put(ctx, rec.ID, &ownedClient{rec.ID}, time.Time{}); err != nil {
 			return errClientStore.Because(err)
 		}
+	}
+	if err := s.listOrigins(ctx, rec.ID, rec.Metadata.CORS); err != nil {
+		return err
 	}
 	err := s.run.clients.Update(ctx, rec.ID, func(old *registration) (*registration, time.Time, error) {
 		if old != nil {
@@ -266,8 +269,11 @@ func (s *Server) updateClient(r *http.Request) (any, error) {
 		request.ClientSecret != "" && !oauth.SameSecret(oauth.Fingerprint(request.ClientSecret), rec.SecretHash) {
 		return nil, oauth.Errorf(oauth.InvalidClientMetadata, "client_id and client_secret can't be changed")
 	}
-	seen := rec.Version
+	seen, origins := rec.Version, rec.Metadata.CORS
 	secret, err := s.adopt(r.Context(), rec, &request.clientMetadata, who)
+	if err == nil {
+		err = s.listOrigins(r.Context(), rec.ID, rec.Metadata.CORS)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -280,6 +286,9 @@ func (s *Server) updateClient(r *http.Request) (any, error) {
 	})
 	if err != nil {
 		return nil, changeFailed(err)
+	}
+	if err := s.unlistOrigins(r.Context(), rec.ID, origins, rec.Metadata.CORS); err != nil {
+		return nil, err
 	}
 	s.observe(r, Event{Name: "client_updated", ClientID: rec.ID, Subject: who.subject, Address: s.clientIP(r)})
 	return s.information(rec, secret, who.raw), nil
@@ -316,6 +325,9 @@ func (s *Server) deleteClient(r *http.Request) (any, error) {
 		if err := s.ownedClients(rec.Owner).Delete(r.Context(), rec.ID); err != nil {
 			return nil, errClientStore.Because(err)
 		}
+	}
+	if err := s.unlistOrigins(r.Context(), rec.ID, rec.Metadata.CORS, nil); err != nil {
+		return nil, err
 	}
 	s.observe(r, Event{Name: "client_deleted", ClientID: rec.ID, Subject: who.subject, Address: s.clientIP(r)})
 	return nil, nil
