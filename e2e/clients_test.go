@@ -97,6 +97,13 @@ func TestR12_JoseOfNodeVerifiesAnAccessToken(t *testing.T) {
 }
 
 func TestA41_OpenIDClientOfNode_ClientsThatSign(t *testing.T) {
+	c, key := startForSigners(t)
+	c.node(t, "clients.mjs", "signers", map[string]any{"key": key, "secret": webSecret}, nil)
+}
+
+// startForSigners returns the key, too, that one of the clients signs with.
+func startForSigners(t *testing.T) (*caddy, jose.JSONWebKey) {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
 	private := jose.JSONWebKey{Key: key, KeyID: "signer-key", Use: "sig", Algorithm: "ES256"}
@@ -104,9 +111,8 @@ func TestA41_OpenIDClientOfNode_ClientsThatSign(t *testing.T) {
 	require.NoError(t, err)
 	file := filepath.Join(t.TempDir(), "signer.jwks.json")
 	require.NoError(t, os.WriteFile(file, public, 0o600))
-	c := start(t, read(t, "testdata", "signers.Caddyfile"), "SIGNER_JWKS="+file)
 	private.Use = "" // or Web Crypto would not take it
-	c.node(t, "clients.mjs", "signers", map[string]any{"key": private, "secret": webSecret}, nil)
+	return start(t, read(t, "testdata", "signers.Caddyfile"), "SIGNER_JWKS="+file), private
 }
 
 func TestGoOIDC_CodeIDTokenUserinfoRefresh(t *testing.T) {

@@ -15,13 +15,8 @@ func behindMCP(t *testing.T) *caddy {
 	folder := filepath.Join("..", "examples", "mcp")
 	c := prepare(t, read(t, folder, "Caddyfile"))
 	require.NoError(t, os.WriteFile(filepath.Join(c.dir, "server.mjs"), []byte(read(t, folder, "server.mjs")), 0o600))
-	modules, err := filepath.Abs("node_modules")
-	require.NoError(t, err)
-	require.NoError(t, os.Symlink(modules, filepath.Join(c.dir, "node_modules")))
-	const sdk = `"@modelcontextprotocol/sdk": "`
-	_, version, _ := strings.Cut(read(t, "package.json"), sdk)
-	version, _, _ = strings.Cut(version, "\n")
-	require.Contains(t, read(t, folder, "package.json"), sdk+strings.TrimSuffix(version, ","))
+	linkModules(t, c.dir)
+	sameVersion(t, folder, "@modelcontextprotocol/sdk")
 
 	typed := fenced(c.ported(read(t, folder, "README.md")))["sh"]
 	require.Len(t, typed, 3, "README.md has other commands than this test knows")

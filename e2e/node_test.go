@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -36,4 +37,20 @@ func (c *caddy) node(t testing.TB, script, function string, in map[string]any, o
 	if out != nil {
 		require.NoError(t, json.Unmarshal(stdout.Bytes(), out), "%s", &stdout)
 	}
+}
+
+// linkModules has programs in a folder find the packages of the tests.
+func linkModules(t testing.TB, dir string) {
+	t.Helper()
+	modules, err := filepath.Abs("node_modules")
+	require.NoError(t, err)
+	require.NoError(t, os.Symlink(modules, filepath.Join(dir, "node_modules")))
+}
+
+// sameVersion asserts that an example asks for the package that the tests have.
+func sameVersion(t testing.TB, folder, name string) {
+	t.Helper()
+	_, version, _ := strings.Cut(read(t, "package.json"), `"`+name+`": "`)
+	version, _, _ = strings.Cut(version, `"`)
+	require.Contains(t, read(t, folder, "package.json"), `"`+name+`": "`+version+`"`)
 }

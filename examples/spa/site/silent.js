@@ -1,0 +1,2 @@
+// In a frame that nobody sees: tells the page around it what the server answered.
+new oidc.UserManager({}).signinSilentCallback();
