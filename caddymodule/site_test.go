@@ -29,6 +29,45 @@ func TestSignInAtAGateAndCallAnAPI(t *testing.T) {
 	require.Equal(t, http.StatusUnauthorized, status)
 }
 
+func TestW5_AGateMayStandBehindAnother(t *testing.T) {
+	w := newWorld(t)
+	w.site = `
+	token_inject {
+		session {
+			scope openid
+		}
+	}
+	handle /admin* {
+		token_inject {
+			session {
+				scope openid
+			}
+			require role admin
+		}
+		respond "admin={http.auth.user.id}"
+	}
+	handle /mail* {
+		token_inject {
+			session {
+				scope openid
+			}
+		}
+		respond "mail={http.auth.user.id}"
+	}
+	respond "user={http.auth.user.id}"`
+	w.start()
+	client := w.openApp()
+	for path, want := range map[string]string{"/other": "user=alice", "/mail": "mail=alice"} {
+		status, _, body, err := navigate(client, w.app+path)
+		require.NoError(t, err)
+		require.Equal(t, http.StatusOK, status)
+		require.Equal(t, want, body)
+	}
+	status, _, body, err := navigate(client, w.app+"/admin")
+	require.NoError(t, err)
+	require.Equal(t, http.StatusForbidden, status, body)
+}
+
 func TestO6_HealthIsBelowTheIssuer(t *testing.T) {
 	w := newWorld(t).start()
 	status, _, _, err := navigate(w.browser(), w.issuer+"/health")

@@ -29,6 +29,8 @@ type Enforcer struct {
 	policy        *policy    // nil: the `require` lines say all
 	needs         []string   // scopes of a session that serves this gate
 
+	fillsAuthorization bool // for the upstream, so that a gate in front does it in vain
+
 	verified   *tokenCache
 	refused    *refusedTokens
 	decrypting chan struct{} // one place per decryption under way
@@ -61,9 +63,9 @@ func New(cfg Config) (*Enforcer, error) {
 		decrypting: make(chan struct{}, runtime.GOMAXPROCS(0)),
 		sources:    newSources(cfg),
 		callers:    &callerTokens{},
-		streams:    newStreams(cfg.Now),
 		look:       newLook(cfg.Brand),
 	}
+	e.streams = newStreams(cfg.Now, e.sources)
 	if cfg.DecryptKey != nil {
 		decrypter, err := token.NewDecrypter(cfg.DecryptKey)
 		if err != nil {
@@ -81,6 +83,7 @@ func New(cfg Config) (*Enforcer, error) {
 		return nil, fmt.Errorf("tokeninject: %w", err)
 	}
 	e.owned.addOverrides(e.policy)
+	e.fillsAuthorization = cfg.fillsAuthorization()
 	if e.documents, err = newDocuments(cfg, strings.Fields(e.requiredScope)); err != nil {
 		return nil, fmt.Errorf("tokeninject: %w", err)
 	}
@@ -152,6 +155,7 @@ type passage struct {
 	judged judgement
 	path   string // as it goes on to the upstream, where the policy looks at paths
 	flight flight
+	handed handedOn
 	epoch  uint64        // of the feed when the credential was checked
 	maxAge time.Duration // of the login, where that is too old; else 0
 
@@ -211,10 +215,10 @@ func (p *passage) own() *Refusal {
 	if session == nil || p.from == nil {
 		return nil
 	}
-	switch p.r.URL.Path {
-	case session.Logout:
+	switch path := p.r.URL.Path; {
+	case path == session.Logout:
 		return p.logout()
-	case session.Login: // "" is none: no request has that path here
+	case path == session.Login && path != "": // "GET http://host" has no path
 		return p.login()
 	}
 	if session.Callback != "" {

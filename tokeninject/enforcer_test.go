@@ -140,7 +140,7 @@ func TestPagesDoNothingButShow(t *testing.T) {
 
 func TestPagesSpeakGerman(t *testing.T) {
 	for _, p := range []page{
-		pageCookies, pageDenied, pageFailed, pageHost, pageForbidden, pageUnknown, pageBusy, pageDown, pageBad, pageLogout, pageLoggedOut, pageHalfOut,
+		pageCookies, pageLoop, pageDenied, pageFailed, pageHost, pageForbidden, pageUnknown, pageBusy, pageDown, pageBad, pageLogout, pageLoggedOut, pageHalfOut,
 	} {
 		for _, text := range []string{p.title, p.text, p.button, p.label} {
 			require.Equal(t, text == "", german[text] == "", text)
@@ -186,3 +186,10 @@ func TestVerdictsOfAHostThatAnswersItself(t *testing.T) {
 }
 
 type contextKey struct{}
+
+// An absolute-form request target may have no path at all (RFC 9112 §3.2.2).
+func TestW1_ARequestWithoutAPathIsNoLogin(t *testing.T) {
+	s := newSite(t, withSession)
+	status, _ := s.raw("GET http://HOST HTTP/1.1\nHost: HOST\nAuthorization: Bearer " + s.issuer.accessToken(t, nil) + "\nConnection: close\n\n")
+	require.Equal(t, http.StatusOK, status)
+}

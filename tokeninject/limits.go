@@ -19,7 +19,7 @@ const (
 	maxAddresses = 8192
 	maxAttempts  = 8192
 
-	// loopLogins in loopWindow, none of which gave a session that the browser then used, are a loop.
+	// loopLogins in loopWindow, none of which gave a session that then passed, are a loop.
 	loopLogins = 3
 	loopWindow = time.Minute
 )
@@ -65,8 +65,8 @@ func makeRoom[V any](m map[string]V, limit int, idle func(V) bool) {
 	delete(m, victim)
 }
 
-// attempts counts logins that came to an end but whose session the browser never presented: it does
-// not keep the cookie, and would be sent to log in for ever.
+// attempts counts logins that came to an end but whose session never passed the gate: the browser does not
+// keep the cookie, or what the gate needs for it is not to be had. It would be sent to log in for ever.
 type attempts struct {
 	mu      sync.Mutex
 	browser map[string]*attempt // by the fingerprint of the browser's cookie
@@ -79,7 +79,7 @@ type attempt struct {
 }
 
 func (a *attempt) stale(now time.Time) bool {
-	return a.last.proven.Load() || now.Sub(a.at) > loopWindow
+	return a.last.passed.Load() || now.Sub(a.at) > loopWindow
 }
 
 // completed notes that a login gave a session.
@@ -99,12 +99,15 @@ func (a *attempts) completed(browser string, live *liveSession, now time.Time) {
 	known.at, known.last = now, live
 }
 
-// looping tells whether another login would be of no use.
-func (a *attempts) looping(browser string, now time.Time) bool {
+// looping returns the session of the last login where another one would be of no use, else nil.
+func (a *attempts) looping(browser string, now time.Time) *liveSession {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	known := a.browser[browser]
-	return known != nil && known.count >= loopLogins && !known.stale(now)
+	if known == nil || known.count < loopLogins || known.stale(now) {
+		return nil
+	}
+	return known.last
 }
 
 // forget lets a browser begin afresh, after a logout.

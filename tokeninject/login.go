@@ -29,6 +29,7 @@ const (
 // browser that comes back a second time where it wanted to go.
 type loginRecord struct {
 	Login   LoginRequest `json:"login"`
+	Issuer  string       `json:"issuer"`
 	URL     string       `json:"url"`     // the page that was asked for, with its query
 	Browser string       `json:"browser"` // fingerprint of the browser's cookie
 	Again   bool         `json:"again,omitempty"`
@@ -87,7 +88,10 @@ func (p *passage) beginLoginTo(page string, scope []string, again bool) *Refusal
 	browser := p.taken.browser
 	if browser == "" {
 		browser = oauth.NewSecret()
-	} else if e.logins.attempts.looping(oauth.Fingerprint(browser), p.now) {
+	} else if last := e.logins.attempts.looping(oauth.Fingerprint(browser), p.now); last != nil {
+		if last.proven.Load() {
+			return p.loginPage(http.StatusForbidden, pageLoop, errors.New("several logins gave no session that passes"))
+		}
 		return p.loginPage(http.StatusForbidden, pageCookies, errors.New("several logins gave no session that the browser came back with"))
 	}
 	login := LoginRequest{
@@ -96,7 +100,7 @@ func (p *passage) beginLoginTo(page string, scope []string, again bool) *Refusal
 		ACRValues: e.cfg.Contracts,
 	}
 	record := &loginRecord{
-		Login: login, URL: page, Browser: oauth.Fingerprint(browser), Again: again, Expires: p.now.Add(loginLifetime),
+		Login: login, Issuer: e.cfg.Issuer.URL(), URL: page, Browser: oauth.Fingerprint(browser), Again: again, Expires: p.now.Add(loginLifetime),
 	}
 	ctx, cancel := context.WithTimeout(p.r.Context(), loginWait)
 	defer cancel()

@@ -36,8 +36,11 @@ func (p *passage) loginReturn(query string) *Refusal {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.r.Context()), loginWait)
 	defer cancel()
 	record, err := p.e.logins.records.Get(ctx, params.Get("state"))
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
+	switch {
+	case err != nil && !errors.Is(err, store.ErrNotFound):
 		return p.fault(fmt.Errorf("read a login: %w", err))
+	case record != nil && (record.Issuer != p.e.cfg.Issuer.URL() || record.Login.ClientID != p.e.cfg.Session.ClientID):
+		return nil // of a gate behind this one
 	}
 	if !p.begun(record) {
 		return p.stray(ctx, params, record)
@@ -80,8 +83,8 @@ func (l *logins) finish(ctx context.Context, state string) error {
 		if old == nil || old.Done {
 			return nil, time.Time{}, errDone
 		}
-		over := &loginRecord{URL: old.URL, Browser: old.Browser, Expires: old.Expires, Done: true}
-		over.Login.RedirectURI = old.Login.RedirectURI
+		over := &loginRecord{Issuer: old.Issuer, URL: old.URL, Browser: old.Browser, Expires: old.Expires, Done: true}
+		over.Login.ClientID, over.Login.RedirectURI = old.Login.ClientID, old.Login.RedirectURI
 		return over, over.Expires, nil
 	})
 }

@@ -337,6 +337,25 @@ func TestW5_LoginsThatGiveNoSessionDoNotLoop(t *testing.T) {
 	require.Equal(t, http.StatusOK, s.do(browser, http.MethodGet, "/app", asNavigation).status)
 }
 
+func TestW5_SessionsThatNeverPassDoNotLoop(t *testing.T) {
+	s := newSite(t, func(cfg *Config) {
+		withSession(cfg)
+		cfg.Token = &TokenInjection{ResourceServer: "orders"}
+	})
+	s.issuer.mint = func(MintRequest) (*MintedToken, error) { return nil, ErrSessionEnded }
+	browser := newBrowser(t)
+	for range loopLogins {
+		s.signIn(browser, "/app")
+	}
+	got := s.do(browser, http.MethodGet, "/app", asNavigation)
+	require.Equal(t, http.StatusForbidden, got.status)
+	require.Contains(t, got.body, pageLoop.title)
+	s.issuer.set(func() { s.issuer.mint = nil })
+	s.clock.advance(loopWindow + 1)
+	s.signIn(browser, "/app")
+	require.Equal(t, http.StatusOK, s.do(browser, http.MethodGet, "/app", asNavigation).status)
+}
+
 func TestA67_LoginsBeginAndEndOnKnownHostsOnly(t *testing.T) {
 	core, logs := observer.New(zap.InfoLevel)
 	var known atomic.Bool

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -24,7 +26,7 @@ func (p *passage) logout() *Refusal {
 		refusal.Header.Set("Allow", "GET, HEAD, POST")
 		return refusal
 	}
-	if site := p.r.Header.Get("Sec-Fetch-Site"); site == "cross-site" || site == "same-site" || p.r.Method == http.MethodHead {
+	if !p.meant() {
 		p.e.writePage(p.w, p.r, http.StatusOK, pageLogout)
 		return answered
 	}
@@ -53,6 +55,31 @@ func (p *passage) logout() *Refusal {
 	}
 	p.e.writePage(p.w, p.r, http.StatusOK, pageLoggedOut)
 	return answered
+}
+
+// meant tells whether the person wanted to sign out: followed a link of this site, typed the address, or
+// pressed the button. A page of another site, an image and a prefetch have nobody's word for it.
+func (p *passage) meant() bool {
+	h, method := p.r.Header, p.r.Method
+	switch h.Get("Sec-Fetch-Site") {
+	case "same-origin", "none":
+		return method == http.MethodPost ||
+			method == http.MethodGet && h.Get("Sec-Fetch-Mode") == "navigate" && h.Get("Sec-Purpose") == ""
+	case "": // a browser of before 2023, or none
+		return method != http.MethodHead && p.isOfHere(h.Get("Origin")) && p.isOfHere(h.Get("Referer"))
+	}
+	return false
+}
+
+// isOfHere tells whether an Origin or Referer names this site. Our own page has no referrer, and "null" for
+// its origin.
+func (p *passage) isOfHere(from string) bool {
+	if from == "" || from == "null" {
+		return true
+	}
+	u, err := url.Parse(from)
+	here := p.e.cfg.Seen(p.r).URL
+	return err == nil && u.Scheme == here.Scheme && strings.EqualFold(u.Host, here.Host)
 }
 
 // endHere ends the session that the cookie names, and leaves it in p.live for the issuer.

@@ -34,6 +34,10 @@ var (
 		id: "error", title: "Your browser keeps no cookies",
 		text: "You have signed in, but your browser did not keep the cookie that says so. Allow cookies for this site, then open the page again.",
 	}
+	pageLoop = page{
+		id: "error", title: "Signing in does not help",
+		text: "You have signed in several times, but this page can't be opened with it. Try again later, or tell whoever runs it.",
+	}
 	pageDenied = page{
 		id: "error", title: "You were not signed in",
 		text: "The sign-in was cancelled or refused. You can try again.",
@@ -90,6 +94,8 @@ var (
 var german = map[string]string{
 	pageCookies.title:   "Ihr Browser speichert keine Cookies",
 	pageCookies.text:    "Sie haben sich angemeldet, aber Ihr Browser hat das Cookie dazu nicht behalten. Erlauben Sie Cookies für diese Seite und öffnen Sie sie dann noch einmal.",
+	pageLoop.title:      "Anmelden hilft hier nicht",
+	pageLoop.text:       "Sie haben sich mehrmals angemeldet, und die Seite lässt sich damit nicht öffnen. Versuchen Sie es später noch einmal, oder sagen Sie dem Betreiber Bescheid.",
 	pageDenied.title:    "Sie wurden nicht angemeldet",
 	pageDenied.text:     "Die Anmeldung wurde abgebrochen oder abgelehnt. Sie können es noch einmal versuchen.",
 	pageFailed.title:    "Die Anmeldung hat nicht geklappt",

@@ -231,7 +231,7 @@ func (p *passage) permitted() *Refusal {
 		return nil
 	case p.id == nil:
 		return p.signIn(p.e.needs, false)
-	case rules.denyRedirect != "":
+	case rules.denyRedirect != "" && !p.isAt(rules.denyRedirect):
 		p.e.cfg.Logger.Info("request redirected by the policy", zap.String("host", p.r.Host), zap.String("path", p.r.URL.Path))
 		p.redirect(http.StatusFound, rules.denyRedirect)
 		return answered
@@ -243,6 +243,13 @@ func (p *passage) permitted() *Refusal {
 		return refusal
 	}
 	return p.refuse(rules.denyStatus, err)
+}
+
+// isAt tells whether the page that was asked for is the target of a redirect, which would go round for ever.
+func (p *passage) isAt(target string) bool {
+	seen := p.e.cfg.Seen(p.r).URL
+	to, err := seen.Parse(target)
+	return err == nil && strings.EqualFold(to.Host, seen.Host) && to.Path == seen.Path
 }
 
 var errPolicy = errors.New("the policy has no rule that permits this, or one that denies it")

@@ -190,6 +190,13 @@ func TestW2_OnDeny(t *testing.T) {
 	require.Equal(t, "no-store", got.header.Get("Cache-Control"))
 	require.Equal(t, http.StatusUnauthorized, s.get("/").status, "whoever is not known is asked first")
 	s.nothingArrived()
+
+	s = newSite(t, func(cfg *Config) {
+		cfg.Policy = &Policy{Rules: []Rule{permit(never)}, DenyRedirect: "/denied?a=b"}
+	})
+	bearer = "Authorization: Bearer " + s.issuer.accessToken(t, nil)
+	require.Equal(t, "/denied?a=b", s.get("/", bearer).header.Get("Location"))
+	require.Equal(t, http.StatusForbidden, s.get("/denied", bearer).status, "not round and round")
 }
 
 func TestW2_RequireAndPolicyMustBothHold(t *testing.T) {

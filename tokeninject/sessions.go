@@ -82,6 +82,7 @@ type liveSession struct {
 	epoch     atomic.Uint64
 	ended     atomic.Bool
 	proven    atomic.Bool // the browser has sent the cookie back
+	passed    atomic.Bool // and a gate let it through
 	lookup    sync.Mutex  // held while the person is looked up
 
 	mu     sync.Mutex

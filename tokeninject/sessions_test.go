@@ -166,17 +166,26 @@ func TestW5_LogoutOfAnotherSiteIsAskedFirst(t *testing.T) {
 	s := newSite(t, withSession)
 	browser := newBrowser(t)
 	s.signIn(browser, "/app")
-	for _, site := range []string{"cross-site", "same-site"} {
-		got := s.do(browser, http.MethodGet, "/.authz/logout", asNavigation, "Sec-Fetch-Site: "+site)
-		require.Equal(t, http.StatusOK, got.status)
-		require.Contains(t, got.body, `<main id="logout">`)
+	for name, headers := range map[string][]string{
+		"a link elsewhere":           {asNavigation, "Sec-Fetch-Site: cross-site"},
+		"a link of a sister":         {asNavigation, "Sec-Fetch-Site: same-site"},
+		"an image of ours":           {"Sec-Fetch-Mode: no-cors", "Sec-Fetch-Site: same-origin"},
+		"a prefetch":                 {asNavigation, "Sec-Fetch-Site: same-origin", "Sec-Purpose: prefetch"},
+		"elsewhere, an old browser":  {"Referer: https://evil.example/x"},
+		"a form, of an old browser":  {"Origin: https://evil.example"},
+		"a link from another scheme": {"Referer: " + strings.Replace(s.server.URL, "http:", "https:", 1) + "/"},
+	} {
+		got := s.do(browser, http.MethodGet, "/.authz/logout", headers...)
+		require.Equal(t, http.StatusOK, got.status, name)
+		require.Contains(t, got.body, `<main id="logout">`, name)
 		require.Contains(t, got.body, `<form method="post">`)
-		require.Empty(t, s.issuer.ended)
+		require.Empty(t, s.issuer.ended, name)
 	}
+	require.Contains(t, s.do(browser, http.MethodPost, "/.authz/logout", "Origin: https://evil.example").body, `<main id="logout">`)
 	require.Equal(t, http.StatusOK, s.do(browser, http.MethodGet, "/app").status)
 	require.Equal(t, http.StatusMethodNotAllowed, s.do(browser, http.MethodDelete, "/.authz/logout").status)
 	s.issuer.set(func() { s.issuer.endError = errors.New("down") })
-	got := s.do(browser, http.MethodGet, "/.authz/logout", "Sec-Fetch-Site: none")
+	got := s.do(browser, http.MethodGet, "/.authz/logout", asNavigation, "Sec-Fetch-Site: none")
 	require.Equal(t, http.StatusBadGateway, got.status)
 	require.Contains(t, got.body, pageHalfOut.title)
 	require.Equal(t, http.StatusUnauthorized, s.do(browser, http.MethodGet, "/app").status, "here it is over in any case")

@@ -77,6 +77,22 @@ func TestW6_EveryIssuerHasItsOwnKeysAndFeed(t *testing.T) {
 	require.Equal(t, http.StatusUnauthorized, s.get("/", bearer(theirs)).status)
 }
 
+func TestA69_EveryIssuersRevocationEndsItsStreams(t *testing.T) {
+	c := newClock()
+	other := newStranger(t, c)
+	s := newSite(t, func(cfg *Config) {
+		cfg.Audiences, cfg.Others = []string{testAudience}, []Issuer{other}
+	})
+	s.upstream = events
+	theirs := s.open(newBrowser(t), map[string]string{"Authorization": "Bearer " + other.accessToken(t, ofStranger)})
+	ours := s.open(newBrowser(t), s.bearer(nil))
+	require.NoError(t, s.issuer.feed.Revoke(t.Context(), revocation.Family, "grant-b", time.Time{}))
+	requireCut(t, ours)
+	requireOpen(t, theirs)
+	require.NoError(t, other.feed.Revoke(t.Context(), revocation.Family, "grant-b", time.Time{}))
+	requireCut(t, theirs)
+}
+
 func TestW6_OneIssuerAwayKeepsNobodyElseOut(t *testing.T) {
 	c := newClock()
 	other := newStranger(t, c)

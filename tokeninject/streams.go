@@ -25,6 +25,7 @@ var errCut = errors.New("the credential was revoked or has expired")
 // those that would go on for ever. One goroutine does it, and only while something is in flight.
 type streams struct {
 	now      func() time.Time
+	sources  []*source
 	shards   [streamShards]streamShard
 	next     atomic.Uint32
 	active   atomic.Int64
@@ -47,8 +48,8 @@ type flight struct {
 	stream     atomic.Bool // it has no end of its own: an event stream, an upgraded connection
 }
 
-func newStreams(now func() time.Time) *streams {
-	s := &streams{now: now}
+func newStreams(now func() time.Time, sources []*source) *streams {
+	s := &streams{now: now, sources: sources}
 	for i := range s.shards {
 		root := &s.shards[i].root
 		root.flight.next, root.flight.prev = root, root
@@ -59,13 +60,18 @@ func newStreams(now func() time.Time) *streams {
 // forward lets the request through, under watch. It always goes on as a copy without trailers: what
 // net/http reads after the body lands in the original (A56).
 func (p *passage) forward() Verdict {
+	p.handed = handedOn{p.r.Context(), p}
 	if p.id == nil {
-		r := p.r.WithContext(p.r.Context())
+		r := p.r.WithContext(&p.handed)
 		r.Trailer = nil
 		return Verdict{Pass: true, Request: r, Writer: p.w}
 	}
+	if p.live != nil {
+		p.live.passed.Store(true)
+	}
 	ctx, cancel := context.WithCancelCause(p.r.Context())
-	r := p.r.WithContext(ctx)
+	p.handed.Context = ctx
+	r := p.r.WithContext(&p.handed)
 	r.Trailer = nil
 	p.flight.cancel = cancel
 	p.flight.checked = p.epoch
@@ -91,7 +97,7 @@ func (s *streams) join(p *passage) {
 	shard.mu.Unlock()
 	s.active.Add(1)
 	if !s.watching.Load() && s.watching.CompareAndSwap(false, true) {
-		go s.watch(p.issuer)
+		go s.watch()
 	}
 }
 
@@ -107,21 +113,24 @@ func (s *streams) leave(p *passage) {
 	s.active.Add(-1)
 }
 
-// watch runs while something is in flight. The feed is shared by the whole process, so its
-// subscription goes as the watcher does.
-func (s *streams) watch(issuer *issuerState) {
+// watch runs while something is in flight. Feeds are shared by the whole process, so its subscriptions go
+// as the watcher does. The feed of an issuer that gets ready later is looked at with every tick.
+func (s *streams) watch() {
 	wake := make(chan struct{}, 1)
-	unsubscribe := issuer.feed.Subscribe(func() {
-		select {
-		case wake <- struct{}{}:
-		default: // it is awake already
+	for _, from := range s.sources {
+		if state := from.state.Load(); state != nil {
+			defer state.feed.Subscribe(func() {
+				select {
+				case wake <- struct{}{}:
+				default: // it is awake already
+				}
+			})()
 		}
-	})
-	defer unsubscribe()
+	}
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
 	for {
-		s.sweep(issuer)
+		s.sweep()
 		select {
 		case <-wake:
 		case <-ticker.C:
@@ -139,13 +148,13 @@ func (s *streams) rest() bool {
 	return s.active.Load() == 0 || !s.watching.CompareAndSwap(false, true)
 }
 
-func (s *streams) sweep(issuer *issuerState) {
-	now, epoch := s.now(), issuer.feed.Epoch()
+func (s *streams) sweep() {
+	now := s.now()
 	for i := range s.shards {
 		shard := &s.shards[i]
 		shard.mu.Lock()
 		for p := shard.root.flight.next; p != &shard.root; p = p.flight.next {
-			if p.ended(now, epoch) {
+			if p.ended(now) {
 				p.flight.cancel(errCut)
 			}
 		}
@@ -154,8 +163,8 @@ func (s *streams) sweep(issuer *issuerState) {
 }
 
 // ended tells whether the request may not go on.
-func (p *passage) ended(now time.Time, epoch uint64) bool {
-	if p.flight.checked != epoch {
+func (p *passage) ended(now time.Time) bool {
+	if epoch := p.issuer.feed.Epoch(); p.flight.checked != epoch {
 		if p.issuer.feed.Revoked(p.id.subject(p.from.issuer)) {
 			return true // and again at the next sweep, which does no harm
 		}

@@ -282,7 +282,8 @@ func ownCookie(name string) bool {
 
 // credentials are what the client presented.
 type credentials struct {
-	authorization []string // as it came, for PassToken
+	authorization []string // as it came, for PassToken and for a gate behind this one
+	cookies       []string // as they came, for a gate behind this one
 	bearer        string
 	malformed     bool
 	session       string // handle of the gate's session
@@ -291,15 +292,22 @@ type credentials struct {
 
 // take keeps the credentials aside and removes every owned name.
 func (e *Enforcer) take(r *http.Request) credentials {
-	var c credentials
-	c.authorization = r.Header["Authorization"]
-	c.bearer, c.malformed = bearer(c.authorization)
-	if e.cfg.Session != nil && len(r.Header["Cookie"]) > 0 {
-		names := e.cookieNames(r)
-		c.session = names.session.value(r.Header["Cookie"])
-		c.browser = names.browser.value(r.Header["Cookie"])
+	c := credentials{authorization: r.Header["Authorization"], cookies: r.Header["Cookie"]}
+	front := inFront(r)
+	if front != nil {
+		c.authorization, c.cookies = front.taken.authorization, front.taken.cookies
 	}
+	c.bearer, c.malformed = bearer(c.authorization)
+	if e.cfg.Session != nil && len(c.cookies) > 0 {
+		names := e.cookieNames(r)
+		c.session = names.session.value(c.cookies)
+		c.browser = names.browser.value(c.cookies)
+	}
+	injected := r.Header["Authorization"]
 	e.owned.strip(r)
+	if front != nil && len(injected) > 0 && !e.fillsAuthorization {
+		r.Header["Authorization"] = injected
+	}
 	return c
 }
 
