@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"testing"
 	"time"
 
@@ -15,10 +16,10 @@ func (s *site) nest(gates ...func(*Config)) {
 	s.t.Helper()
 	sessions := NewSessions(s.store, s.clock.now)
 	var handler http.Handler = http.HandlerFunc(s.serve)
-	for i := len(gates) - 1; i >= 0; i-- {
+	for _, configure := range slices.Backward(gates) {
 		handler = guard(s.gate(func(cfg *Config) {
 			cfg.Sessions = sessions
-			gates[i](cfg)
+			configure(cfg)
 		}), handler)
 	}
 	s.server.Close()
