@@ -92,7 +92,7 @@ func (s *Server) consent(w http.ResponseWriter, r *http.Request) {
 		s.errorPage(w, r, err, errorPageOptions{})
 		return
 	}
-	session := s.consentSession(w, r, ix)
+	session := s.pageSession(w, r, ix)
 	if session == nil {
 		return
 	}
@@ -116,9 +116,9 @@ func (s *Server) consent(w http.ResponseWriter, r *http.Request) {
 	s.pages.render(w, r, http.StatusOK, view, s.pageOptions(c, &ix.Request))
 }
 
-// consentSession is the session the page was made for; without it the person signs in again and nil
-// is returned, the answer written.
-func (s *Server) consentSession(w http.ResponseWriter, r *http.Request, ix *interaction) *session {
+// pageSession is the session a page was made for; without it the person signs in again and nil is
+// returned, the answer written.
+func (s *Server) pageSession(w http.ResponseWriter, r *http.Request, ix *interaction) *session {
 	session := s.currentSession(r)
 	if session == nil || session.SID != ix.Session {
 		s.toPage(w, r, pathLogin, ix)
@@ -134,7 +134,7 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) {
 		s.errorPage(w, r, err, errorPageOptions{})
 		return
 	}
-	session := s.consentSession(w, r, ix)
+	session := s.pageSession(w, r, ix)
 	if session == nil {
 		return
 	}

@@ -175,6 +175,9 @@ type proof struct {
 	At  time.Time `json:"at"`
 	AMR []string  `json:"amr,omitempty"` // RFC 8176
 	Via string    `json:"via,omitempty"` // the interaction that it was given in
+	// Identifies: it told who somebody is, as the first of a contract must. A passkey may only have been
+	// touched.
+	Identifies bool `json:"identifies,omitempty"`
 	// Kept is the device whose persistent cookie it comes from (C5).
 	Kept string `json:"kept,omitempty"`
 }
@@ -204,7 +207,7 @@ func (p proof) counts(c *contract, ix *interaction, now time.Time) bool {
 func (c *contract) missing(proofs map[string]proof, ix *interaction, now time.Time) []string {
 	return slices.DeleteFunc(slices.Clone(c.Methods), func(method string) bool {
 		p, given := proofs[method]
-		return given && p.counts(c, ix, now)
+		return given && p.counts(c, ix, now) && (p.Identifies || method != c.Methods[0])
 	})
 }
 

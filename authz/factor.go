@@ -73,9 +73,14 @@ func (s *Server) ResetSecondFactor(ctx context.Context, subject string) error {
 	return nil
 }
 
-// guessFactor checks a second factor, guesses limited per account and address (U9).
+// guessFactor checks a factor other than a password, guesses limited per account and address (U9). Where it is
+// for the factor to say who it is, u is nil.
 func (s *Server) guessFactor(ctx context.Context, ip string, u *users.User, check func() error) (wait time.Duration, err error) {
-	guess, wait, err := s.run.guesses.attempt(ctx, s.cfg.Lockout, s.guessedFactor(u.Username), guessedFrom(ip))
+	var account guessKey
+	if u != nil {
+		account = s.guessedFactor(u.Username)
+	}
+	guess, wait, err := s.run.guesses.attempt(ctx, s.cfg.Lockout, account, guessedFrom(ip))
 	if err != nil {
 		return wait, err
 	}
@@ -89,7 +94,7 @@ func (s *Server) guessFactor(ctx context.Context, ip string, u *users.User, chec
 // what is missing.
 func (s *Server) mayEnrol(w http.ResponseWriter, r *http.Request, st *step) bool {
 	wanted := s.contractFor(st.client, &st.ix.Request)
-	if !s.identified(st.ix.Evidence) {
+	if !st.ix.Evidence.identified() {
 		st.method, st.user = wanted.Methods[0], nil
 		s.methods[st.method].show(w, r, st)
 		return false

@@ -35,7 +35,7 @@ type interaction struct {
 	Evidence *evidence `json:"evidence,omitempty"`
 	// Shown are the scopes on the consent page: exactly these can be agreed to (A28).
 	Shown []string `json:"shown,omitempty"`
-	// Session is the session that the consent page was made for.
+	// Session is the session that the page was made for.
 	Session string `json:"session,omitempty"`
 }
 

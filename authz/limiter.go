@@ -97,11 +97,14 @@ type attempt struct {
 }
 
 // attempt counts a guess before it is checked, so that many at once don't all slip through. The first
-// key is whose secret is guessed at. The error is errLocked, with how long to wait, when there were too
-// many guesses.
+// key is whose secret is guessed at, "" where nobody knows yet. The error is errLocked, with how long to
+// wait, when there were too many guesses.
 func (g *guessLimiter) attempt(ctx context.Context, l Lockout, keys ...guessKey) (_ *attempt, wait time.Duration, err error) {
 	a := &attempt{limiter: g, lockout: l}
 	for i, key := range keys {
+		if key == "" {
+			continue
+		}
 		under := a.begin(key)
 		known, err := g.wrong.Get(ctx, string(key))
 		switch {

@@ -52,7 +52,7 @@ func (m passwordMethod) take(w http.ResponseWriter, r *http.Request, st *step, f
 		s.loginFailed(w, r, st, credentials.Username, wait, err)
 		return
 	}
-	s.succeed(w, r, st, user, []string{amrPassword})
+	s.succeed(w, r, st, user, proof{AMR: []string{amrPassword}, Identifies: true})
 }
 
 // failed says in the audit what a login came to: many of them from one address, or for one account,

@@ -95,7 +95,7 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
 	}
 	ix, err := s.openInteraction(r, pathLogout, r.URL.Query().Get("interaction"))
 	if err != nil {
-		s.errorPage(w, r, err, errorPageOptions{})
+		s.lostLogout(w, r, err)
 		return
 	}
 	session := s.signedIn(r)
@@ -119,7 +119,7 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
 func (s *Server) decideLogout(w http.ResponseWriter, r *http.Request) {
 	form, ix, err := s.openForm(r, pathLogout)
 	if err != nil {
-		s.errorPage(w, r, err, errorPageOptions{})
+		s.lostLogout(w, r, err)
 		return
 	}
 	session := s.signedIn(r)
@@ -147,6 +147,16 @@ func (s *Server) signOut(w http.ResponseWriter, r *http.Request, req *authorizat
 	}
 	s.observe(r, Event{Name: "logout", ClientID: req.ClientID, Subject: session.Subject})
 	s.loggedOut(w, r, req)
+}
+
+// lostLogout answers where a page of the logout is none of this browser. It isn't after a logout, as whoever
+// comes back to it then should hear.
+func (s *Server) lostLogout(w http.ResponseWriter, r *http.Request, err error) {
+	if s.signedIn(r) == nil {
+		s.loggedOut(w, r, &authorizationRequest{})
+		return
+	}
+	s.errorPage(w, r, err, errorPageOptions{})
 }
 
 func (s *Server) loggedOut(w http.ResponseWriter, r *http.Request, req *authorizationRequest) {

@@ -46,6 +46,8 @@ func TestG7_LogoutAsks(t *testing.T) {
 	require.NotNil(t, done.Location)
 	assert.Equal(t, "https://shop.example.com/bye?state=s", done.Location.String())
 	assert.Equal(t, "login", browser.Get(f.AuthorizeURL()).ID())
+	assert.Equal(t, "logged-out", browser.Submit(page, "decision", "logout").ID(), "sent again")
+	assert.Equal(t, "logged-out", browser.Get(page.URL.String()).ID(), "out of the history")
 }
 
 func TestE9_RedirectsOnlyWithHintAndRegisteredURI(t *testing.T) {

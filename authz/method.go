@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/gatewright/gatewright/authz/oauth"
+	"github.com/gatewright/gatewright/authz/revocation"
+	"github.com/gatewright/gatewright/authz/store"
 	"github.com/gatewright/gatewright/authz/users"
 )
 
@@ -52,8 +54,9 @@ type step struct {
 }
 
 // evidence is what a person has proven for a request, but not all that its contract wants: no session
-// begins before that.
+// begins before that, and only one. ID is what it is used up by.
 type evidence struct {
+	ID      string           `json:"id"`
 	Subject string           `json:"sub"`
 	Stamp   string           `json:"stamp,omitempty"`
 	Proofs  map[string]proof `json:"proofs"`
@@ -66,9 +69,46 @@ func (s *Server) newStep(w http.ResponseWriter, r *http.Request, ix *interaction
 		s.errorPage(w, r, err, errorPageOptions{uiLocales: ix.Request.UILocales})
 		return nil
 	}
+	if ix.Evidence, err = s.stillGood(r.Context(), ix); err != nil {
+		s.redirectError(w, r, &ix.Request, err)
+		return nil
+	}
 	st := &step{ix: ix, client: c, session: s.currentSession(r)}
 	st.other = st.session != nil && !s.isAbout(c, &ix.Request, st.session) && !st.session.provenFor(ix)
 	return st
+}
+
+// stillGood is the evidence of a request, nil where it is used up, or was revoked with all that its person
+// has: the page that it is sealed in may come out of a history.
+func (s *Server) stillGood(ctx context.Context, ix *interaction) (*evidence, error) {
+	e := ix.Evidence
+	if e == nil || s.run.feed.Revoked(revocation.Subject{User: e.Subject, Device: ix.Request.Device, IssuedAt: oldest(e.Proofs)}) {
+		return nil, nil
+	}
+	_, err := s.run.decided.Get(ctx, e.use())
+	switch {
+	case err == nil:
+		return nil, nil
+	case !errors.Is(err, store.ErrNotFound):
+		return nil, oauth.Errorf(oauth.TemporarilyUnavailable, "what was proven could not be read").Because(err)
+	}
+	return e, nil
+}
+
+// use names that evidence was used, for once.
+func (e *evidence) use() string { return "evidence " + e.ID }
+
+// identified tells whether somebody has said anew who they are.
+func (e *evidence) identified() bool {
+	if e == nil {
+		return false
+	}
+	for _, p := range e.Proofs {
+		if p.Identifies {
+			return true
+		}
+	}
+	return false
 }
 
 // subject is who the next step is about: the person of this request, else of the session; "" for
@@ -153,6 +193,12 @@ func (s *Server) takeStep(w http.ResponseWriter, r *http.Request) {
 		s.errorPage(w, r, err, errorPageOptions{})
 		return
 	}
+	if ix.Step == "" { // recovery codes were shown, and nothing asked
+		if session := s.pageSession(w, r, ix); session != nil {
+			s.proceed(w, r, ix, session)
+		}
+		return
+	}
 	if st := s.postedStep(w, r, ix); st != nil {
 		s.methods[st.method].take(w, r, st, form)
 	}
@@ -179,37 +225,54 @@ func (s *Server) postedStep(w http.ResponseWriter, r *http.Request, ix *interact
 }
 
 // succeed notes a proof and goes on to the next step.
-func (s *Server) succeed(w http.ResponseWriter, r *http.Request, st *step, user *users.User, amr []string) {
-	s.note(st, user, amr)
+func (s *Server) succeed(w http.ResponseWriter, r *http.Request, st *step, user *users.User, given proof) {
+	s.note(st, user, given)
 	s.nextStep(w, r, st, func() { s.toPage(w, r, pathLogin, st.ix) })
 }
 
 // note keeps a proof with the request.
-func (s *Server) note(st *step, user *users.User, amr []string) {
+func (s *Server) note(st *step, user *users.User, given proof) {
 	ix := st.ix
 	if ix.Evidence == nil || ix.Evidence.Subject != user.Subject {
-		ix.Evidence = &evidence{Subject: user.Subject, Stamp: user.PasswordStamp, Proofs: make(map[string]proof)}
+		ix.Evidence = &evidence{ID: oauth.NewID(), Subject: user.Subject, Stamp: user.PasswordStamp, Proofs: make(map[string]proof)}
 	}
-	ix.Evidence.Proofs[st.method] = proof{At: s.now(), AMR: amr, Via: ix.ID}
+	given.At, given.Via = s.now(), ix.ID
+	ix.Evidence.Proofs[st.method] = given
 	ix.Step, ix.Enrol, ix.Ceremony = "", "", nil
 }
 
 // finishSteps makes a session of what was proven, and goes on with the request.
 func (s *Server) finishSteps(w http.ResponseWriter, r *http.Request, st *step) {
-	if !s.knownPerson(w, r, st) {
-		return
+	if session := s.signIn(w, r, st); session != nil {
+		s.proceed(w, r, st.ix, session)
 	}
-	session, err := s.beginSession(w, r, st)
+}
+
+// signIn uses up what was proven for a session; nil: the answer is written.
+func (s *Server) signIn(w http.ResponseWriter, r *http.Request, st *step) *session {
+	if !s.knownPerson(w, r, st) {
+		return nil
+	}
+	err := s.once(r.Context(), st.ix.Evidence.use(), st.ix.Started)
+	if errors.Is(err, errDecided) {
+		st.ix.Evidence = nil
+		s.toPage(w, r, pathLogin, st.ix)
+		return nil
+	}
+	var session *session
+	if err == nil {
+		session, err = s.beginSession(w, r, st)
+	}
 	if err == nil {
 		err = s.keepSignedIn(w, r, st.ix.Request.Device, session)
 	}
 	if err != nil {
 		s.redirectError(w, r, &st.ix.Request, err)
-		return
+		return nil
 	}
 	st.ix.Evidence = nil
 	s.observe(r, Event{Name: "login", ClientID: st.ix.Request.ClientID, Subject: session.Subject, Address: s.clientIP(r)})
-	s.proceed(w, r, st.ix, session)
+	return session
 }
 
 // oldest is the time of the first of several proofs.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"time"
 
 	"github.com/gatewright/gatewright/authz/oauth"
 	"github.com/gatewright/gatewright/authz/users"
@@ -46,7 +45,8 @@ type MethodStep struct {
 
 // MethodProof is what a Method found.
 type MethodProof struct {
-	// Subject is who it is, by the store of users; it counts only where MethodStep had no User.
+	// Subject is who it is, by the store of users. Where MethodStep has a User it may be "", which proves less:
+	// such a proof can't be the first of another contract. Somebody else's is refused.
 	Subject string
 	AMR     []string // RFC 8176
 }
@@ -133,20 +133,15 @@ func (g guestMethod) back(w http.ResponseWriter, r *http.Request) {
 
 func (g guestMethod) verify(w http.ResponseWriter, r *http.Request, st *step) {
 	s, user := g.s, st.user
-	var proof *MethodProof
-	check := func() (err error) {
-		proof, err = g.Verify(r, g.step(st))
+	var given *MethodProof
+	wait, err := s.guessFactor(r.Context(), s.clientIP(r), user, func() (err error) {
+		if given, err = g.Verify(r, g.step(st)); err == nil {
+			user, err = g.proven(r.Context(), st.user, given)
+		}
 		return err
-	}
-	var wait time.Duration
-	var err error
-	if user != nil {
-		wait, err = s.guessFactor(r.Context(), s.clientIP(r), user, check)
-	} else if err = check(); err == nil {
-		user, err = g.found(r.Context(), proof)
-	}
+	})
 	if err == nil {
-		s.succeed(w, r, st, user, proof.AMR)
+		s.succeed(w, r, st, user, proof{AMR: given.AMR, Identifies: g.Identifies() && given.Subject != ""})
 		return
 	}
 	event := Event{ClientID: st.ix.Request.ClientID, Address: s.clientIP(r), Method: g.name}
@@ -164,29 +159,35 @@ func (g guestMethod) verify(w http.ResponseWriter, r *http.Request, st *step) {
 	s.errorPage(w, r, oauth.Errorf(oauth.TemporarilyUnavailable, "").Because(err), errorPageOptions{uiLocales: st.ix.Request.UILocales})
 }
 
-// found is the person that a method has found out about.
-func (g guestMethod) found(ctx context.Context, proof *MethodProof) (*users.User, error) {
-	user, err := g.s.lookUp(ctx, proof.Subject, "")
-	if err != nil && gone(err) {
-		return nil, notProven(err)
+// errAnother: a method has found out about somebody else than it was asked about.
+var errAnother = errors.New("the method proved who somebody else is")
+
+// proven is the person that a method has proven to be there: whom it was asked about, if anybody.
+func (g guestMethod) proven(ctx context.Context, asked *users.User, given *MethodProof) (*users.User, error) {
+	switch {
+	case asked == nil:
+		user, err := g.s.lookUp(ctx, given.Subject, "")
+		if err != nil && gone(err) {
+			err = notProven(err)
+		}
+		return user, err
+	case given.Subject != "" && given.Subject != asked.Subject:
+		return asked, notProven(errAnother)
 	}
-	return user, err
+	return asked, nil
 }
 
 // direct implements directMethod.
 func (g directGuest) direct(ctx context.Context, r *TokenRequest, user *users.User) (*users.User, []string, error) {
 	s := g.s
-	var proof *MethodProof
-	check := func() (err error) {
-		proof, err = g.VerifyDirect(ctx, user, r.Params)
+	var given *MethodProof
+	found := user
+	_, err := s.guessFactor(ctx, r.address, user, func() (err error) {
+		if given, err = g.VerifyDirect(ctx, user, r.Params); err == nil {
+			found, err = g.proven(ctx, user, given)
+		}
 		return err
-	}
-	var err error
-	if user != nil {
-		_, err = s.guessFactor(ctx, r.address, user, check)
-	} else if err = check(); err == nil {
-		user, err = g.found(ctx, proof)
-	}
+	})
 	if err != nil {
 		event := Event{Grant: GrantPassword, ClientID: r.client.ID, Address: r.address, Method: g.name}
 		if user != nil {
@@ -195,7 +196,7 @@ func (g directGuest) direct(ctx context.Context, r *TokenRequest, user *users.Us
 		s.observeDirect(ctx, event.failed(err, ""))
 		return nil, nil, err
 	}
-	return user, proof.AMR, nil
+	return found, given.AMR, nil
 }
 
 // addGuests adds what Config.Methods has.

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -75,14 +76,45 @@ func TestG14_AMethodOfSomebodyElseIsAStep(t *testing.T) {
 	require.Equal(t, "riddle", page.ID())
 	assert.Contains(t, page.Body, "refused=true")
 	page = browser.Submit(page, "word", "plover", "who", "bob")
+	require.Contains(t, page.Body, "refused=true", "it is to be alice")
+	page = browser.Submit(page, "word", "plover")
 	require.NotNil(t, page.Location, page.Body)
 	claims := f.Claims(f.Redeem("shop", page.Location.Query().Get("code")).Get("id_token"))
-	assert.Equal(t, "alice", claims["sub"], "a later method doesn't change who it is")
+	assert.Equal(t, "alice", claims["sub"])
 	assert.Equal(t, riddleLast, claims["acr"])
 	assert.Equal(t, []any{"pwd", "kba", "mfa"}, claims["amr"])
 	failed := eventsNamed(f, "login_failed")
-	require.Len(t, failed, 1)
+	require.Len(t, failed, 2)
 	assert.Equal(t, "riddle", failed[0].Method)
+	assert.Equal(t, "alice", failed[1].Subject)
+}
+
+func TestA35_AMethodThatNamedNobodyIsNoFirstOne(t *testing.T) {
+	for who, next := range map[string]string{"": "riddle", "alice": ""} {
+		f := authztest.New(t, withRiddle(t))
+		browser := f.NewBrowser()
+		page := browser.SignIn(f.AuthorizeURL("acr_values", riddleLast), "alice")
+		require.NotNil(t, browser.Submit(page, "word", "plover", "who", who).Location)
+		assert.Equal(t, next, browser.Get(f.AuthorizeURL("acr_values", riddleFirst)).ID(), "who=%q", who)
+	}
+}
+
+func TestU9_GuessesAtAFirstMethodArePaused(t *testing.T) {
+	cfg := withRiddle(t)
+	cfg.Lockout = authz.Lockout{Guesses: 2}
+	f := authztest.New(t, cfg)
+	browser := f.NewBrowser()
+	page := browser.Get(f.AuthorizeURL("acr_values", riddleFirst))
+	for range 2 {
+		page = browser.Submit(page, "word", "plugh", "who", "bob")
+		require.Equal(t, "riddle", page.ID())
+	}
+	paused := browser.Submit(page, "word", "plover", "who", "bob")
+	assert.Equal(t, http.StatusServiceUnavailable, paused.Status)
+	assert.NotEmpty(t, paused.Header.Get("Retry-After"))
+	assert.Len(t, eventsNamed(f, "login_paused"), 1)
+	f.Clock.Advance(6 * time.Minute)
+	assert.NotNil(t, browser.Submit(page, "word", "plover", "who", "bob").Location)
 }
 
 func TestU10_AFirstMethodOfSomebodyElseSaysWhoItIs(t *testing.T) {

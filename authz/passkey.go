@@ -101,30 +101,30 @@ func (m passkeyMethod) begin(ctx context.Context, st *step) (options any, ceremo
 
 func (m passkeyMethod) take(w http.ResponseWriter, r *http.Request, st *step, form oauth.Params) {
 	s, ceremony := m.s, st.ix.Ceremony
-	if ceremony == nil || s.once(r.Context(), "passkey "+ceremony.Challenge, st.ix.Started) != nil {
-		m.page(w, r, st, msgNoPasskey, 0) // a challenge is good for one answer
+	if ceremony == nil {
+		m.page(w, r, st, msgNoPasskey, 0)
 		return
 	}
 	answer := []byte(form.Get("credential"))
 	var user *users.User
-	var key *webauthn.Credential
+	var given proof
 	var wait time.Duration
 	var err error
 	switch {
 	case st.user == nil:
-		user, key, err = s.findByPasskey(r.Context(), ceremony, answer)
+		user, given, err = s.findByPasskey(r.Context(), st.ix, answer)
 	case len(ceremony.AllowedCredentialIDs) == 0: // it is to be made
 		if !s.mayEnrol(w, r, st) {
 			return
 		}
 		user = st.user
-		if key, err = s.enrolPasskey(r.Context(), st.user, ceremony, answer); err == nil {
+		if given, err = s.enrolPasskey(r.Context(), st.user, st.ix, answer); err == nil {
 			s.enrolled(r, st)
 		}
 	default:
 		user = st.user
 		wait, err = s.guessFactor(r.Context(), s.clientIP(r), user, func() (err error) {
-			key, err = s.checkPasskey(r.Context(), user, ceremony, answer)
+			given, err = s.checkPasskey(r.Context(), user, st.ix, answer)
 			return err
 		})
 	}
@@ -132,7 +132,7 @@ func (m passkeyMethod) take(w http.ResponseWriter, r *http.Request, st *step, fo
 		m.failed(w, r, st, wait, err)
 		return
 	}
-	s.succeed(w, r, st, user, passkeyAMR(key))
+	s.succeed(w, r, st, user, given)
 }
 
 func (m passkeyMethod) failed(w http.ResponseWriter, r *http.Request, st *step, wait time.Duration, err error) {
@@ -144,7 +144,7 @@ func (m passkeyMethod) failed(w http.ResponseWriter, r *http.Request, st *step, 
 	s.observe(r, event.failed(err, ""))
 	s.log(r, "passkey refused", oauth.Errorf(oauth.AccessDenied, "").Because(err))
 	switch {
-	case errors.Is(err, errNotProven):
+	case errors.Is(err, errNotProven), errors.Is(err, errDecided):
 		m.page(w, r, st, msgNoPasskey, 0)
 	case errors.Is(err, errLocked):
 		setRetryAfter(w, wait)
@@ -155,67 +155,80 @@ func (m passkeyMethod) failed(w http.ResponseWriter, r *http.Request, st *step, 
 }
 
 // findByPasskey finds out who it is that answered: their device verified them, too.
-func (s *Server) findByPasskey(ctx context.Context, ceremony *webauthn.SessionData, answer []byte) (*users.User, *webauthn.Credential, error) {
+func (s *Server) findByPasskey(ctx context.Context, ix *interaction, answer []byte) (*users.User, proof, error) {
 	parsed, err := protocol.ParseCredentialRequestResponseBytes(answer)
 	if err != nil {
-		return nil, nil, notProven(err)
+		return nil, proof{}, notProven(err)
 	}
 	subject, err := s.run.handles.Get(ctx, string(parsed.Response.UserHandle))
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return nil, nil, notProven(err)
+		return nil, proof{}, notProven(err)
 	case err != nil:
-		return nil, nil, fmt.Errorf("passkey: %w", err)
+		return nil, proof{}, fmt.Errorf("passkey: %w", err)
 	}
 	rec, err := s.factors(ctx, *subject)
 	if err != nil {
-		return nil, nil, err
+		return nil, proof{}, err
 	}
 	key, err := s.passkeys.ValidateDiscoverableLogin(func(_, handle []byte) (webauthn.User, error) {
 		return passkeyOwner{handle: rec.Handle, keys: rec.Passkeys}, nil
-	}, *ceremony, parsed)
+	}, *ix.Ceremony, parsed)
 	if err != nil {
-		return nil, nil, notProven(err)
+		return nil, proof{}, notProven(err)
 	}
-	if err := s.keepPasskey(ctx, *subject, key); err != nil {
-		return nil, nil, err
+	if err := s.keepPasskey(ctx, *subject, ix, key); err != nil {
+		return nil, proof{}, err
 	}
 	user, err := s.lookUp(ctx, *subject, "")
 	if err != nil && gone(err) {
 		err = notProven(err)
 	}
-	return user, key, err
+	return user, passkeyProof(key, parsed.Response.AuthenticatorData.Flags), err
 }
 
 // checkPasskey takes an answer of somebody known.
-func (s *Server) checkPasskey(ctx context.Context, u *users.User, ceremony *webauthn.SessionData, answer []byte) (*webauthn.Credential, error) {
+func (s *Server) checkPasskey(ctx context.Context, u *users.User, ix *interaction, answer []byte) (proof, error) {
 	parsed, err := protocol.ParseCredentialRequestResponseBytes(answer)
 	if err != nil {
-		return nil, notProven(err)
+		return proof{}, notProven(err)
 	}
 	rec, err := s.factors(ctx, u.Subject)
 	if err != nil {
-		return nil, err
+		return proof{}, err
 	}
-	key, err := s.passkeys.ValidateLogin(passkeyOwner{rec.Handle, u.Username, rec.Passkeys}, *ceremony, parsed)
+	key, err := s.passkeys.ValidateLogin(passkeyOwner{rec.Handle, u.Username, rec.Passkeys}, *ix.Ceremony, parsed)
 	if err != nil {
-		return nil, notProven(err)
+		return proof{}, notProven(err)
 	}
-	return key, s.keepPasskey(ctx, u.Subject, key)
+	return passkeyProof(key, parsed.Response.AuthenticatorData.Flags), s.keepPasskey(ctx, u.Subject, ix, key)
 }
 
 var errCloned = errors.New("the counter of the security key went back: there may be a copy of it")
 
+// answered uses up the challenge of a page: it is good for one answer. Only what proves something writes
+// that down, not whatever a stranger sends.
+func (s *Server) answered(ctx context.Context, ix *interaction) error {
+	return s.once(ctx, "passkey "+ix.Ceremony.Challenge, ix.Started)
+}
+
 // keepPasskey writes down what a use changed: counter and flags. A key that was taken away meanwhile, or
 // whose counter went back, proves nothing (Web Authentication §7.2 step 22).
-func (s *Server) keepPasskey(ctx context.Context, subject string, used *webauthn.Credential) error {
+func (s *Server) keepPasskey(ctx context.Context, subject string, ix *interaction, used *webauthn.Credential) error {
 	if used.Authenticator.CloneWarning {
 		return notProven(errCloned)
+	}
+	if err := s.answered(ctx, ix); err != nil {
+		return err
 	}
 	return s.updateFactors(ctx, subject, func(rec *factorRecord) error {
 		i := slices.IndexFunc(rec.Passkeys, func(k webauthn.Credential) bool { return bytes.Equal(k.ID, used.ID) })
 		if i < 0 {
 			return errNotProven
+		}
+		kept := rec.Passkeys[i].Authenticator // another use may have come first
+		if kept.UpdateCounter(used.Authenticator.SignCount); kept.CloneWarning {
+			return notProven(errCloned)
 		}
 		rec.Passkeys = slices.Clone(rec.Passkeys)
 		rec.Passkeys[i] = *used
@@ -224,19 +237,23 @@ func (s *Server) keepPasskey(ctx context.Context, subject string, used *webauthn
 }
 
 // enrolPasskey keeps a new passkey of somebody who has none.
-func (s *Server) enrolPasskey(ctx context.Context, u *users.User, ceremony *webauthn.SessionData, answer []byte) (*webauthn.Credential, error) {
+func (s *Server) enrolPasskey(ctx context.Context, u *users.User, ix *interaction, answer []byte) (proof, error) {
+	ceremony := ix.Ceremony
 	parsed, err := protocol.ParseCredentialCreationResponseBytes(answer)
 	if err != nil {
-		return nil, notProven(err)
+		return proof{}, notProven(err)
 	}
 	key, err := s.passkeys.CreateCredential(passkeyOwner{handle: ceremony.UserID, name: u.Username}, *ceremony, parsed)
 	if err != nil {
-		return nil, notProven(err)
+		return proof{}, notProven(err)
+	}
+	if err := s.answered(ctx, ix); err != nil {
+		return proof{}, err
 	}
 	if err := s.run.handles.Put(ctx, string(ceremony.UserID), &u.Subject, time.Time{}); err != nil {
-		return nil, fmt.Errorf("passkey: %w", err)
+		return proof{}, fmt.Errorf("passkey: %w", err)
 	}
-	return key, s.updateFactors(ctx, u.Subject, func(rec *factorRecord) error {
+	return passkeyProof(key, parsed.Response.AttestationObject.AuthData.Flags), s.updateFactors(ctx, u.Subject, func(rec *factorRecord) error {
 		if len(rec.Passkeys) > 0 {
 			return notProven(errEnrolled)
 		}
@@ -248,17 +265,18 @@ func (s *Server) enrolPasskey(ctx context.Context, u *users.User, ceremony *weba
 // notProven is errNotProven with a cause for the log.
 func notProven(cause error) error { return fmt.Errorf("%w: %w", errNotProven, cause) }
 
-// passkeyAMR: a key that can be copied to another device is a software one; one whose device verified
-// the person is a factor of two kinds by itself (RFC 8176 §2).
-func passkeyAMR(key *webauthn.Credential) []string {
-	amr := []string{"hwk", "user"}
+// passkeyProof says what a use of a passkey is worth. A key that can be copied to another device is a software
+// one; one whose device verified the person is a factor of two kinds by itself (RFC 8176 §2). Whether it did
+// is of this use: the key's own flag only tells that it has once.
+func passkeyProof(key *webauthn.Credential, used protocol.AuthenticatorFlags) proof {
+	given := proof{AMR: []string{"hwk", "user"}, Identifies: used.HasUserVerified()}
 	if key.Flags.BackupEligible {
-		amr[0] = "swk"
+		given.AMR[0] = "swk"
 	}
-	if key.Flags.ProtocolValue().HasUserVerified() {
-		amr = append(amr, amrSeveral)
+	if used.HasUserVerified() {
+		given.AMR = append(given.AMR, amrSeveral)
 	}
-	return amr
+	return given
 }
 
 // passkeyScript serves the one script of the pages: no ceremony goes without one.

@@ -1,6 +1,7 @@
 package authz_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -9,6 +10,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,6 +20,7 @@ import (
 
 	"github.com/gatewright/gatewright/authz"
 	"github.com/gatewright/gatewright/authz/authztest"
+	"github.com/gatewright/gatewright/authz/store"
 )
 
 const (
@@ -43,6 +46,8 @@ type authenticator struct {
 	id     []byte
 	handle string
 	count  uint32
+	// touched: it only finds that somebody is there.
+	touched bool
 }
 
 func newAuthenticator(t *testing.T) *authenticator {
@@ -74,11 +79,15 @@ func (a *authenticator) read(page *authztest.Page) (o options, clientData []byte
 	return o, clientData
 }
 
-// data is the authenticator data (Web Authentication §6.1): present and verified.
+// data is the authenticator data (Web Authentication §6.1): present and, as a rule, verified.
 func (a *authenticator) data(flags byte) []byte {
 	hash := sha256.Sum256([]byte("example.com"))
 	a.count++
-	return binary.BigEndian.AppendUint32(append(hash[:], flags|0b101), a.count)
+	flags |= 0b101
+	if a.touched {
+		flags &^= 0b100
+	}
+	return binary.BigEndian.AppendUint32(append(hash[:], flags), a.count)
 }
 
 func (a *authenticator) answer(response map[string]any) string {
@@ -196,6 +205,107 @@ func TestA35_APasskeyThatProvesNothing(t *testing.T) {
 			assert.Equal(t, "get", page.Attribute("data-ceremony"), "nothing weaker is offered")
 		})
 	}
+}
+
+func TestA35_ATouchSaysThatSomebodyIsThereNotWho(t *testing.T) {
+	f := authztest.New(t, withPasskeys(t))
+	a := enrolPasskey(t, f, "alice")
+	a.touched = true
+	browser := f.NewBrowser()
+	page := browser.Get(f.AuthorizeURL("acr_values", passkeyOnly))
+	require.Contains(t, browser.Submit(page, "credential", a.get(page)).Body, "That passkey did not work")
+
+	page = browser.SignIn(f.AuthorizeURL("acr_values", withPasskey), "alice")
+	page = browser.Submit(page, "credential", a.get(page))
+	require.NotNil(t, page.Location, "after a password it is enough")
+	claims := f.Claims(f.Redeem("shop", page.Location.Query().Get("code")).Get("id_token"))
+	assert.Equal(t, withPasskey, claims["acr"])
+	assert.Equal(t, []any{"pwd", "hwk", "user", "mfa"}, claims["amr"])
+
+	page = browser.Get(f.AuthorizeURL("acr_values", passkeyOnly))
+	require.Equal(t, "login", page.ID(), "but not for the contract that begins with it")
+	assert.Equal(t, "login_required", browser.Get(f.AuthorizeURL("acr_values", passkeyOnly, "prompt", "none")).Location.Query().Get("error"))
+	assert.NotNil(t, browser.Get(f.AuthorizeURL("acr_values", withPasskey, "prompt", "none")).Location.Query()["code"])
+	a.touched = false
+	page = browser.Submit(page, "credential", a.get(page))
+	require.NotNil(t, page.Location, page.Body)
+	claims = f.Claims(f.Redeem("shop", page.Location.Query().Get("code")).Get("id_token"))
+	assert.Equal(t, passkeyOnly, claims["acr"])
+}
+
+func TestG11_ATouchProlongsNoSession(t *testing.T) {
+	for touched, want := range map[bool]string{true: "login_required", false: ""} {
+		f := authztest.New(t, withPasskeys(t))
+		a := enrolPasskey(t, f, "alice")
+		a.touched = touched
+		browser := f.NewBrowser()
+		browser.Authorize(f.AuthorizeURL("acr_values", authz.PasswordContract), "alice")
+		for range 13 {
+			f.Clock.Advance(55 * time.Minute)
+			browser.Get(f.AuthorizeURL("acr_values", authz.PasswordContract))
+		}
+		page := browser.Get(f.AuthorizeURL("acr_values", withPasskey))
+		page = browser.Submit(page, "credential", a.get(page))
+		require.NotNil(t, page.Location, page.Body)
+		f.Clock.Advance(10 * time.Minute) // 12:05 since the password, the session's lifetime is 12 hours
+		answer := browser.Get(f.AuthorizeURL("prompt", "none")).Location.Query()
+		assert.Equal(t, want, answer.Get("error"), "touched: %t", touched)
+	}
+}
+
+func TestA53_OnlyAProofWritesThatAChallengeWasAnswered(t *testing.T) {
+	f := authztest.New(t, withPasskeys(t))
+	a, browser := enrolPasskey(t, f, "alice"), f.NewBrowser()
+	page := browser.Get(f.AuthorizeURL("acr_values", passkeyOnly))
+	decided := func() int {
+		entries, err := f.State.Store().Scan(t.Context(), "decided/", "", 100)
+		require.NoError(t, err)
+		return len(entries)
+	}
+	before := decided()
+	for _, answer := range []string{"", "{", newAuthenticator(t).get(page)} {
+		page = browser.Submit(page, "credential", answer)
+	}
+	assert.Equal(t, before, decided())
+	require.NotNil(t, browser.Submit(page, "credential", a.get(page)).Location)
+	assert.Greater(t, decided(), before)
+}
+
+// interrupted is a store in which something happens before a write.
+type interrupted struct {
+	store.Store
+	before func(key string)
+}
+
+func (i *interrupted) Update(ctx context.Context, key string, fn store.UpdateFunc) error {
+	i.before(key)
+	return i.Store.Update(ctx, key, fn)
+}
+
+func TestA35_ACounterIsGoodForOneOfTwoAtOnce(t *testing.T) {
+	cfg := withPasskeys(t)
+	f := authztest.New(t, cfg)
+	slow := &interrupted{f.State.Store(), func(string) {}}
+	var err error
+	f.State, err = authz.NewState(t.Context(), slow, f.Clock.Now)
+	require.NoError(t, err)
+	f.Reload(cfg)
+	a := enrolPasskey(t, f, "alice")
+	copied := *a
+	first, second := f.NewBrowser(), f.NewBrowser()
+	pages := []*authztest.Page{first.Get(f.AuthorizeURL("acr_values", passkeyOnly)), second.Get(f.AuthorizeURL("acr_values", passkeyOnly))}
+	var between *authztest.Page
+	slow.before = func(key string) {
+		if strings.HasPrefix(key, "factor/") {
+			slow.before = func(string) {}
+			between = second.Submit(pages[1], "credential", copied.get(pages[1]))
+		}
+	}
+	page := first.Submit(pages[0], "credential", a.get(pages[0]))
+	require.NotNil(t, between)
+	assert.NotNil(t, between.Location, between.Body)
+	assert.Nil(t, page.Location, "the same count")
+	assert.Contains(t, page.Body, "That passkey did not work")
 }
 
 func TestA35_AChallengeIsAnsweredOnce(t *testing.T) {

@@ -94,7 +94,8 @@ func (s *Server) signedIn(r *http.Request) *session {
 	return nil
 }
 
-// forgetSession removes a session from the browser that has it, and what would bring it back.
+// forgetSession removes a session from the browser that has it, and what would bring it back: without its
+// own cookie the pages that it has open or in its history are worth nothing.
 func (s *Server) forgetSession(w http.ResponseWriter, r *http.Request, session *session) error {
 	if session.secret != "" {
 		if err := s.run.sessions.Delete(r.Context(), session.secret); err != nil {
@@ -102,6 +103,7 @@ func (s *Server) forgetSession(w http.ResponseWriter, r *http.Request, session *
 		}
 	}
 	s.clearCookie(w, cookieSession)
+	s.clearCookie(w, cookieBrowser)
 	return s.forgetPersistent(w, r)
 }
 

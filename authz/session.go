@@ -125,7 +125,7 @@ func (s *Server) beginSession(w http.ResponseWriter, r *http.Request, st *step) 
 	if old := st.session; old != nil {
 		if old.Subject == u.Subject {
 			next.SID, next.Device = old.SID, cmp.Or(next.Device, old.Device)
-			if !s.identified(st.ix.Evidence) {
+			if !st.ix.Evidence.identified() {
 				next.Created = old.Created
 			}
 		} else if err := s.endSession(r.Context(), old.SID); err != nil {
@@ -140,19 +140,6 @@ func (s *Server) beginSession(w http.ResponseWriter, r *http.Request, st *step) 
 	}
 	s.setCookie(w, cookieSession, next.secret)
 	return next, nil
-}
-
-// identified tells whether somebody has said anew who they are.
-func (s *Server) identified(e *evidence) bool {
-	if e == nil {
-		return false
-	}
-	for method := range e.Proofs {
-		if s.methods[method].identifies() {
-			return true
-		}
-	}
-	return false
 }
 
 // endSession ends a session everywhere: here, at every gate, and every token that names it; if so

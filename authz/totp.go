@@ -72,7 +72,7 @@ func (m totpMethod) take(w http.ResponseWriter, r *http.Request, st *step, form 
 		s.codePage(w, r, status, st, codeView{Error: key, RetryAfter: wait})
 		return
 	}
-	s.succeed(w, r, st, st.user, []string{amrOneTime})
+	s.succeed(w, r, st, st.user, proof{AMR: []string{amrOneTime}})
 }
 
 // direct implements directMethod: the code is in otp. Nobody enrols here.

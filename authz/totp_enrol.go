@@ -78,10 +78,23 @@ func (s *Server) confirmEnrolment(w http.ResponseWriter, r *http.Request, st *st
 		s.redirectError(w, r, &st.ix.Request, oauth.Errorf(oauth.TemporarilyUnavailable, "the second factor could not be written").Because(err))
 	default:
 		s.enrolled(r, st)
-		s.note(st, st.user, []string{amrOneTime})
-		st.method = "" // the button only goes on
-		s.pages.render(w, r, http.StatusOK, recoveryView{loginForm: s.loginForm(st), Codes: codes}, s.pageOptions(st.client, &st.ix.Request))
+		s.note(st, st.user, proof{AMR: []string{amrOneTime}})
+		s.recoveryPage(w, r, st, codes)
 	}
+}
+
+// recoveryPage shows the recovery codes, once. Its button only goes on: where nothing is missing any more the
+// session begins before, since a page that proves everything would sign in whoever finds it.
+func (s *Server) recoveryPage(w http.ResponseWriter, r *http.Request, st *step, codes []string) {
+	if s.satisfied(s.contractFor(st.client, &st.ix.Request), st.proofs(), st.ix) != nil {
+		session := s.signIn(w, r, st)
+		if session == nil {
+			return
+		}
+		st.ix.Session = session.SID
+	}
+	st.method = ""
+	s.pages.render(w, r, http.StatusOK, recoveryView{loginForm: s.loginForm(st), Codes: codes}, s.pageOptions(st.client, &st.ix.Request))
 }
 
 // qrCode is a QR code as one path of SVG, a unit a module.

@@ -1,6 +1,7 @@
 package authz_test
 
 import (
+	"net/http"
 	"regexp"
 	"strings"
 	"sync"
@@ -55,6 +56,13 @@ var (
 // that leads.
 func enrol(t *testing.T, f *authztest.Fixture, b *authztest.Browser, username string) (secret string, recovery []string, page *authztest.Page) {
 	t.Helper()
+	secret, recovery, page = toRecovery(t, f, b, username)
+	return secret, recovery, b.Submit(page)
+}
+
+// toRecovery goes as far as the page with the recovery codes.
+func toRecovery(t *testing.T, f *authztest.Fixture, b *authztest.Browser, username string) (secret string, recovery []string, page *authztest.Page) {
+	t.Helper()
 	page = b.SignIn(f.AuthorizeURL("acr_values", twoSteps), username)
 	require.Equal(t, "login", page.ID())
 	shown := shownSecret.FindStringSubmatch(page.Body)
@@ -65,7 +73,14 @@ func enrol(t *testing.T, f *authztest.Fixture, b *authztest.Browser, username st
 		recovery = append(recovery, match[1])
 	}
 	require.Len(t, recovery, 10, page.Body)
-	return secret, recovery, b.Submit(page)
+	return secret, recovery, page
+}
+
+// signOut ends the session of a browser.
+func signOut(t *testing.T, f *authztest.Fixture, b *authztest.Browser) {
+	t.Helper()
+	page := b.Submit(b.Get(f.URL+"/end_session"), "decision", "logout")
+	require.Equal(t, "logged-out", page.ID(), page.Body)
 }
 
 func eventsNamed(f *authztest.Fixture, name string) (found []authz.Event) {
@@ -111,6 +126,62 @@ func TestE1_NoSessionBeginsBeforeTheLastMethod(t *testing.T) {
 	answer := browser.Get(f.AuthorizeURL("prompt", "none")).Location.Query()
 	assert.Equal(t, "login_required", answer.Get("error"))
 	assert.Empty(t, eventsNamed(f, "login"))
+}
+
+func TestA66_ALogoutEndsWhatABrowserHasOpen(t *testing.T) {
+	f := authztest.New(t, withTOTP(t))
+	browser := f.NewBrowser()
+	half := browser.SignIn(f.AuthorizeURL("acr_values", twoSteps), "bob")
+	require.NotNil(t, browser.Submit(half, "otp", codeAt(t, bobsSecret, f.Clock.Now())).Location)
+	signOut(t, f, browser)
+	f.Clock.Advance(5 * time.Minute)
+	assert.Equal(t, "error", browser.Get(half.URL.String()).ID(), "a URL of the history")
+	assert.Equal(t, "error", browser.Submit(half, "otp", codeAt(t, bobsSecret, f.Clock.Now())).ID())
+	assert.Equal(t, "login_required", browser.Get(f.AuthorizeURL("prompt", "none")).Location.Query().Get("error"))
+}
+
+func TestA66_ALogoutFollowsAPageOfRecoveryCodes(t *testing.T) {
+	f := authztest.New(t, withTOTP(t))
+	browser := f.NewBrowser()
+	_, _, recovery := toRecovery(t, f, browser, "alice")
+	assert.Len(t, eventsNamed(f, "login"), 1, "the page goes on, and proves nothing")
+	require.NotNil(t, browser.Submit(recovery).Location)
+	signOut(t, f, browser)
+	assert.Equal(t, "error", browser.Submit(recovery).ID())
+	assert.Equal(t, "login_required", browser.Get(f.AuthorizeURL("prompt", "none")).Location.Query().Get("error"))
+}
+
+func TestA35_ProofsMakeOneSession(t *testing.T) {
+	f := authztest.New(t, withTOTP(t))
+	browser := f.NewBrowser()
+	half := browser.SignIn(f.AuthorizeURL("acr_values", twoSteps, "prompt", "login"), "bob")
+	require.NotNil(t, browser.Submit(half, "otp", codeAt(t, bobsSecret, f.Clock.Now())).Location)
+	f.Clock.Advance(time.Minute)
+	req, err := http.NewRequest(http.MethodGet, half.URL.String(), nil)
+	require.NoError(t, err)
+	for _, c := range browser.Cookies() {
+		if strings.HasSuffix(c.Name, "browser") {
+			req.AddCookie(c)
+		}
+	}
+	page := f.NewBrowser().Do(req) // a copy that has no session
+	require.Equal(t, "login", page.ID())
+	assert.Contains(t, page.Body, `name="password"`, "the password was used")
+}
+
+func TestE7_RevokingAPersonEndsHalfALogin(t *testing.T) {
+	f := authztest.New(t, withTOTP(t))
+	browser, lonely := f.NewBrowser(), f.NewBrowser()
+	half := browser.SignIn(f.AuthorizeURL("acr_values", twoSteps), "bob")
+	_, _, recovery := toRecovery(t, f, lonely, "alice")
+	for _, subject := range []string{"alice", "bob"} {
+		require.NoError(t, f.Server.RevokeUser(t.Context(), subject))
+	}
+	f.Clock.Advance(2 * time.Second)
+	page := browser.Submit(half, "otp", codeAt(t, bobsSecret, f.Clock.Now()))
+	assert.Nil(t, page.Location)
+	assert.Contains(t, page.Body, `name="password"`)
+	assert.Contains(t, lonely.Submit(recovery).Body, `name="password"`)
 }
 
 func TestA35_StepUpAsksForWhatIsMissing(t *testing.T) {
