@@ -54,23 +54,25 @@ func (s *Server) updateFactors(ctx context.Context, subject string, change func(
 	return nil
 }
 
-// FindUser looks a person up by login name, for an administrator: users.ErrNotFound, users.ErrDisabled.
-func (s *Server) FindUser(ctx context.Context, username string) (*users.User, error) {
-	finder, ok := s.cfg.Users.(users.Finder)
+// SubjectOf is whose a login name is, for an administrator, whether or not they may sign in;
+// users.ErrNotFound.
+func (s *Server) SubjectOf(ctx context.Context, username string) (string, error) {
+	namer, ok := s.cfg.Users.(users.Namer)
 	if !ok {
-		return nil, fmt.Errorf("%w: this store of users can't be searched", users.ErrNotFound)
+		return "", fmt.Errorf("%w: this store of users can't be searched", users.ErrNotFound)
 	}
-	return finder.Find(ctx, "", username)
+	return namer.SubjectOf(ctx, username)
 }
 
 // ResetSecondFactor forgets what somebody has enrolled: authenticator app, recovery codes and
-// passkeys. They enrol anew when a contract asks for it. A secret in the configuration stays.
+// passkeys. They enrol anew when a contract asks for it. A secret in the configuration stays. All that they
+// are signed in to ends, as by RevokeUser: it may be somebody else's who has the factor.
 func (s *Server) ResetSecondFactor(ctx context.Context, subject string) error {
 	if err := s.run.factors.Delete(ctx, subject); err != nil {
 		return fmt.Errorf("second factor: %w", err)
 	}
 	s.cfg.Observe(ctx, Event{Name: "second_factor_reset", Issuer: s.cfg.Issuer, Subject: subject})
-	return nil
+	return s.RevokeUser(ctx, subject)
 }
 
 // guessFactor checks a factor other than a password, guesses limited per account and address (U9). Where it is

@@ -322,6 +322,7 @@ func TestO6_APasskeyIsReset(t *testing.T) {
 	f := authztest.New(t, withPasskeys(t))
 	a := enrolPasskey(t, f, "alice")
 	require.NoError(t, f.Server.ResetSecondFactor(t.Context(), "alice"))
+	f.Clock.Advance(2 * time.Second)
 	browser := f.NewBrowser()
 	page := browser.Get(f.AuthorizeURL("acr_values", passkeyOnly))
 	assert.Nil(t, browser.Submit(page, "credential", a.get(page)).Location)

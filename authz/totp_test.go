@@ -14,6 +14,7 @@ import (
 
 	"github.com/gatewright/gatewright/authz"
 	"github.com/gatewright/gatewright/authz/authztest"
+	"github.com/gatewright/gatewright/authz/users"
 	"github.com/gatewright/gatewright/authz/users/static"
 )
 
@@ -305,11 +306,27 @@ func TestU9_GuessesAtACodeArePausedAndOutliveARestart(t *testing.T) {
 
 func TestO6_ASecondFactorIsReset(t *testing.T) {
 	f := authztest.New(t, withTOTP(t))
-	enrol(t, f, f.NewBrowser(), "alice")
+	browser := f.NewBrowser()
+	enrol(t, f, browser, "alice")
 	require.NoError(t, f.Server.ResetSecondFactor(t.Context(), "alice"))
+	f.Clock.Advance(2 * time.Second)
+	answer := browser.Get(f.AuthorizeURL("acr_values", twoSteps, "prompt", "none")).Location.Query()
+	assert.Equal(t, "login_required", answer.Get("error"), "whoever signed in with the old one")
 	page := f.NewBrowser().SignIn(f.AuthorizeURL("acr_values", twoSteps), "alice")
 	assert.NotNil(t, shownSecret.FindStringSubmatch(page.Body))
 	assert.Len(t, eventsNamed(f, "second_factor_reset"), 1)
+}
+
+func TestO6_WhoMayNotSignInCanBeReset(t *testing.T) {
+	f := authztest.New(t, withTOTP(t))
+	for name, want := range map[string]string{"Alice": "alice", "carol": "carol"} {
+		subject, err := f.Server.SubjectOf(t.Context(), name)
+		require.NoError(t, err)
+		assert.Equal(t, want, subject)
+		require.NoError(t, f.Server.ResetSecondFactor(t.Context(), subject))
+	}
+	_, err := f.Server.SubjectOf(t.Context(), "nobody")
+	assert.ErrorIs(t, err, users.ErrNotFound)
 }
 
 func TestG14_ThePasswordGrantTakesACode(t *testing.T) {

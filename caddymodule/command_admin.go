@@ -38,10 +38,11 @@ func userCommand() *cobra.Command {
 			Use:   "reset-factor <username>",
 			Short: "Forgets a person's authenticator app, recovery codes and passkeys",
 			Long: `
-Forgets a person's authenticator app, recovery codes and passkeys. Where a contract
-asks for one, they set up another after their next password.`,
+Forgets a person's authenticator app, recovery codes and passkeys, and signs them out
+everywhere. Where a contract asks for a factor, they set up another after their next
+password.`,
 			Args: cobra.ExactArgs(1),
-		}, "users/reset_factor", "The second factors are forgotten."))
+		}, "users/reset_factor", "The second factors are forgotten, and the person is signed out."))
 	return user
 }
 

@@ -108,6 +108,11 @@ func (f *userFile) Find(ctx context.Context, attribute, value string) (*users.Us
 	return f.people().Find(ctx, attribute, value)
 }
 
+// SubjectOf implements users.Namer.
+func (f *userFile) SubjectOf(ctx context.Context, username string) (string, error) {
+	return f.people().SubjectOf(ctx, username)
+}
+
 // TOTPSecret implements users.TOTPHolder.
 func (f *userFile) TOTPSecret(ctx context.Context, subject string) (string, error) {
 	return f.people().TOTPSecret(ctx, subject)
@@ -117,5 +122,6 @@ func (f *userFile) TOTPSecret(ctx context.Context, subject string) (string, erro
 var (
 	_ users.Store      = (*userFile)(nil)
 	_ users.Finder     = (*userFile)(nil)
+	_ users.Namer      = (*userFile)(nil)
 	_ users.TOTPHolder = (*userFile)(nil)
 )

@@ -89,6 +89,12 @@ type Finder interface {
 	Find(ctx context.Context, attribute, value string) (*User, error)
 }
 
+// Namer is a Store that knows whose a login name is, of those too who may not sign in: for an administrator.
+type Namer interface {
+	// SubjectOf is the subject of whoever has this login name; ErrNotFound.
+	SubjectOf(ctx context.Context, username string) (string, error)
+}
+
 // TOTPHolder is a Store that has secrets of authenticator apps (RFC 6238) for some of its people.
 type TOTPHolder interface {
 	// TOTPSecret is the person's secret in base32; "" for none.

@@ -14,18 +14,15 @@ import (
 // Find implements users.Finder: whom the filter takes for a person, and who has the value. How values
 // compare is the attribute's own rule; one that the entry doesn't show is not believed.
 func (d *Directory) Find(ctx context.Context, attribute, value string) (*users.User, error) {
-	if !plausible(value) {
-		return nil, users.ErrNotFound
-	}
 	if attribute == "" {
-		p, err := d.find(ctx, value)
+		subject, err := d.SubjectOf(ctx, value)
 		if err != nil {
 			return nil, err
 		}
-		if p == nil {
-			return nil, users.ErrNotFound
-		}
-		return d.Lookup(ctx, p.subject)
+		return d.Lookup(ctx, subject)
+	}
+	if !plausible(value) {
+		return nil, users.ErrNotFound
 	}
 	if !isAttribute(attribute) {
 		return nil, fmt.Errorf("ldap: %q is no attribute", attribute)
@@ -55,8 +52,27 @@ func (d *Directory) Find(ctx context.Context, attribute, value string) (*users.U
 	return d.Lookup(ctx, subject)
 }
 
+// SubjectOf implements users.Namer: of whom the filter takes for a person, locked or not.
+func (d *Directory) SubjectOf(ctx context.Context, username string) (string, error) {
+	if !plausible(username) {
+		return "", users.ErrNotFound
+	}
+	p, err := d.find(ctx, username)
+	if err != nil {
+		return "", err
+	}
+	if p == nil {
+		return "", users.ErrNotFound
+	}
+	return p.subject, nil
+}
+
 func holds(entry *ldap.Entry, attribute, value string) bool {
 	return slices.ContainsFunc(entry.GetEqualFoldAttributeValues(attribute), func(has string) bool { return fold(has) == fold(value) })
 }
 
-var _ users.Finder = (*Directory)(nil)
+// Interface guards.
+var (
+	_ users.Finder = (*Directory)(nil)
+	_ users.Namer  = (*Directory)(nil)
+)

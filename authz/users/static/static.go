@@ -165,14 +165,23 @@ func (s *Store) Lookup(_ context.Context, subject string) (*users.User, error) {
 	return e.copy(), nil
 }
 
+// SubjectOf implements users.Namer.
+func (s *Store) SubjectOf(_ context.Context, username string) (string, error) {
+	e, known := s.users[s.Canonical(username)]
+	if !known {
+		return "", users.ErrNotFound
+	}
+	return e.user.Subject, nil
+}
+
 // Find implements users.Finder. Values are compared exactly.
 func (s *Store) Find(ctx context.Context, attribute, value string) (*users.User, error) {
 	if attribute == "" {
-		e, known := s.users[s.Canonical(value)]
-		if !known {
-			return nil, users.ErrNotFound
+		subject, err := s.SubjectOf(ctx, value)
+		if err != nil {
+			return nil, err
 		}
-		return s.Lookup(ctx, e.user.Subject)
+		return s.Lookup(ctx, subject)
 	}
 	found := ""
 	for _, e := range s.users {
