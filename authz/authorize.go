@@ -105,7 +105,8 @@ func (s *Server) begin(w http.ResponseWriter, r *http.Request, outer oauth.Param
 		http.Redirect(w, r, s.base+pathAuthorize+"?"+query, http.StatusSeeOther) // #nosec G710 -- to ourselves
 		return
 	}
-	ix := &interaction{ID: oauth.NewID(), Request: *req, Started: s.now()}
+	now := s.now()
+	ix := &interaction{ID: oauth.NewID(), Request: *req, Started: now, asked: now}
 	s.proceed(w, r, ix, s.currentSession(r))
 }
 

@@ -83,7 +83,7 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request, ix *interactio
 		s.toPage(w, r, pathLogin, ix)
 		return
 	}
-	values, err := s.authorizationResponse(r.Context(), req, c, session, user, scope, *how)
+	values, err := s.authorizationResponse(r.Context(), ix, c, session, user, scope, *how)
 	if err != nil {
 		s.redirectError(w, r, req, err)
 		return
@@ -107,11 +107,11 @@ func (s *Server) howSignedIn(ix *interaction, c *client, session *session) *auth
 	return &how
 }
 
-func (s *Server) authorizationResponse(ctx context.Context, req *authorizationRequest, c *client, session *session, user *users.User, scope []string, how authContext) (url.Values, error) {
-	values := url.Values{}
+func (s *Server) authorizationResponse(ctx context.Context, ix *interaction, c *client, session *session, user *users.User, scope []string, how authContext) (url.Values, error) {
+	req, values := &ix.Request, url.Values{}
 	a := &Authorization{
 		client: c, user: user, scope: scope, format: c.TokenFormat, grantID: oauth.NewID(), sid: session.SID, nonce: req.Nonce, claims: req.Claims,
-		authContext: how,
+		asked: ix.asked, authContext: how,
 	}
 	if req.responds(responseCode) {
 		code, err := s.issueCode(ctx, req, session, a)
@@ -128,7 +128,13 @@ func (s *Server) authorizationResponse(ctx context.Context, req *authorizationRe
 		return nil, err
 	}
 	a.named = req.Resource != ""
-	return values, s.addTokens(ctx, req, a, values)
+	if err := s.addTokens(ctx, req, a, values); err != nil {
+		return nil, err
+	}
+	if s.sessionRevoked(&session.sessionRecord) || s.revokedSince(a) {
+		return nil, oauth.Errorf(oauth.AccessDenied, "the login was revoked").Because(errRevoked)
+	}
+	return values, nil
 }
 
 func (s *Server) addTokens(ctx context.Context, req *authorizationRequest, a *Authorization, values url.Values) error {
@@ -180,7 +186,7 @@ func (s *Server) issueCode(ctx context.Context, req *authorizationRequest, sessi
 		Scope:            a.scope,
 		Resource:         req.Resource,
 		Gate:             req.Gate,
-		Issued:           s.now(),
+		Issued:           a.asked, // so that what ended meanwhile ends the code
 		Device:           req.Device,
 		Claims:           req.Claims,
 	}

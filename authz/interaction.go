@@ -37,6 +37,8 @@ type interaction struct {
 	Shown []string `json:"shown,omitempty"`
 	// Session is the session that the page was made for.
 	Session string `json:"session,omitempty"`
+
+	asked time.Time // when the browser's present request came (A78)
 }
 
 // toPage sends the browser to a page of the flow, the interaction bound to it.
@@ -77,7 +79,7 @@ func (s *Server) openInteraction(r *http.Request, path, sealed string) (*interac
 	if err != nil {
 		return nil, pageError(fmt.Errorf("%w: %w", errInteraction, err))
 	}
-	ix := new(interaction)
+	ix := &interaction{asked: s.now()}
 	if err := json.Unmarshal(plain, ix); err != nil {
 		return nil, pageError(fmt.Errorf("%w: %w", errInteraction, err))
 	}

@@ -63,10 +63,16 @@ func (s *Server) issue(ctx context.Context, a *Authorization) (*tokenResponse, e
 			}
 		}
 	}
-	if s.run.feed.Revoked(revocation.Subject{User: a.subject(), Client: a.client.ID, IssuedAt: a.asked}) { // meanwhile (A78)
+	if s.revokedSince(a) {
 		return nil, oauth.Errorf(oauth.InvalidGrant, "the grant was revoked").Because(errRevoked)
 	}
 	return response, nil
+}
+
+// revokedSince tells whether what a person or a client has was revoked while the tokens for it were made
+// (A78).
+func (s *Server) revokedSince(a *Authorization) bool {
+	return s.run.feed.Revoked(revocation.Subject{User: a.subject(), Client: a.client.ID, IssuedAt: a.asked})
 }
 
 // mintAccessToken signs (RFC 9068), then encrypts as the resource server wants it (R3).

@@ -260,3 +260,38 @@ func TestA78_AWithdrawalWinsOverWhatIsUnderWay(t *testing.T) {
 		})
 	}
 }
+
+func TestA78_ARevocationWinsOverAnAnswerUnderWay(t *testing.T) {
+	for name, revoke := range map[string]func(s *authz.Server) error{
+		"user":       func(s *authz.Server) error { return s.RevokeUser(t.Context(), "alice") },
+		"withdrawal": func(s *authz.Server) error { return s.Withdraw(t.Context(), "alice", "shop") },
+		"client":     func(s *authz.Server) error { return s.RevokeClient(t.Context(), "shop") },
+	} {
+		for _, responseType := range []string{"token", "id_token", "code"} {
+			t.Run(name+" "+responseType, func(t *testing.T) {
+				store := &slow{Store: people(t)}
+				cfg := implicitConfig()
+				cfg.Users = store
+				f := authztest.New(t, cfg)
+				browser := f.NewBrowser()
+				browser.Authorize(f.AuthorizeURL(), "alice")
+				f.Clock.Advance(time.Second)
+				store.meanwhile = func() { // the session is read already
+					store.meanwhile = nil
+					require.NoError(t, revoke(f.Server))
+					f.Clock.Advance(2 * time.Second)
+				}
+				page := browser.Get(f.AuthorizeURL("response_type", responseType, "nonce", "n"))
+				require.NotNil(t, page.Location, page.Body)
+				if responseType == "code" {
+					assert.Equal(t, "invalid_grant", f.Redeem("shop", page.Location.Query().Get("code")).Get("error"))
+					return
+				}
+				answer, err := url.ParseQuery(page.Location.Fragment)
+				require.NoError(t, err)
+				assert.Equal(t, "access_denied", answer.Get("error"))
+				assert.Empty(t, answer.Get(responseType))
+			})
+		}
+	}
+}
