@@ -120,6 +120,14 @@ func validContractURI(uri string) bool {
 	})
 }
 
+// first is the method that finds out who somebody is: a password for those without their passkey.
+func (c *contract) first(ix *interaction) string {
+	if ix.Recover && c.Methods[0] == MethodWebAuthn {
+		return MethodPassword
+	}
+	return c.Methods[0]
+}
+
 func (s *Server) contractNamed(uri string) *contract {
 	for _, c := range s.contracts {
 		if c.URI == uri {

@@ -97,7 +97,7 @@ func (s *Server) guessFactor(ctx context.Context, ip string, u *users.User, chec
 func (s *Server) mayEnrol(w http.ResponseWriter, r *http.Request, st *step) bool {
 	wanted := s.contractFor(st.client, &st.ix.Request)
 	if !st.ix.Evidence.identified() {
-		st.method, st.user = wanted.Methods[0], nil
+		st.method, st.user = wanted.first(st.ix), nil
 		s.methods[st.method].show(w, r, st)
 		return false
 	}

@@ -31,6 +31,10 @@ type interaction struct {
 	Enrol string `json:"enrol,omitempty"`
 	// Ceremony is the challenge of the page that asks for a passkey.
 	Ceremony *webauthn.SessionData `json:"ceremony,omitempty"`
+	// Recover: the person has no passkey at hand, and uses a recovery code after a password.
+	Recover bool `json:"recover,omitempty"`
+	// Adding: the page offers another passkey to somebody who has proven who they are.
+	Adding bool `json:"adding,omitempty"`
 	// Evidence is what was proven for this request so far; nil: nothing.
 	Evidence *evidence `json:"evidence,omitempty"`
 	// Shown are the scopes on the consent page: exactly these can be agreed to (A28).

@@ -26,7 +26,7 @@ func (m passwordMethod) show(w http.ResponseWriter, r *http.Request, st *step) {
 }
 
 func (s *Server) loginPage(w http.ResponseWriter, r *http.Request, status int, st *step, v loginView) {
-	v.loginForm = s.loginForm(st)
+	v.loginForm, v.Recover = s.loginForm(st), st.ix.Recover
 	s.pages.render(w, r, status, v, s.pageOptions(st.client, &st.ix.Request))
 }
 

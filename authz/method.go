@@ -146,6 +146,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 		s.errorPage(w, r, err, errorPageOptions{})
 		return
 	}
+	ix.Adding = false // what was offered is not what is asked for now
 	if st := s.newStep(w, r, ix); st != nil {
 		s.nextStep(w, r, st, func() { s.methods[st.method].show(w, r, st) })
 	}
@@ -164,8 +165,12 @@ func (s *Server) nextStep(w http.ResponseWriter, r *http.Request, st *step, ask 
 		s.finishSteps(w, r, st)
 		return
 	}
-	st.method = append(wanted.missing(proofs, st.ix, s.now()), wanted.Methods[0])[0]
-	if st.method == wanted.Methods[0] || s.knownPerson(w, r, st) {
+	first := wanted.first(st.ix)
+	st.method = append(wanted.missing(proofs, st.ix, s.now()), first)[0]
+	if st.ix.Recover && !st.ix.Evidence.identified() {
+		st.method = first // who uses a recovery code may set up a passkey, see mayEnrol
+	}
+	if st.method == first || s.knownPerson(w, r, st) {
 		ask()
 	}
 }
@@ -199,7 +204,13 @@ func (s *Server) takeStep(w http.ResponseWriter, r *http.Request) {
 		}
 		return
 	}
-	if st := s.postedStep(w, r, ix); st != nil {
+	st := s.postedStep(w, r, ix)
+	switch {
+	case st == nil:
+	case form.Has("recover"): // "on", or back to the passkey
+		ix.Recover = form.Get("recover") == "on"
+		s.toPage(w, r, pathLogin, ix)
+	default:
 		s.methods[st.method].take(w, r, st, form)
 	}
 }
@@ -213,11 +224,12 @@ func (s *Server) postedStep(w http.ResponseWriter, r *http.Request, ix *interact
 	}
 	wanted := s.contractFor(st.client, &ix.Request)
 	subject, _ := st.subject()
+	known := wanted != nil && (ix.Adding || ix.Step != wanted.first(ix))
 	switch {
-	case wanted == nil || s.methods[ix.Step] == nil, ix.Step != wanted.Methods[0] && subject == "":
+	case wanted == nil || s.methods[ix.Step] == nil, known && subject == "":
 		s.toPage(w, r, pathLogin, ix) // the session has ended, or the configuration changed: what is missing now
 		return nil
-	case ix.Step != wanted.Methods[0] && !s.knownPerson(w, r, st):
+	case known && !s.knownPerson(w, r, st):
 		return nil
 	}
 	st.method = ix.Step
@@ -227,6 +239,10 @@ func (s *Server) postedStep(w http.ResponseWriter, r *http.Request, ix *interact
 // succeed notes a proof and goes on to the next step.
 func (s *Server) succeed(w http.ResponseWriter, r *http.Request, st *step, user *users.User, given proof) {
 	s.note(st, user, given)
+	s.goOn(w, r, st)
+}
+
+func (s *Server) goOn(w http.ResponseWriter, r *http.Request, st *step) {
 	s.nextStep(w, r, st, func() { s.toPage(w, r, pathLogin, st.ix) })
 }
 
@@ -273,6 +289,24 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request, st *step) *sessi
 	st.ix.Evidence = nil
 	s.observe(r, Event{Name: "login", ClientID: st.ix.Request.ClientID, Subject: session.Subject, Address: s.clientIP(r)})
 	return session
+}
+
+// signInBefore is for a page that is shown after the last method: the session begins before, since a page that
+// proves everything would sign in whoever finds it. false: the answer is written.
+func (s *Server) signInBefore(w http.ResponseWriter, r *http.Request, st *step) bool {
+	if st.ix.Evidence == nil {
+		return true // it has begun
+	}
+	st.ix.Session = ""
+	if s.satisfied(s.contractFor(st.client, &st.ix.Request), st.proofs(), st.ix) == nil {
+		return true
+	}
+	session := s.signIn(w, r, st)
+	if session == nil {
+		return false
+	}
+	st.ix.Session = session.SID
+	return true
 }
 
 // oldest is the time of the first of several proofs.

@@ -46,13 +46,15 @@ type loginForm struct {
 type loginView struct {
 	loginForm
 	Username   string
+	Recover    bool // a recovery code comes next
 	Error      messageKey
 	RetryAfter time.Duration // of msgLocked; 0: unknown
 }
 
-// codeView asks for a code of an authenticator app.
+// codeView asks for a code of an authenticator app or, with Recover, for a recovery code.
 type codeView struct {
 	loginForm
+	Recover    bool
 	Username   string
 	Error      messageKey
 	RetryAfter time.Duration // of msgLocked; 0: unknown
@@ -70,6 +72,19 @@ type passkeyView struct {
 
 // OptionsText is for an attribute.
 func (v passkeyView) OptionsText() string { return string(v.Options) }
+
+// anotherView offers another passkey, and shows recovery codes once.
+type anotherView struct {
+	loginForm
+	Codes   []string // nil: none are new
+	Lost    bool     // the person came in by a recovery code
+	Options []byte   // of the ceremony, as JSON
+	Script  string   // where it is
+	Error   messageKey
+}
+
+// OptionsText is for an attribute.
+func (v anotherView) OptionsText() string { return string(v.Options) }
 
 // enrolView has somebody set up an authenticator app.
 type enrolView struct {
@@ -176,7 +191,7 @@ func newPages(b Brand, issuerHost string) (*pages, error) {
 			return nil, errors.New("brand: the logo must be an https URL on a host with a name")
 		}
 	}
-	for _, name := range []string{"login", "code", "enrol", "recovery", "passkey", "consent", "logout", "logged_out", "error", "oob", "form_post"} {
+	for _, name := range []string{"login", "code", "enrol", "recovery", "passkey", "another", "consent", "logout", "logged_out", "error", "oob", "form_post"} {
 		t, err := template.ParseFS(pageFiles, "page/layout.html", "page/"+name+".html")
 		if err != nil {
 			return nil, fmt.Errorf("parse page %s: %w", name, err)
@@ -259,7 +274,7 @@ func (p *pages) prepare(view any, w *words, opts pageOptions) (*page, error) {
 		pg.showStep("login", w.SignIn, v.loginForm)
 		pg.showProblem(v.Error, v.RetryAfter)
 	case codeView:
-		pg.showStep("code", w.CodeStepTitle, v.loginForm)
+		pg.showStep("code", w.CodeHeading(v), v.loginForm)
 		pg.showProblem(v.Error, v.RetryAfter)
 	case enrolView:
 		pg.showStep("enrol", w.EnrolTitle, v.loginForm)
@@ -268,6 +283,10 @@ func (p *pages) prepare(view any, w *words, opts pageOptions) (*page, error) {
 		pg.showStep("passkey", w.PasskeyTitle, v.loginForm)
 		pg.scriptFile = true
 		pg.showProblem(v.Error, v.RetryAfter)
+	case anotherView:
+		pg.showStep("another", w.AnotherHeading(v), v.loginForm)
+		pg.scriptFile = true
+		pg.showProblem(v.Error, 0)
 	case recoveryView:
 		pg.showStep("recovery", w.RecoveryTitle, v.loginForm)
 	case consentView:
@@ -310,7 +329,7 @@ func (pg *page) showProblem(key messageKey, wait time.Duration) {
 		return
 	}
 	m := pg.Words.message(key, wait)
-	pg.BadInput = key == msgWrongCredentials || key == msgWrongCode
+	pg.BadInput = key == msgWrongCredentials || key == msgWrongCode || key == msgWrongRecovery
 	pg.Notice, pg.Title = &m, pg.Words.ErrorPrefix+m.Title
 }
 

@@ -33,7 +33,12 @@ func sampleViews() map[string]any {
 		"login enrol": enrolView{
 			loginForm: loginForm{Client: shop, Action: "/login", Interaction: "i-1", CSRF: "c-1"}, Secret: "ABCD EFGH", QR: qrCode{Size: 9, Path: "M4 4h1v1h-1z"},
 		},
-		"login passkey":  passkeyView{loginForm: loginForm{Client: shop, Action: "/login"}, Options: []byte(`{"publicKey":{}}`), Script: "/passkey.js"},
+		"login passkey": passkeyView{loginForm: loginForm{Client: shop, Action: "/login"}, Options: []byte(`{"publicKey":{}}`), Script: "/passkey.js"},
+		"login another": anotherView{
+			loginForm: loginForm{Client: shop, Action: "/login"}, Options: []byte(`{"publicKey":{}}`), Script: "/passkey.js", Codes: []string{"1234-5678-9012"},
+		},
+		"login lost":     anotherView{loginForm: loginForm{Client: shop, Action: "/login"}, Options: []byte(`{"publicKey":{}}`), Script: "/passkey.js", Lost: true},
+		"login recover":  codeView{loginForm: loginForm{Client: shop, Action: "/login"}, Username: "alice", Recover: true},
 		"login recovery": recoveryView{loginForm: loginForm{Client: shop, Action: "/login", Interaction: "i-1", CSRF: "c-1"}, Codes: []string{"1234-5678-9012"}},
 		"consent":        consentView{Client: shop, Action: "/consent", Interaction: "i-1", CSRF: "c-1", Username: "alice", Scopes: sampleScopes},
 		"logout":         logoutView{Action: "/logout", CSRF: "c-1", Interaction: "i-1", Clients: []string{"The shop"}, Username: "alice"},
@@ -92,7 +97,7 @@ func TestA29_EveryPageHasAStrictPolicy(t *testing.T) {
 			switch id {
 			case "form-post":
 				script = "script-src " + hashOf(html, "script") + "; "
-			case "login passkey":
+			case "login passkey", "login another", "login lost":
 				script = "script-src 'self'; "
 				require.Contains(t, html, `<script src="/passkey.js" defer></script>`)
 			default:

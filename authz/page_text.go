@@ -18,6 +18,7 @@ type messageKey string
 const (
 	msgWrongCredentials       messageKey = "wrong_credentials"
 	msgWrongCode              messageKey = "wrong_code"
+	msgWrongRecovery          messageKey = "wrong_recovery"
 	msgNoPasskey              messageKey = "no_passkey"
 	msgLocked                 messageKey = "locked"
 	msgAccountDisabled        messageKey = "account_disabled"
@@ -73,6 +74,16 @@ type words struct {
 	PasskeyUse, PasskeyMake         string
 	PasskeyScript                   string
 	PasskeyFailed                   message
+	PasskeyNotMade                  message
+	PasskeyMore, PasskeyRecover     string
+	PasskeyAlsoAnother              string
+	RecoverTitle, RecoverHint       string
+	RecoverFirst                    string
+	PasskeyRecoveryText             string
+	AnotherTitle, AnotherText       string
+	AnotherSecond, AnotherNotNow    string
+	AnotherLost, AnotherLostText    string
+	AnotherForget                   string
 	ConsentTitle                    string
 	ConsentAsk, SignedInAs          sentence
 	ScopesFixed, ScopesOptional     string
@@ -131,6 +142,25 @@ func (w *words) message(key messageKey, wait time.Duration) message {
 	}
 	m.Text = strings.ReplaceAll(m.Text, "{wait}", w.span(wait))
 	return m
+}
+
+// CodeHeading is what a page asks for that wants a code.
+func (w *words) CodeHeading(v codeView) string {
+	if v.Recover {
+		return w.RecoverTitle
+	}
+	return w.CodeStepTitle
+}
+
+// AnotherHeading is what is most pressing for somebody who is offered another passkey.
+func (w *words) AnotherHeading(v anotherView) string {
+	switch {
+	case v.Codes != nil:
+		return w.RecoveryTitle
+	case v.Lost:
+		return w.AnotherLost
+	}
+	return w.AnotherTitle
 }
 
 // span puts a duration into words, in minutes rounded up, so that nobody comes back too early.
@@ -211,6 +241,22 @@ var english = words{
 	PasskeyMake:       "Set up a passkey",
 	PasskeyScript:     "Passkeys need scripts. Allow them for this site, then load the page again.",
 	PasskeyFailed:     message{"That did not work", "The passkey was not used: it took too long, was refused, or there is none for this site on this device. Try again."},
+	PasskeyNotMade:    message{"That did not work", "No passkey was set up: it took too long, was refused, or this device has one for this site already. Try again."},
+	PasskeyMore:       "More choices",
+	PasskeyRecover:    "Use a recovery code",
+
+	PasskeyAlsoAnother:  "Set up another passkey after this one",
+	RecoverTitle:        "Enter a recovery code",
+	RecoverHint:         "You were shown your recovery codes when you set up your passkey. Each works once.",
+	RecoverFirst:        "Without your passkey you need your password and a recovery code.",
+	PasskeyRecoveryText: "When you do not have your passkey, each of these codes signs you in once, after your password. Write them down or print them: they are not shown again.",
+	AnotherTitle:        "Set up another passkey",
+	AnotherText:         "If you lose the one you have, another one still signs you in. Use a second device, or a security key.",
+	AnotherSecond:       "A second passkey",
+	AnotherNotNow:       "Not now",
+	AnotherLost:         "Set up a new passkey",
+	AnotherLostText:     "You came in by a recovery code, which is used up now. With a new passkey on this device you need none the next time.",
+	AnotherForget:       "Remove the passkeys I had: they are lost",
 
 	ConsentTitle:   "Allow access?",
 	ConsentAsk:     sentence{"", " asks for access to your account."},
@@ -256,6 +302,10 @@ var english = words{
 		msgWrongCode: {
 			"That code did not work",
 			"A code works once and not for long. Check that the clock of your device is right, and enter the code that the app shows now.",
+		},
+		msgWrongRecovery: {
+			"That code did not work",
+			"A recovery code works once. Check what you typed, or enter another one of yours.",
 		},
 		msgNoPasskey: {
 			"That passkey did not work",
@@ -380,6 +430,22 @@ var german = words{
 	PasskeyMake:       "Passkey einrichten",
 	PasskeyScript:     "Passkeys brauchen Skripte. Erlauben Sie sie für diese Seite und laden Sie die Seite neu.",
 	PasskeyFailed:     message{"Das hat nicht geklappt", "Der Passkey wurde nicht verwendet: Es hat zu lange gedauert, wurde abgelehnt, oder auf diesem Gerät gibt es keinen für diese Seite. Versuchen Sie es noch einmal."},
+	PasskeyNotMade:    message{"Das hat nicht geklappt", "Es wurde kein Passkey eingerichtet: Es hat zu lange gedauert, wurde abgelehnt, oder dieses Gerät hat schon einen für diese Seite. Versuchen Sie es noch einmal."},
+	PasskeyMore:       "Weitere Möglichkeiten",
+	PasskeyRecover:    "Wiederherstellungscode verwenden",
+
+	PasskeyAlsoAnother:  "Danach noch einen Passkey einrichten",
+	RecoverTitle:        "Wiederherstellungscode eingeben",
+	RecoverHint:         "Ihre Wiederherstellungscodes wurden Ihnen gezeigt, als Sie Ihren Passkey eingerichtet haben. Jeder gilt einmal.",
+	RecoverFirst:        "Ohne Ihren Passkey brauchen Sie Ihr Passwort und einen Wiederherstellungscode.",
+	PasskeyRecoveryText: "Wenn Sie Ihren Passkey nicht haben, meldet Sie jeder dieser Codes nach Ihrem Passwort einmal an. Schreiben Sie sie auf oder drucken Sie sie: Sie werden nicht noch einmal gezeigt.",
+	AnotherTitle:        "Noch einen Passkey einrichten",
+	AnotherText:         "Wenn Sie den verlieren, den Sie haben, meldet Sie der andere immer noch an. Nehmen Sie ein zweites Gerät oder einen Sicherheitsschlüssel.",
+	AnotherSecond:       "Ein zweiter Passkey",
+	AnotherNotNow:       "Jetzt nicht",
+	AnotherLost:         "Neuen Passkey einrichten",
+	AnotherLostText:     "Sie haben sich mit einem Wiederherstellungscode angemeldet, der nun verbraucht ist. Mit einem neuen Passkey auf diesem Gerät brauchen Sie beim nächsten Mal keinen.",
+	AnotherForget:       "Meine bisherigen Passkeys entfernen: Sie sind verloren",
 
 	ConsentTitle:   "Zugriff erlauben?",
 	ConsentAsk:     sentence{"", " bittet um Zugriff auf Ihr Konto."},
@@ -425,6 +491,10 @@ var german = words{
 		msgWrongCode: {
 			"Dieser Code gilt nicht",
 			"Ein Code gilt einmal und nicht lange. Prüfen Sie, ob die Uhr Ihres Geräts richtig geht, und geben Sie den Code ein, den die App jetzt zeigt.",
+		},
+		msgWrongRecovery: {
+			"Dieser Code gilt nicht",
+			"Ein Wiederherstellungscode gilt einmal. Prüfen Sie Ihre Eingabe, oder geben Sie einen anderen Ihrer Codes ein.",
 		},
 		msgNoPasskey: {
 			"Dieser Passkey gilt nicht",

@@ -52,6 +52,10 @@ func (o passkeyOwner) WebAuthnDisplayName() string                { return o.nam
 func (o passkeyOwner) WebAuthnCredentials() []webauthn.Credential { return o.keys }
 
 func (m passkeyMethod) show(w http.ResponseWriter, r *http.Request, st *step) {
+	if st.ix.Recover {
+		m.s.codePage(w, r, http.StatusOK, st, codeView{})
+		return
+	}
 	m.page(w, r, st, "", 0)
 }
 
@@ -100,29 +104,46 @@ func (m passkeyMethod) begin(ctx context.Context, st *step) (options any, ceremo
 }
 
 func (m passkeyMethod) take(w http.ResponseWriter, r *http.Request, st *step, form oauth.Params) {
-	s, ceremony := m.s, st.ix.Ceremony
-	if ceremony == nil {
+	switch {
+	case st.ix.Adding:
+		m.takeAnother(w, r, st, form)
+	case st.ix.Recover:
+		m.takeRecovery(w, r, st, form)
+	case st.ix.Ceremony == nil:
 		m.page(w, r, st, msgNoPasskey, 0)
+	case st.user != nil && len(st.ix.Ceremony.AllowedCredentialIDs) == 0:
+		m.takeFirst(w, r, st, form)
+	default:
+		m.takeAnswer(w, r, st, form)
+	}
+}
+
+// takeFirst keeps the first passkey of somebody.
+func (m passkeyMethod) takeFirst(w http.ResponseWriter, r *http.Request, st *step, form oauth.Params) {
+	s := m.s
+	if !s.mayEnrol(w, r, st) {
 		return
 	}
-	answer := []byte(form.Get("credential"))
-	var user *users.User
+	given, codes, err := s.enrolPasskey(r.Context(), st, []byte(form.Get("credential")), false)
+	if err != nil {
+		m.failed(w, r, st, 0, err)
+		return
+	}
+	s.enrolled(r, st)
+	s.note(st, st.user, given)
+	m.offer(w, r, st, anotherView{Codes: codes})
+}
+
+// takeAnswer takes the answer of a passkey that is there.
+func (m passkeyMethod) takeAnswer(w http.ResponseWriter, r *http.Request, st *step, form oauth.Params) {
+	s, answer := m.s, []byte(form.Get("credential"))
+	user := st.user
 	var given proof
 	var wait time.Duration
 	var err error
-	switch {
-	case st.user == nil:
+	if user == nil {
 		user, given, err = s.findByPasskey(r.Context(), st.ix, answer)
-	case len(ceremony.AllowedCredentialIDs) == 0: // it is to be made
-		if !s.mayEnrol(w, r, st) {
-			return
-		}
-		user = st.user
-		if given, err = s.enrolPasskey(r.Context(), st.user, st.ix, answer); err == nil {
-			s.enrolled(r, st)
-		}
-	default:
-		user = st.user
+	} else {
 		wait, err = s.guessFactor(r.Context(), s.clientIP(r), user, func() (err error) {
 			given, err = s.checkPasskey(r.Context(), user, st.ix, answer)
 			return err
@@ -132,7 +153,13 @@ func (m passkeyMethod) take(w http.ResponseWriter, r *http.Request, st *step, fo
 		m.failed(w, r, st, wait, err)
 		return
 	}
-	s.succeed(w, r, st, user, given)
+	s.note(st, user, given)
+	if form.Has("another") {
+		st.user = user
+		m.offer(w, r, st, anotherView{})
+		return
+	}
+	s.goOn(w, r, st)
 }
 
 func (m passkeyMethod) failed(w http.ResponseWriter, r *http.Request, st *step, wait time.Duration, err error) {
@@ -236,30 +263,52 @@ func (s *Server) keepPasskey(ctx context.Context, subject string, ix *interactio
 	})
 }
 
-// enrolPasskey keeps a new passkey of somebody who has none.
-func (s *Server) enrolPasskey(ctx context.Context, u *users.User, ix *interaction, answer []byte) (proof, error) {
-	ceremony := ix.Ceremony
+// maxPasskeys bounds how many somebody has; the oldest goes.
+const maxPasskeys = 10
+
+// enrolPasskey keeps a new passkey: the first one or, while one is being added, another. forget has it take the
+// place of all others. Whoever has no recovery codes gets some, to be shown now and never again.
+func (s *Server) enrolPasskey(ctx context.Context, st *step, answer []byte, forget bool) (given proof, codes []string, err error) {
+	ceremony, u := st.ix.Ceremony, st.user
 	parsed, err := protocol.ParseCredentialCreationResponseBytes(answer)
 	if err != nil {
-		return proof{}, notProven(err)
+		return proof{}, nil, notProven(err)
 	}
 	key, err := s.passkeys.CreateCredential(passkeyOwner{handle: ceremony.UserID, name: u.Username}, *ceremony, parsed)
 	if err != nil {
-		return proof{}, notProven(err)
+		return proof{}, nil, notProven(err)
 	}
-	if err := s.answered(ctx, ix); err != nil {
-		return proof{}, err
+	if !st.ix.Adding { // else it was answered before
+		if err := s.answered(ctx, st.ix); err != nil {
+			return proof{}, nil, err
+		}
 	}
 	if err := s.run.handles.Put(ctx, string(ceremony.UserID), &u.Subject, time.Time{}); err != nil {
-		return proof{}, fmt.Errorf("passkey: %w", err)
+		return proof{}, nil, fmt.Errorf("passkey: %w", err)
 	}
-	return passkeyProof(key, parsed.Response.AttestationObject.AuthData.Flags), s.updateFactors(ctx, u.Subject, func(rec *factorRecord) error {
-		if len(rec.Passkeys) > 0 {
+	codes, macs := s.newRecoveryCodes(u.Subject)
+	issued := false
+	err = s.updateFactors(ctx, u.Subject, func(rec *factorRecord) error {
+		if st.ix.Adding && !bytes.Equal(rec.Handle, ceremony.UserID) || !st.ix.Adding && len(rec.Passkeys) > 0 {
 			return notProven(errEnrolled)
 		}
-		rec.Handle, rec.Passkeys = ceremony.UserID, []webauthn.Credential{*key}
+		rec.keep(key, ceremony.UserID, forget)
+		if issued = len(rec.Recovery) == 0; issued {
+			rec.Recovery = macs
+		}
 		return nil
 	})
+	if !issued {
+		codes = nil
+	}
+	return passkeyProof(key, parsed.Response.AttestationObject.AuthData.Flags), codes, err
+}
+
+// keep adds a passkey. The same one again takes its own place.
+func (rec *factorRecord) keep(key *webauthn.Credential, handle []byte, forget bool) {
+	others := slices.DeleteFunc(slices.Clone(rec.Passkeys), func(k webauthn.Credential) bool { return forget || bytes.Equal(k.ID, key.ID) })
+	others = others[max(0, len(others)+1-maxPasskeys):]
+	rec.Handle, rec.Passkeys = handle, append(others, *key)
 }
 
 // notProven is errNotProven with a cause for the log.

@@ -140,6 +140,7 @@ func enrolPasskey(t *testing.T, f *authztest.Fixture, username string) *authenti
 		page = browser.Submit(page, "otp", codeAt(t, bobsSecret, f.Clock.Now()))
 	}
 	page = browser.Submit(page, "credential", a.create(page))
+	page = browser.Submit(page, "skip", "on") // no second one
 	require.NotNil(t, page.Location, page.Body)
 	claims := f.Claims(f.Redeem("shop", page.Location.Query().Get("code")).Get("id_token"))
 	require.Equal(t, withPasskey, claims["acr"])
@@ -368,6 +369,7 @@ func TestA35_WhoHasOneFactorEnrolsAnotherOnlyWithIt(t *testing.T) {
 	page = browser.Submit(page, "otp", codeAt(t, bobsSecret, f.Clock.Now()))
 	a := newAuthenticator(t)
 	page = browser.Submit(page, "credential", a.create(page))
+	page = browser.Submit(page, "skip", "on")
 	require.NotNil(t, page.Location, page.Body)
 
 	alices := enrolPasskey(t, f, "alice")

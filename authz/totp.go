@@ -6,10 +6,7 @@ import (
 	"encoding/base32"
 	"errors"
 	"fmt"
-	"math/big"
 	"net/http"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/pquerna/otp/hotp"
@@ -24,12 +21,6 @@ const (
 	totpDigits     = 6
 	totpSkew       = 1  // time steps that clocks may be apart (RFC 6238 §5.2)
 	totpSecretSize = 20 // bytes (RFC 4226 §4 R6)
-)
-
-// A recovery code is twelve digits: a phone's number pad can type it.
-const (
-	recoveryCodes  = 10
-	recoveryDigits = 12
 )
 
 // totpMethod is a code of an authenticator app (RFC 6238), or a recovery code.
@@ -54,7 +45,7 @@ func (m totpMethod) show(w http.ResponseWriter, r *http.Request, st *step) {
 }
 
 func (s *Server) codePage(w http.ResponseWriter, r *http.Request, status int, st *step, v codeView) {
-	v.loginForm, v.Username = s.loginForm(st), st.user.Username
+	v.loginForm, v.Username, v.Recover = s.loginForm(st), st.user.Username, st.method == MethodWebAuthn
 	s.pages.render(w, r, status, v, s.pageOptions(st.client, &st.ix.Request))
 }
 
@@ -116,7 +107,7 @@ func (s *Server) totpSecret(ctx context.Context, subject string) (secret string,
 
 // checkCode takes a code of the app or a recovery code, each once. errNotProven for any other.
 func (s *Server) checkCode(ctx context.Context, subject, typed string) error {
-	code := strings.NewReplacer(" ", "", "-", "").Replace(typed)
+	code := typedCode(typed)
 	secret, _, err := s.totpSecret(ctx, subject)
 	if err != nil {
 		return err
@@ -128,19 +119,17 @@ func (s *Server) checkCode(ctx context.Context, subject, typed string) error {
 	recovery := s.recoveryMAC(subject, code)
 	recovered := false
 	err = s.updateFactors(ctx, subject, func(rec *factorRecord) error {
-		i := slices.Index(rec.Recovery, recovery)
-		switch {
-		case matches && at > rec.Step:
+		if matches && at > rec.Step {
 			rec.Step, recovered = at, false
-		case i >= 0:
-			rec.Recovery, recovered = slices.Delete(slices.Clone(rec.Recovery), i, i+1), true
-		default:
+			return nil
+		}
+		if recovered = rec.spend(recovery); !recovered {
 			return errNotProven
 		}
 		return nil
 	})
 	if recovered && err == nil {
-		s.cfg.Observe(ctx, Event{Name: "recovery_code_used", Issuer: s.cfg.Issuer, Subject: subject})
+		s.recovered(ctx, subject)
 	}
 	return err
 }
@@ -158,23 +147,6 @@ func matchCode(secret, code string, now time.Time) (at int64, matches bool, err 
 		}
 	}
 	return at, matches, nil
-}
-
-// recoveryMAC is how a recovery code is kept: without the server's key, nothing to guess at.
-func (s *Server) recoveryMAC(subject, code string) string {
-	return s.run.factorSeal.MAC("recovery", subject, code)
-}
-
-// newRecoveryCodes makes codes for a person to write down, in groups of four.
-func newRecoveryCodes() []string {
-	limit := new(big.Int).Exp(big.NewInt(10), big.NewInt(recoveryDigits), nil)
-	codes := make([]string, recoveryCodes)
-	for i := range codes {
-		n, _ := rand.Int(rand.Reader, limit) // crypto/rand never fails
-		digits := fmt.Sprintf("%0*d", recoveryDigits, n)
-		codes[i] = digits[:4] + "-" + digits[4:8] + "-" + digits[8:]
-	}
-	return codes
 }
 
 func newTOTPSecret() string {

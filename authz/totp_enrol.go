@@ -55,11 +55,7 @@ func (s *Server) confirmEnrolment(w http.ResponseWriter, r *http.Request, st *st
 		s.enrolPage(w, r, st, msgWrongCode)
 		return
 	}
-	codes := newRecoveryCodes()
-	macs := make([]string, len(codes))
-	for i, recovery := range codes {
-		macs[i] = s.recoveryMAC(subject, strings.ReplaceAll(recovery, "-", ""))
-	}
+	codes, macs := s.newRecoveryCodes(subject)
 	sealed := s.run.factorSeal.Seal([]byte(secret), []byte(subject))
 	if err == nil {
 		err = s.updateFactors(r.Context(), subject, func(rec *factorRecord) error {
@@ -83,15 +79,10 @@ func (s *Server) confirmEnrolment(w http.ResponseWriter, r *http.Request, st *st
 	}
 }
 
-// recoveryPage shows the recovery codes, once. Its button only goes on: where nothing is missing any more the
-// session begins before, since a page that proves everything would sign in whoever finds it.
+// recoveryPage shows the recovery codes, once. Its button only goes on.
 func (s *Server) recoveryPage(w http.ResponseWriter, r *http.Request, st *step, codes []string) {
-	if s.satisfied(s.contractFor(st.client, &st.ix.Request), st.proofs(), st.ix) != nil {
-		session := s.signIn(w, r, st)
-		if session == nil {
-			return
-		}
-		st.ix.Session = session.SID
+	if !s.signInBefore(w, r, st) {
+		return
 	}
 	st.method = ""
 	s.pages.render(w, r, http.StatusOK, recoveryView{loginForm: s.loginForm(st), Codes: codes}, s.pageOptions(st.client, &st.ix.Request))

@@ -35,6 +35,17 @@ function code(secret, steps = 0) {
   return String(number % 1000000).padStart(6, '0');
 }
 
+// Gives the browser an authenticator in software, which says yes by itself.
+async function plugIn(devtools, transport = 'internal') {
+  await devtools.send('WebAuthn.enable');
+  const { authenticatorId } = await devtools.send('WebAuthn.addVirtualAuthenticator', {
+    options: {
+      protocol: 'ctap2', transport, hasResidentKey: true, hasUserVerification: true, isUserVerified: true, automaticPresenceSimulation: true,
+    },
+  });
+  return authenticatorId;
+}
+
 const twoSteps = 'urn:example:two-steps';
 
 await run({
@@ -100,13 +111,7 @@ await run({
   async passkey(input) {
     await withPage(input, async (page, context) => {
       const devtools = await context.newCDPSession(page);
-      await devtools.send('WebAuthn.enable');
-      const { authenticatorId } = await devtools.send('WebAuthn.addVirtualAuthenticator', {
-        options: {
-          protocol: 'ctap2', transport: 'internal', hasResidentKey: true, hasUserVerification: true, isUserVerified: true,
-          automaticPresenceSimulation: true,
-        },
-      });
+      const authenticatorId = await plugIn(devtools);
       const problems = [];
       page.on('console', (message) => /policy/i.test(message.text()) && problems.push(message.text()));
 
@@ -115,6 +120,7 @@ await run({
       await shows(page, 'login');
       await inspect(page, 'passkey-enrol', input);
       await page.click('button[type=submit]');
+      await page.click('button[name=skip]');
       const first = await claims(page, input, verifier);
       assert.equal(first.acr, 'urn:example:passkey-too');
       assert.ok(first.amr.includes('mfa'));
@@ -146,6 +152,91 @@ await run({
       assert.equal((await claims(page, input, verifier)).sub, 'alice');
       assert.deepEqual(problems, [], 'the policy lets all through that the page needs');
     });
+  },
+
+  // A second one beside the first, then neither at hand.
+  async passkeys(input) {
+    await withPage(input, async (page, context) => {
+      const devtools = await context.newCDPSession(page);
+      const first = await plugIn(devtools);
+      let verifier = await ask(page, input, 'urn:example:passkey-too');
+      await signIn(page);
+      await page.click('button[type=submit]');
+      await page.waitForSelector('#recovery');
+      const recovery = await page.locator('#recovery code').allInnerTexts();
+      assert.equal(recovery.length, 10);
+      await inspect(page, 'passkey-another', input);
+      await page.click('#passkey button');
+      await page.waitForSelector('#failed:not([hidden])'); // the same device makes no second one
+      const second = await plugIn(devtools, 'usb');
+      await page.click('#passkey button');
+      assert.equal((await claims(page, input, verifier)).acr, 'urn:example:passkey-too');
+
+      await context.clearCookies();
+      await devtools.send('WebAuthn.removeVirtualAuthenticator', { authenticatorId: first });
+      verifier = await ask(page, input, 'urn:example:passkey');
+      await page.click('summary');
+      await inspect(page, 'passkey-more', input);
+      await page.check('input[name=another]');
+      await page.click('#passkey button');
+      await page.waitForSelector('button[name=skip]');
+      await inspect(page, 'passkey-another-later', input);
+      await page.click('button[name=skip]');
+      assert.equal((await claims(page, input, verifier)).sub, 'alice');
+
+      await context.clearCookies();
+      await devtools.send('WebAuthn.removeVirtualAuthenticator', { authenticatorId: second });
+      await plugIn(devtools);
+      verifier = await ask(page, input, 'urn:example:passkey');
+      await page.click('summary');
+      await page.click('button[name=recover]');
+      await inspect(page, 'passkey-recover-login', input);
+      await signIn(page);
+      await page.fill('input[name=otp]', '0000 0000 0000');
+      await page.keyboard.press('Enter');
+      await page.waitForSelector('input[name=otp][aria-invalid=true]');
+      await inspect(page, 'passkey-recover', input);
+      await page.fill('input[name=otp]', recovery[5]);
+      await page.keyboard.press('Enter');
+      await page.waitForSelector('input[name=forget]');
+      await inspect(page, 'passkey-lost', input);
+      await page.check('input[name=forget]');
+      await page.click('#passkey button');
+      assert.deepEqual((await claims(page, input, verifier)).amr, ['pwd', 'otp', 'mfa']);
+
+      await context.clearCookies();
+      verifier = await ask(page, input, 'urn:example:passkey');
+      await page.click('#passkey button');
+      assert.equal((await claims(page, input, verifier)).sub, 'alice');
+    });
+  },
+
+  // By recovery code nobody needs a script, and in German it is said in German.
+  async recoveryInGerman(input) {
+    let recovery;
+    await withPage(input, async (page, context) => {
+      await plugIn(await context.newCDPSession(page));
+      const verifier = await ask(page, input, 'urn:example:passkey-too');
+      await signIn(page);
+      await page.click('button[type=submit]');
+      await page.waitForSelector('#recovery');
+      recovery = await page.locator('#recovery code').allInnerTexts();
+      await page.screenshot({ path: `${input.shots}/passkey-another-german.png`, fullPage: true });
+      await page.click('button[name=skip]');
+      await claims(page, input, verifier);
+    }, { locale: 'de-DE' });
+    await withPage(input, async (page) => {
+      const verifier = await ask(page, input, 'urn:example:passkey');
+      await page.click('summary');
+      await page.click('button[name=recover]');
+      await signIn(page);
+      assert.equal(await page.locator('h1').innerText(), 'Wiederherstellungscode eingeben');
+      await page.fill('input[name=otp]', recovery[0]);
+      await page.click('button[type=submit]');
+      await page.screenshot({ path: `${input.shots}/passkey-lost-german.png`, fullPage: true });
+      await page.click('button[name=skip]');
+      assert.equal((await claims(page, input, verifier)).acr, 'urn:example:passkey');
+    }, { locale: 'de-DE', javaScriptEnabled: false });
   },
 
   // Signed in by a password, then asked for the second step where a gate wants it.

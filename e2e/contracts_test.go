@@ -15,4 +15,10 @@ func TestE1_AnAuthenticatorAppIsSetUpInGermanWithoutScripts(t *testing.T) { cont
 
 func TestE1_APasskeyIsSetUpAndAskedForInABrowser(t *testing.T) { contracts(t, "passkey") }
 
+func TestE1_ASecondPasskeyAndARecoveryCode(t *testing.T) { contracts(t, "passkeys") }
+
+func TestE1_ARecoveryCodeForAPasskeyInGermanWithoutScripts(t *testing.T) {
+	contracts(t, "recoveryInGerman")
+}
+
 func TestW9_AGateAsksForASecondStep(t *testing.T) { contracts(t, "gate") }
