@@ -69,12 +69,13 @@ type client struct {
 	fetch              *fetch.Fetcher          // of the documents that its URLs name
 
 	// Of registered clients: the secret before, taken until then (C15), whether it registered itself and
-	// nobody has checked it (A36), and whether it goes if nobody uses it.
+	// nobody has checked it (A36), whether it goes if nobody uses it, and since when it is there.
 	formerHash   string
 	formerSecret string // itself, for AuthSecretJWT alone
 	formerUntil  time.Time
 	unverified   bool
 	unused       bool
+	since        time.Time
 }
 
 // compileClient checks a registration and fills in its defaults. Every problem found is named.

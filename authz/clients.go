@@ -94,6 +94,7 @@ func (s *Server) compileRegistered(rec *registration) (*client, error) {
 	c.formerHash, c.formerUntil = rec.FormerHash, rec.FormerUntil
 	c.unverified = rec.self() && !rec.Metadata.Verified
 	c.unused = !rec.Expires.IsZero()
+	c.since = rec.Issued
 	return c, nil
 }
 

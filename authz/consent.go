@@ -55,7 +55,7 @@ func (s *Server) scopesToAsk(ctx context.Context, c *client, req *authorizationR
 	if err != nil {
 		return nil, fmt.Errorf("grants: %w", err)
 	}
-	return record.Consented(c.ID, candidates), nil
+	return record.Consented(c.ID, candidates, c.since), nil
 }
 
 // grantsFailed tells what passes by itself from what stays until an administrator has mended it: grants that

@@ -88,6 +88,6 @@ func (s *Server) agreedBefore(ctx context.Context, c *client, subject string, sc
 	if err != nil {
 		return nil, grantsFailed("consents could not be read", err)
 	}
-	missing := record.Consented(c.ID, candidates)
+	missing := record.Consented(c.ID, candidates, c.since)
 	return slices.DeleteFunc(scope, func(name string) bool { return slices.Contains(missing, name) }), nil
 }

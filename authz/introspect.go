@@ -14,8 +14,9 @@ import (
 // introspect tells an authenticated client what a token is worth (RFC 7662).
 func (s *Server) introspect(w http.ResponseWriter, r *http.Request) {
 	params, err := oauth.ParseForm(r)
+	var c *client
 	if err == nil {
-		err = s.authenticateIntrospector(r, params)
+		c, err = s.authenticateIntrospector(r, params)
 	}
 	if err == nil && !params.Has("token") {
 		err = oauth.Errorf(oauth.InvalidRequest, "token is missing")
@@ -27,7 +28,7 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) {
 		writeError(w, e)
 		return
 	}
-	body, err := s.introspection(w, r, params.Get("token"))
+	body, err := s.introspection(w, r, c, params.Get("token"))
 	if err != nil {
 		e := oauth.From(err)
 		s.log(r, "introspection failed", e)
@@ -39,10 +40,10 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) {
 
 // authenticateIntrospector takes Basic, else a bearer that a client got for itself, else the form; a
 // wrong Basic ends it (E6).
-func (s *Server) authenticateIntrospector(r *http.Request, p oauth.Params) error {
+func (s *Server) authenticateIntrospector(r *http.Request, p oauth.Params) (*client, error) {
 	raw, err := bearerToken(r)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if raw != "" {
 		return s.checkIntrospectionBearer(r, raw)
@@ -51,37 +52,41 @@ func (s *Server) authenticateIntrospector(r *http.Request, p oauth.Params) error
 	basic, err := basicCredentials(r)
 	switch {
 	case err != nil:
-		return err
+		return nil, err
 	case basic != nil:
 		presented = *basic
 	case p.Has("client_assertion"):
 		if presented, err = assertedClient(p); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	c, err := s.checkClient(r.Context(), presented)
 	if err == nil && c.public() {
-		return oauth.Errorf(oauth.InvalidClient, "client authentication failed").Because(errSecretMissing)
+		return nil, oauth.Errorf(oauth.InvalidClient, "client authentication failed").Because(errSecretMissing)
 	}
-	return err
+	return c, err
 }
 
 var errNotForItself = errors.New("the token is not one that a client got for itself")
 
-func (s *Server) checkIntrospectionBearer(r *http.Request, raw string) error {
+func (s *Server) checkIntrospectionBearer(r *http.Request, raw string) (*client, error) {
 	t, err := s.inspect(r.Context(), raw)
 	if err != nil {
-		return oauth.Errorf(oauth.InvalidClient, "client authentication failed").Because(err)
+		return nil, oauth.Errorf(oauth.InvalidClient, "client authentication failed").Because(err)
 	}
 	c, err := s.activeClient(r.Context(), t.ClientID)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if c == nil || !forItself(t) {
-		return oauth.Errorf(oauth.InvalidClient, "client authentication failed").Because(errNotForItself)
+		return nil, oauth.Errorf(oauth.InvalidClient, "client authentication failed").Because(errNotForItself)
 	}
-	return s.admitClient(t.ClientID)
+	return c, s.admitClient(t.ClientID)
 }
+
+// mayRead tells whether a client hears of another's tokens: not one that registered itself, else
+// introspection were for everybody (RFC 7662 §2.1, §4).
+func (c *client) mayRead(clientID string) bool { return !c.unverified || c.ID == clientID }
 
 // inactive is all that is said of a token that is worth nothing. What is wrong with it stays in the
 // log (RFC 7662 §2.2).
@@ -110,16 +115,16 @@ type introspected struct {
 	Username  string   `json:"username,omitempty"`
 }
 
-// introspection is the answer's document.
-func (s *Server) introspection(w http.ResponseWriter, r *http.Request, raw string) ([]byte, error) {
+// introspection is the document that answers a client.
+func (s *Server) introspection(w http.ResponseWriter, r *http.Request, asks *client, raw string) ([]byte, error) {
 	t, err := s.inspect(r.Context(), raw)
 	if errors.Is(err, oauth.InvalidToken) {
-		return s.introspectRefresh(w, r, raw, err)
+		return s.introspectRefresh(w, r, asks, raw, err)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if !s.allowTokenOrigin(w, r, t) {
+	if !asks.mayRead(t.ClientID) || !s.allowTokenOrigin(w, r, t) {
 		return inactive, nil
 	}
 	return s.describe(r, t)
@@ -202,7 +207,7 @@ func (i introspected) with(extra map[string]any) ([]byte, error) {
 }
 
 // introspectRefresh describes a refresh token that the token endpoint would take now.
-func (s *Server) introspectRefresh(w http.ResponseWriter, r *http.Request, raw string, notAccess error) ([]byte, error) {
+func (s *Server) introspectRefresh(w http.ResponseWriter, r *http.Request, asks *client, raw string, notAccess error) ([]byte, error) {
 	t, err := s.openRefresh(r.Context(), raw)
 	var c *client
 	if err == nil {
@@ -214,7 +219,7 @@ func (s *Server) introspectRefresh(w http.ResponseWriter, r *http.Request, raw s
 		return inactive, nil
 	case err != nil:
 		return nil, err
-	case !s.allowOrigin(w, r, c):
+	case !asks.mayRead(t.ClientID), !s.allowOrigin(w, r, c):
 		return inactive, nil
 	}
 	return json.Marshal(&introspected{

@@ -30,6 +30,13 @@ func (f *faulty) Authenticate(ctx context.Context, c users.Credentials) (*users.
 	return f.Store.Authenticate(ctx, c)
 }
 
+func (f *faulty) Lookup(ctx context.Context, subject string) (*users.User, error) {
+	if err := f.failure.Load(); err != nil {
+		return nil, *err
+	}
+	return f.Store.Lookup(ctx, subject)
+}
+
 func TestU1_WordsForWhyAnAccountCantSignIn(t *testing.T) {
 	store := &faulty{Store: people(t)}
 	cfg := authztest.Config()

@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"slices"
@@ -34,6 +35,10 @@ const (
 	ScopeRegistrationFull = "registration.full"
 )
 
+func isRegistrationScope(name string) bool {
+	return name == ScopeRegistrationRead || name == ScopeRegistrationFull
+}
+
 // registrantKind is on whose word a client is registered or changed.
 type registrantKind string
 
@@ -65,14 +70,25 @@ func (s *Server) registrant(r *http.Request, rec *registration) (*registrant, er
 	case raw == "":
 		return nil, errNoToken
 	case rec != nil && oauth.SameSecret(oauth.Fingerprint(raw), rec.TokenHash):
-		// Whoever holds the token may do what was done on its owner's word, save what only administrators may.
-		kind := rec.By
-		if kind == registrantAdmin {
-			kind = registrantDeveloper
-		}
-		return &registrant{kind: kind, raw: raw, full: true}, nil
+		return s.clientRegistrant(r.Context(), rec, raw)
 	}
 	return s.personRegistrant(r, raw)
+}
+
+// clientRegistrant takes a registration access token. Whoever holds it may do what was done on its owner's
+// word, save what only administrators may, for as long as the owner may do that (C2).
+func (s *Server) clientRegistrant(ctx context.Context, rec *registration, raw string) (*registrant, error) {
+	if rec.self() {
+		return &registrant{kind: registrantSelf, raw: raw, full: true}, nil
+	}
+	_, err := s.person(ctx, rec.Owner)
+	switch {
+	case errors.Is(err, errNotPermitted):
+		return nil, errInvalidToken.Because(err)
+	case err != nil:
+		return nil, err
+	}
+	return &registrant{kind: registrantDeveloper, raw: raw, full: true}, nil
 }
 
 // personRegistrant takes a token with the scope, of a person with the role (C2).
@@ -80,6 +96,9 @@ func (s *Server) personRegistrant(r *http.Request, raw string) (*registrant, err
 	t, err := s.inspect(r.Context(), raw)
 	if err != nil {
 		return nil, err
+	}
+	if !slices.Contains(t.Audience, s.cfg.Issuer) { // it was meant for somebody else, who may have sent it (A7)
+		return nil, errInvalidToken.Because(errAudience)
 	}
 	full := slices.Contains(t.Scope, ScopeRegistrationFull)
 	enough := full || r.Method == http.MethodGet && slices.Contains(t.Scope, ScopeRegistrationRead)
@@ -89,19 +108,31 @@ func (s *Server) personRegistrant(r *http.Request, raw string) (*registrant, err
 	if forItself(t) {
 		return nil, errNotPermitted
 	}
-	user, err := s.cfg.Users.Lookup(r.Context(), s.Account(t.Subject))
+	who, err := s.person(r.Context(), s.Account(t.Subject))
+	if err != nil {
+		return nil, err
+	}
+	who.full = full
+	return who, nil
+}
+
+// person is the registrant that somebody's roles make of them now (C2).
+func (s *Server) person(ctx context.Context, subject string) (*registrant, error) {
+	user, err := s.cfg.Users.Lookup(ctx, subject)
 	switch {
 	case err != nil && gone(err):
 		return nil, errInvalidToken.Because(err)
 	case err != nil:
 		return nil, errUserStore.Because(err)
 	case slices.Contains(user.Roles, s.cfg.AdminRole):
-		return &registrant{kind: registrantAdmin, subject: user.Subject, full: full}, nil
+		return &registrant{kind: registrantAdmin, subject: user.Subject}, nil
 	case slices.Contains(user.Roles, s.cfg.DeveloperRole):
-		return &registrant{kind: registrantDeveloper, subject: user.Subject, full: full}, nil
+		return &registrant{kind: registrantDeveloper, subject: user.Subject}, nil
 	}
 	return nil, errNotPermitted
 }
+
+var errAudience = errors.New("the token is for another resource server")
 
 var errNotPermitted = oauth.Errorf(oauth.AccessDenied, "only administrators, and developers for their own clients, may do this")
 

@@ -215,7 +215,8 @@ func (s *Server) openClientSecret(id, sealed string) (string, error) {
 	return string(secret), nil
 }
 
-// addClient writes a new registration, first where its owner and its web pages find it. An ID is given once (C14).
+// addClient writes a new registration, first where its owner and its web pages find it. An ID is one client's
+// at a time (C14); what people agreed to with the one before is not for this one (A52).
 func (s *Server) addClient(ctx context.Context, rec *registration) error {
 	taken := oauth.Errorf(oauth.InvalidClientMetadata, "the client_id is taken")
 	if s.clients[rec.ID] != nil {
@@ -482,8 +483,8 @@ func readObject(r *http.Request, into any) error {
 	if err != nil {
 		return oauth.Errorf(oauth.InvalidClientMetadata, "the body is no JSON object, or a member is there twice").Because(err)
 	}
-	for name := range members { // encoding/json would take any spelling for a member
-		if name != strings.ToLower(name) {
+	for name := range members { // encoding/json would take any spelling for a member: ſcope is scope to it
+		if strings.Trim(name, "abcdefghijklmnopqrstuvwxyz_") != "" {
 			delete(members, name)
 		}
 	}

@@ -154,7 +154,7 @@ func (m *clientMetadata) fillGrants(s *Server) {
 // selfScopes are the scopes that a client may have which registered itself: those that a person is
 // asked about, and openid. It gets all of them if it names none (RFC 7591 §2).
 func (s *Server) selfScopes(asked []string) []string {
-	open := slices.DeleteFunc(s.publicScopes(), func(name string) bool { return name == ScopeRegistrationRead || name == ScopeRegistrationFull })
+	open := slices.DeleteFunc(s.publicScopes(), isRegistrationScope)
 	if len(asked) == 0 {
 		return open
 	}

@@ -256,6 +256,7 @@ func TestE11_BadMetadata(t *testing.T) {
 		"no JSON":                              {"redirect_uris=x", 400, "invalid_client_metadata"},
 		"a member twice":                       {`{"redirect_uris":["https://a.example/"],"redirect_uris":["https://b.example/"]}`, 400, "invalid_client_metadata"},
 		"another spelling of a member":         {`{"Redirect_URIs":["https://a.example/"]}`, 400, "invalid_client_metadata"},
+		"and one that JSON folds":              {`{"redirect_uriſ":["https://a.example/"]}`, 400, "invalid_client_metadata"},
 		"A53 a thousand redirect URIs":         {redirects(many...), 400, "invalid_client_metadata"},
 		"A53 a long name":                      {with("client_name", strings.Repeat("x", 3000)), 400, "invalid_client_metadata"},
 		"A53 a huge body":                      {with("software_id", strings.Repeat("x", 40<<10)), 400, "invalid_client_metadata"},
@@ -381,7 +382,7 @@ func TestC2_RolesAndScopes(t *testing.T) {
 		"neither":                   {g.token("erin", full), 403, "access_denied"},
 		"an administrator, reading": {g.token("alice", "registration.read"), 403, "insufficient_scope"},
 		"without the scope":         {g.token("alice", "profile"), 403, "insufficient_scope"},
-		"a service client":          {g.Token("robot", "grant_type", "client_credentials").Get("access_token"), 403, "insufficient_scope"},
+		"a service client":          {g.Token("robot", "grant_type", "client_credentials").Get("access_token"), 401, "invalid_token"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			answer := g.call(http.MethodPost, "/register", c.bearer, app)

@@ -146,10 +146,17 @@ func (r *resource) identifiedBy(id string) bool {
 }
 
 // chooseResource is R13: the one named, else the client's own, else the default, else the only one
-// whose scopes are asked for (not with compat nam), else the issuer itself.
+// whose scopes are asked for (not with compat nam), else the issuer itself. A token for the registration
+// endpoint is for nobody else: whoever else got it could use it there (A7).
 func (s *Server) chooseResource(named *resource, c *client, scopes []string) (*resource, error) {
-	if named != nil {
+	registers := slices.ContainsFunc(scopes, isRegistrationScope)
+	switch {
+	case registers && named != nil && named.Name != IssuerResource:
+		return nil, oauth.Errorf(oauth.InvalidTarget, "the scopes registration.read and registration.full belong to the resource server issuer")
+	case named != nil:
 		return named, nil
+	case registers:
+		return s.resourceNamed(IssuerResource), nil
 	}
 	if c.resource != nil {
 		return c.resource, nil

@@ -79,7 +79,7 @@ func addEach(t *testing.T, w *world, writers int, node func() grants.Grants) {
 	r := load(t, node(), "alice")
 	for i := range writers {
 		client := fmt.Sprintf("app%d", i)
-		require.Nil(t, r.Consented(client, []string{"mail"}))
+		require.Nil(t, r.Consented(client, []string{"mail"}, time.Time{}))
 		require.NotNil(t, r.Family(client, "f-"+client))
 	}
 }
@@ -166,7 +166,7 @@ func TestU4_LockOfTheDead(t *testing.T) {
 				panic("died")
 			})
 		}()
-		require.Nil(t, load(t, g, "alice").Consented("app", []string{"mail"}))
+		require.Nil(t, load(t, g, "alice").Consented("app", []string{"mail"}, time.Time{}))
 	})
 }
 
@@ -208,7 +208,7 @@ func TestU4_WaitingCanBeCancelled(t *testing.T) {
 			wg.Wait()
 			require.Zero(t, w.people.conflicts, name)
 			require.Len(t, load(t, first, "alice").Clients, 3, name)
-			require.Nil(t, load(t, first, "bob").Consented("app", []string{"mail"}))
+			require.Nil(t, load(t, first, "bob").Consented("app", []string{"mail"}, time.Time{}))
 		}
 	})
 }

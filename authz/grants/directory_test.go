@@ -35,7 +35,7 @@ func TestNewDirectoryChecksItsConfig(t *testing.T) {
 	g, err := grants.NewDirectory(minimal)
 	require.NoError(t, err)
 	update(t, g, "alice", agree("app"))
-	require.Nil(t, load(t, g, "alice").Consented("app", []string{"mail"}))
+	require.Nil(t, load(t, g, "alice").Consented("app", []string{"mail"}, time.Time{}))
 }
 
 // TestU3_OneDocumentInTheEntry is the format, to the letter.
@@ -89,9 +89,9 @@ func TestU3_OthersBytesAreKept(t *testing.T) {
 			w.people.put("alice", []byte(raw))
 			require.True(t, load(t, g, "alice").Empty())
 			update(t, g, "alice", agree("app"))
-			require.Nil(t, load(t, g, "alice").Consented("app", []string{"mail"}))
+			require.Nil(t, load(t, g, "alice").Consented("app", []string{"mail"}, time.Time{}))
 			update(t, g, "alice", agree("second"))
-			require.Nil(t, load(t, g, "alice").Consented("second", []string{"mail"}))
+			require.Nil(t, load(t, g, "alice").Consented("second", []string{"mail"}, time.Time{}))
 
 			written := string(w.people.value("alice"))
 			end := strings.LastIndex(raw, "</") // of the root
@@ -116,7 +116,7 @@ func TestU3_PlaceOfOurElement(t *testing.T) {
 	} {
 		w.people.put("alice", []byte(empty))
 		update(t, g, "alice", agree("app"))
-		require.Nil(t, load(t, g, "alice").Consented("app", []string{"mail"}))
+		require.Nil(t, load(t, g, "alice").Consented("app", []string{"mail"}, time.Time{}))
 		update(t, g, "alice", func(r *grants.Record) { clear(r.Clients) })
 		require.Empty(t, w.people.value("alice"))
 	}
@@ -270,7 +270,7 @@ func TestU4_FailureChangesNothing(t *testing.T) {
 	_, err := g.Load(ctx, "alice")
 	require.ErrorIs(t, err, down)
 	w.people.fault = nil
-	require.Nil(t, load(t, g, "alice").Consented("app", []string{"mail"}))
+	require.Nil(t, load(t, g, "alice").Consented("app", []string{"mail"}, time.Time{}))
 
 	w.people.nobody["carol"] = true
 	require.True(t, load(t, g, "carol").Empty())

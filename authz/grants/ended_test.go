@@ -37,7 +37,7 @@ func TestU4_RevocationsWinOverTheDirectory(t *testing.T) {
 				require.Nil(t, r.Family("app", "f1"), "revoked")
 				require.Nil(t, r.Family("app", "f2"), "withdrawn")
 				require.NotNil(t, r.Family("other", "f3"), "not touched")
-				require.Equal(t, []string{"mail", "files"}, r.Consented("app", []string{"mail", "files"}))
+				require.Equal(t, []string{"mail", "files"}, r.Consented("app", []string{"mail", "files"}, time.Time{}))
 				require.True(t, r.Withdrawn("app", withdrawn))
 			}
 			check(load(t, node, "alice"))
@@ -85,7 +85,7 @@ func TestU4_EndedDevicesAndPeopleStayEnded(t *testing.T) {
 		r := load(t, node, "alice")
 		require.Empty(t, r.Clients["app"].Families)
 		require.True(t, r.Withdrawn("app", ended))
-		require.Nil(t, r.Consented("app", []string{"mail"}), "the consent stays")
+		require.Nil(t, r.Consented("app", []string{"mail"}, time.Time{}), "the consent stays")
 	}
 }
 
@@ -101,7 +101,7 @@ func TestU4_GrantedAnew(t *testing.T) {
 	update(t, g, "alice", func(r *grants.Record) { r.Withdraw("app", t0, t0.Add(time.Hour)) })
 	update(t, g, "alice", grant)
 	r := load(t, g, "alice")
-	require.Nil(t, r.Consented("app", []string{"mail"}), "even in the same instant")
+	require.Nil(t, r.Consented("app", []string{"mail"}, time.Time{}), "even in the same instant")
 	require.NotNil(t, r.Family("app", "f1"))
 	require.True(t, r.Withdrawn("app", t0))
 }
@@ -127,12 +127,12 @@ func TestA78_ReplicaLag(t *testing.T) {
 	require.Equal(t, 2, w.people.replicaReads)
 
 	update(t, g, "alice", func(r *grants.Record) { r.Withdraw("app", w.clock.now(), t0.Add(time.Hour)) })
-	require.Equal(t, []string{"mail"}, load(t, g, "alice").Consented("app", []string{"mail"}))
+	require.Equal(t, []string{"mail"}, load(t, g, "alice").Consented("app", []string{"mail"}, time.Time{}))
 	w.forward(time.Minute)
 	reads := w.people.reads
 	r := load(t, g, "alice")
 	require.Equal(t, reads, w.people.reads, "the replica again, which is late beyond all bounds")
-	require.Equal(t, []string{"mail"}, r.Consented("app", []string{"mail"}))
+	require.Equal(t, []string{"mail"}, r.Consented("app", []string{"mail"}, time.Time{}))
 	require.Nil(t, r.Family("app", "f1"))
 }
 
@@ -151,7 +151,7 @@ func TestA78_IssueReadsAgain(t *testing.T) {
 			update(t, g, "alice", agree("app"))
 			w.forward(time.Hour)
 			w.people.lagging = true
-			require.Nil(t, load(t, g, "alice").Consented("app", []string{"mail"}))
+			require.Nil(t, load(t, g, "alice").Consented("app", []string{"mail"}, time.Time{}))
 
 			interfered := false
 			w.people.afterRead = func() {
@@ -162,7 +162,7 @@ func TestA78_IssueReadsAgain(t *testing.T) {
 			}
 			noConsent := errors.New("consent is missing")
 			err := g.Update(t.Context(), "alice", func(r *grants.Record) error {
-				if r.Consented("app", []string{"mail"}) != nil {
+				if r.Consented("app", []string{"mail"}, time.Time{}) != nil {
 					return noConsent
 				}
 				r.AddFamily("app", family("f1", w.clock.now()))

@@ -45,7 +45,7 @@ func FuzzDocument(f *testing.F) {
 			return
 		}
 		written := string(w.people.value("alice"))
-		require.Nil(t, load(t, g, "alice").Consented("fuzzed app", []string{"mail"}))
+		require.Nil(t, load(t, g, "alice").Consented("fuzzed app", []string{"mail"}, time.Time{}))
 		if raw == "" || strings.Contains(raw, "example") || strings.Contains(raw, "fuzzed") || strings.Contains(raw, "&") {
 			return // our issuer's element may be in it, and is not kept as it was
 		}

@@ -52,15 +52,16 @@ func (f Family) Live(now time.Time) bool {
 	return f.Expires.IsZero() || now.Before(f.Expires)
 }
 
-// Consented returns those of scopes that the user has not agreed to for client,
-// in their order; none missing is nil.
-func (r *Record) Consented(client string, scopes []string) (missing []string) {
+// Consented returns those of scopes that the user has not agreed to for client
+// since then, in their order; none missing is nil. What is older was agreed to for
+// another client of the same ID; the time has whole seconds.
+func (r *Record) Consented(client string, scopes []string, since time.Time) (missing []string) {
 	var agreed map[string]time.Time
 	if c := r.Clients[client]; c != nil {
 		agreed = c.Consents
 	}
 	for _, scope := range scopes {
-		if _, ok := agreed[scope]; !ok {
+		if at, ok := agreed[scope]; !ok || at.Unix() < since.Unix() {
 			missing = append(missing, scope)
 		}
 	}

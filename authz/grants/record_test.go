@@ -27,17 +27,17 @@ func ids(families []grants.Family) []string {
 
 func TestConsent(t *testing.T) {
 	r := &grants.Record{}
-	require.Equal(t, []string{"b", "a"}, r.Consented("app", []string{"b", "a"}))
-	require.Nil(t, r.Consented("app", nil), "nothing asked, nothing missing")
+	require.Equal(t, []string{"b", "a"}, r.Consented("app", []string{"b", "a"}, time.Time{}))
+	require.Nil(t, r.Consented("app", nil, time.Time{}), "nothing asked, nothing missing")
 	r.Consent("app", nil, t0)
 	require.True(t, r.Empty(), "agreeing to nothing is no grant")
 
 	r.Consent("app", []string{"a", "b"}, t0)
 	r.Consent("app", []string{"c", "a"}, t0.Add(time.Hour))
-	require.Nil(t, r.Consented("app", []string{"c", "b", "a"}))
-	require.Equal(t, []string{"x"}, r.Consented("app", []string{"a", "x", "b"}))
-	require.Equal(t, []string{"A"}, r.Consented("app", []string{"A"}), "scopes are case-sensitive")
-	require.Equal(t, []string{"a"}, r.Consented("other", []string{"a"}), "consent is per client")
+	require.Nil(t, r.Consented("app", []string{"c", "b", "a"}, time.Time{}))
+	require.Equal(t, []string{"x"}, r.Consented("app", []string{"a", "x", "b"}, time.Time{}))
+	require.Equal(t, []string{"A"}, r.Consented("app", []string{"A"}, time.Time{}), "scopes are case-sensitive")
+	require.Equal(t, []string{"a"}, r.Consented("other", []string{"a"}, time.Time{}), "consent is per client")
 	require.Equal(t, map[string]time.Time{"a": t0.Add(time.Hour), "b": t0, "c": t0.Add(time.Hour)}, r.Clients["app"].Consents)
 }
 
@@ -55,9 +55,9 @@ func TestS10_WithdrawalEndsTokensAndAsksAgain(t *testing.T) {
 	at, keep := t0.Add(time.Minute), t0.Add(time.Hour)
 	require.Equal(t, []string{"f1", "f2"}, ids(r.Withdraw("app", at, keep)))
 
-	require.Equal(t, []string{"mail"}, r.Consented("app", []string{"mail"}))
+	require.Equal(t, []string{"mail"}, r.Consented("app", []string{"mail"}, time.Time{}))
 	require.Nil(t, r.Family("app", "f1"))
-	require.Nil(t, r.Consented("other", []string{"mail"}))
+	require.Nil(t, r.Consented("other", []string{"mail"}, time.Time{}))
 	require.NotNil(t, r.Family("other", "f3"))
 
 	second := at.Truncate(time.Second)
@@ -132,7 +132,7 @@ func TestPrune(t *testing.T) {
 	require.Len(t, r.Clients, 2)
 	require.Equal(t, []string{"endless"}, ids(r.Clients["app"].Families))
 	require.Empty(t, r.Clients["agreed"].Families)
-	require.Nil(t, r.Consented("agreed", []string{"mail"}), "consent does not expire")
+	require.Nil(t, r.Consented("agreed", []string{"mail"}, time.Time{}), "consent does not expire")
 
 	require.True(t, family("f", t0).Live(t0.Add(24*time.Hour-time.Nanosecond)))
 	require.False(t, family("f", t0).Live(t0.Add(24*time.Hour)))
@@ -218,7 +218,7 @@ func TestE7_EndAll(t *testing.T) {
 		require.Empty(t, r.Clients[client].Families)
 		require.True(t, r.Withdrawn(client, t0))
 	}
-	require.Nil(t, r.Consented("other", []string{"mail"}))
+	require.Nil(t, r.Consented("other", []string{"mail"}, time.Time{}))
 }
 
 func TestE7_EndDevice(t *testing.T) {

@@ -59,7 +59,7 @@ func TestU8_GrantsInTheStore(t *testing.T) {
 	r, err = g.Load(ctx, "alice")
 	require.NoError(t, err)
 	require.Equal(t, full, *r.Family("app", "f1"))
-	require.Nil(t, r.Consented("app", []string{"mail"}))
+	require.Nil(t, r.Consented("app", []string{"mail"}, time.Time{}))
 	r, err = g.Load(ctx, "bob")
 	require.NoError(t, err)
 	require.True(t, r.Empty())
@@ -169,7 +169,7 @@ func TestU4_ConcurrentWritersLoseNothing(t *testing.T) {
 	require.NoError(t, err)
 	for i := range writers {
 		client := fmt.Sprintf("app%d", i)
-		require.Nil(t, r.Consented(client, []string{"mail"}))
+		require.Nil(t, r.Consented(client, []string{"mail"}, time.Time{}))
 		require.NotNil(t, r.Family(client, "f-"+client))
 	}
 }
@@ -189,7 +189,7 @@ func TestA78_WithdrawalWins(t *testing.T) {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		issued = g.Update(ctx, "alice", func(r *grants.Record) error {
-			if r.Consented("app", []string{"mail"}) != nil {
+			if r.Consented("app", []string{"mail"}, time.Time{}) != nil {
 				return noConsent
 			}
 			r.AddFamily("app", family("f1", t0))

@@ -108,7 +108,7 @@ func TestA77_AlteredOrCopiedGrantsNothing(t *testing.T) {
 
 			r := load(t, g, "alice")
 			require.Nil(t, r.Clients["app"])
-			require.Nil(t, r.Consented("other", []string{"mail"}), "one bad seal spoils no other")
+			require.Nil(t, r.Consented("other", []string{"mail"}, time.Time{}), "one bad seal spoils no other")
 			require.Contains(t, w.events, grants.AuditEvent{Name: grants.AuditTampered, Subject: "alice", Client: "app"})
 		})
 	}
@@ -184,7 +184,7 @@ func TestU5_TamperedIsReplacedAfterConsent(t *testing.T) {
 	update(t, g, "alice", agree("app"))
 	require.NotContains(t, string(w.people.value("alice")), bad)
 	r := load(t, g, "alice")
-	require.Nil(t, r.Consented("app", []string{"mail"}))
+	require.Nil(t, r.Consented("app", []string{"mail"}, time.Time{}))
 	require.Empty(t, r.Clients["app"].Families)
 }
 
@@ -201,7 +201,7 @@ func TestU5_TamperedTakesNoRoom(t *testing.T) {
 	w.people.put("alice", []byte(strings.Replace(bad, "<issuer ", "<issuer  ", 1)))
 	update(t, g, "alice", agree("third"))
 	require.NotContains(t, string(w.people.value("alice")), "ttt")
-	require.Nil(t, load(t, g, "alice").Consented("third", []string{"mail"}))
+	require.Nil(t, load(t, g, "alice").Consented("third", []string{"mail"}, time.Time{}))
 }
 
 // Two elements of our issuer are read as one and written as one; one that stands in both is an old value put
@@ -224,5 +224,5 @@ func TestA77_TwoElementsOfAnIssuer(t *testing.T) {
 	update(t, g, "alice", agree("app"))
 	require.Equal(t, 1, strings.Count(string(w.people.value("alice")), "<issuer"))
 	require.Contains(t, string(w.people.value("alice")), "</issuer><x:x xmlns:x='y'/><!-- z --></grants>")
-	require.Nil(t, load(t, g, "alice").Consented("app", []string{"mail"}))
+	require.Nil(t, load(t, g, "alice").Consented("app", []string{"mail"}, time.Time{}))
 }
