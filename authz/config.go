@@ -147,7 +147,8 @@ type Lifetimes struct {
 }
 
 // Lockout limits guesses per account and per address (U9): so many wrong ones within Window end in a
-// Pause. Zero: 10 within 5 min, 5 min of pause.
+// Pause. Zero: 10 within 5 min, 5 min of pause. Wrong guesses at a second factor count until a right one;
+// each pause is twice as long as the one before, and after 100 it has no end (NIST SP 800-63B §5.2.2).
 type Lockout struct {
 	Guesses int
 	Window  time.Duration

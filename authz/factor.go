@@ -138,7 +138,7 @@ func (s *Server) factorFailed(w http.ResponseWriter, r *http.Request, st *step, 
 		return msgWrongCode, http.StatusOK
 	case errors.Is(err, errLocked):
 		setRetryAfter(w, wait)
-		return msgLocked, http.StatusTooManyRequests
+		return pageCauses.message(err, msgLocked), http.StatusTooManyRequests
 	default:
 		s.log(r, "second factor failed", oauth.Errorf(oauth.TemporarilyUnavailable, "").Because(err))
 		return msgTemporarilyUnavailable, http.StatusServiceUnavailable

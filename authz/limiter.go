@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -29,6 +30,25 @@ func (l *Lockout) fill() {
 // guessKey names what is guessed at, or where from.
 type guessKey string
 
+// factorKey begins the key of a second factor. Its digits are few, so that a pause now and then is not enough:
+// wrong guesses at it are remembered until a right one.
+const factorKey = "factor "
+
+func (k guessKey) isFactor() bool { return strings.HasPrefix(string(k), factorKey) }
+
+const (
+	// maxConsecutive is how many wrong guesses at a second factor there may be in a row (NIST SP 800-63B
+	// §5.2.2). After that only Unlock helps.
+	maxConsecutive = 100
+	// factorMemory is how long they are remembered.
+	factorMemory = 365 * 24 * time.Hour
+	// longestPause bounds how long pauses grow.
+	longestPause = 24 * time.Hour
+)
+
+// errExhausted: the pause has no end.
+var errExhausted = fmt.Errorf("%w in a row: an administrator has to unlock the account", errLocked)
+
 // guessedPassword counts guesses at a password, under the one spelling of its owner's name.
 func (s *Server) guessedPassword(username string) guessKey {
 	return guessKey("account " + s.cfg.Users.Canonical(username))
@@ -37,7 +57,7 @@ func (s *Server) guessedPassword(username string) guessKey {
 // guessedFactor counts guesses at a second factor apart: who knows the password must not wash them away
 // with it.
 func (s *Server) guessedFactor(username string) guessKey {
-	return guessKey("factor " + s.cfg.Users.Canonical(username))
+	return guessKey(factorKey + s.cfg.Users.Canonical(username))
 }
 
 // guessedFrom counts guesses at anything that come from one network.
@@ -76,7 +96,34 @@ type guessLimiter struct {
 // wrongGuesses end in a pause when there are too many.
 type wrongGuesses struct {
 	Wrong  int       `json:"wrong"`
-	Forget time.Time `json:"forget"` // when the window or the pause is over
+	Paused time.Time `json:"paused"` // until then
+	Forget time.Time `json:"forget"`
+}
+
+// add is one wrong guess more.
+func (w *wrongGuesses) add(key guessKey, l Lockout, now time.Time) {
+	w.Wrong++
+	paused := w.Wrong%l.Guesses == 0
+	if paused {
+		w.Paused = now.Add(l.pause(w.Wrong / l.Guesses))
+	}
+	switch {
+	case key.isFactor():
+		w.Forget = now.Add(factorMemory)
+	case paused:
+		w.Forget = w.Paused
+	case w.Wrong == 1:
+		w.Forget = now.Add(l.Window)
+	}
+}
+
+// pause is how long the nth in a row lasts: twice as long as the one before.
+func (l *Lockout) pause(n int) time.Duration {
+	pause := l.Pause
+	for ; n > 1 && pause < longestPause; n-- {
+		pause *= 2
+	}
+	return max(l.Pause, min(pause, longestPause))
 }
 
 type unsettled struct {
@@ -98,7 +145,7 @@ type attempt struct {
 
 // attempt counts a guess before it is checked, so that many at once don't all slip through. The first
 // key is whose secret is guessed at, "" where nobody knows yet. The error is errLocked, with how long to
-// wait, when there were too many guesses.
+// wait, when there were too many guesses, or errExhausted.
 func (g *guessLimiter) attempt(ctx context.Context, l Lockout, keys ...guessKey) (_ *attempt, wait time.Duration, err error) {
 	a := &attempt{limiter: g, lockout: l}
 	for i, key := range keys {
@@ -115,9 +162,13 @@ func (g *guessLimiter) attempt(ctx context.Context, l Lockout, keys ...guessKey)
 			return nil, 0, fmt.Errorf("guesses: %w", err)
 		}
 		a.washes = a.washes || i == 0 && known.Wrong > 0
-		if known.Wrong >= l.Guesses {
-			wait = max(wait, known.Forget.Sub(g.now()))
-		} else if known.Wrong+under > l.Guesses {
+		switch left := known.Paused.Sub(g.now()); {
+		case key.isFactor() && known.Wrong+under > maxConsecutive:
+			a.takeBack()
+			return nil, 0, errExhausted
+		case left > 0:
+			wait = max(wait, left)
+		case known.Wrong%l.Guesses+under > l.Guesses:
 			wait = max(wait, soon)
 		}
 	}
@@ -170,14 +221,11 @@ func (a *attempt) failed(ctx context.Context) error {
 	var errs []error
 	for _, key := range a.keys {
 		err := a.limiter.wrong.Update(ctx, string(key), func(old *wrongGuesses) (*wrongGuesses, time.Time, error) {
-			now := a.limiter.now()
-			next := wrongGuesses{Wrong: 1, Forget: now.Add(a.lockout.Window)}
+			var next wrongGuesses
 			if old != nil {
-				next = wrongGuesses{Wrong: old.Wrong + 1, Forget: old.Forget}
+				next = *old
 			}
-			if next.Wrong >= a.lockout.Guesses {
-				next.Forget = now.Add(a.lockout.Pause)
-			}
+			next.add(key, a.lockout, a.limiter.now())
 			return &next, next.Forget, nil
 		})
 		if err != nil {

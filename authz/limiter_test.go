@@ -86,6 +86,25 @@ func TestU9_TheWindowPasses(t *testing.T) {
 	}
 }
 
+func TestU9_PausesOfASecondFactorGrowUntilARightGuess(t *testing.T) {
+	s, now, pass := newReluctant()
+	g := newGuessLimiter(s, now)
+	const factor = guessKey(factorKey + "alice")
+	for _, hours := range []time.Duration{1, 2, 4, 8, 16, 24, 24} {
+		for range thrice.Guesses {
+			pass(2 * thrice.Window) // they don't pass with a window
+			require.NoError(t, begin(t, g, factor).failed(t.Context()))
+		}
+		require.Equal(t, hours*time.Hour, paused(t, g, factor))
+		pass(hours * time.Hour)
+	}
+	require.NoError(t, begin(t, g, factor).succeed(t.Context()))
+	for range thrice.Guesses {
+		require.NoError(t, begin(t, g, factor).failed(t.Context()))
+	}
+	require.Equal(t, time.Hour, paused(t, g, factor), "from the start")
+}
+
 func TestU9_RightGuessesCostNoWrite(t *testing.T) {
 	s, now, _ := newReluctant()
 	g := newGuessLimiter(s, now)

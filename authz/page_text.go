@@ -23,6 +23,7 @@ const (
 	msgLocked                 messageKey = "locked"
 	msgAccountDisabled        messageKey = "account_disabled"
 	msgAccountLocked          messageKey = "account_locked"
+	msgFactorLocked           messageKey = "factor_locked"
 	msgAccountExpired         messageKey = "account_expired"
 	msgPasswordExpired        messageKey = "password_expired"
 	msgMustChange             messageKey = "must_change"
@@ -323,6 +324,10 @@ var english = words{
 			"This account is locked for now",
 			"A wrong password was entered too often. Try again later, or ask those who manage your account.",
 		},
+		msgFactorLocked: {
+			"Your second factor is locked",
+			"It was entered wrongly too often. Ask those who manage your account to unlock it.",
+		},
 		msgAccountExpired: {
 			"This account has expired",
 			"Ask those who manage your account.",
@@ -511,6 +516,10 @@ var german = words{
 		msgAccountLocked: {
 			"Dieses Konto ist vorübergehend gesperrt",
 			"Es wurde zu oft ein falsches Passwort eingegeben. Versuchen Sie es später erneut, oder wenden Sie sich an die Stelle, die Ihr Konto verwaltet.",
+		},
+		msgFactorLocked: {
+			"Ihr zweiter Faktor ist gesperrt",
+			"Er wurde zu oft falsch eingegeben. Bitten Sie die Stelle, die Ihr Konto verwaltet, ihn zu entsperren.",
 		},
 		msgAccountExpired: {
 			"Dieses Konto ist abgelaufen",

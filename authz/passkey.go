@@ -81,7 +81,7 @@ func (m passkeyMethod) page(w http.ResponseWriter, r *http.Request, st *step, pr
 	st.ix.Ceremony = ceremony
 	view.loginForm = s.loginForm(st)
 	status := http.StatusOK
-	if problem == msgLocked {
+	if problem == msgLocked || problem == msgFactorLocked {
 		status = http.StatusTooManyRequests
 	}
 	s.pages.render(w, r, status, view, s.pageOptions(st.client, &st.ix.Request))
@@ -175,7 +175,7 @@ func (m passkeyMethod) failed(w http.ResponseWriter, r *http.Request, st *step, 
 		m.page(w, r, st, msgNoPasskey, 0)
 	case errors.Is(err, errLocked):
 		setRetryAfter(w, wait)
-		m.page(w, r, st, msgLocked, wait)
+		m.page(w, r, st, pageCauses.message(err, msgLocked), wait)
 	default:
 		m.page(w, r, st, msgTemporarilyUnavailable, 0)
 	}

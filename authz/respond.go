@@ -53,7 +53,9 @@ func writeErrorStatus(w http.ResponseWriter, status int, e *oauth.Error) {
 
 // setRetryAfter says in whole seconds when it is worth trying again (RFC 9110 §10.2.3).
 func setRetryAfter(w http.ResponseWriter, wait time.Duration) {
-	w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
+	if wait > 0 { // else nobody knows
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
+	}
 }
 
 // errorPageOptions is what an error page may know of the request.
@@ -100,6 +102,7 @@ var pageCauses = causes{
 	{errExpired, msgExpired},
 	{errBrowser, msgCookiesMissing},
 	{errDecided, msgAlreadyUsed},
+	{errExhausted, msgFactorLocked},
 	{errLocked, msgLocked},
 	{errUnknownClient, msgUnknownClient},
 	{errNotAdmitted, msgNotAllowed},

@@ -304,6 +304,28 @@ func TestU9_GuessesAtACodeArePausedAndOutliveARestart(t *testing.T) {
 	assert.NotNil(t, browser.Submit(page, "otp", codeAt(t, bobsSecret, f.Clock.Now())).Location)
 }
 
+func TestU9_AHundredWrongCodesInARowLockTheFactor(t *testing.T) {
+	cfg := withTOTP(t)
+	cfg.Lockout = authz.Lockout{Guesses: 60, Window: time.Minute, Pause: time.Minute}
+	f := authztest.New(t, cfg)
+	browser := f.NewBrowser()
+	page := browser.SignIn(f.AuthorizeURL("acr_values", twoSteps), "bob")
+	for i := range 100 {
+		page = browser.Submit(page, "otp", "000000")
+		require.Equal(t, 200, page.Status)
+		if i == 59 {
+			f.Clock.Advance(time.Minute)
+		}
+	}
+	f.Clock.Advance(20 * time.Minute)
+	page = browser.Submit(page, "otp", codeAt(t, bobsSecret, f.Clock.Now()))
+	assert.Equal(t, 429, page.Status)
+	assert.Empty(t, page.Header.Get("Retry-After"), "nobody knows")
+	assert.Contains(t, page.Body, "Your second factor is locked")
+	require.NoError(t, f.Server.Unlock(t.Context(), "bob"))
+	assert.NotNil(t, browser.Submit(page, "otp", codeAt(t, bobsSecret, f.Clock.Now())).Location)
+}
+
 func TestO6_ASecondFactorIsReset(t *testing.T) {
 	f := authztest.New(t, withTOTP(t))
 	browser := f.NewBrowser()
