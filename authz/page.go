@@ -65,7 +65,7 @@ type passkeyView struct {
 	loginForm
 	Enrol      bool
 	Options    []byte // of the ceremony, as JSON
-	Script     string // where it is
+	Script     string // URL
 	Error      messageKey
 	RetryAfter time.Duration // of msgLocked; 0: unknown
 }
@@ -215,7 +215,7 @@ type page struct {
 	FixedScopes  []string
 	AskedScopes  []consentScope
 	template     string
-	scriptFile   bool // it has a script of the server's own
+	scriptSource string // of a script of the server's own; "": it has none
 	referrer     string
 	formTargets  []string // sources of form-action
 	imageOrigins []string
@@ -281,11 +281,11 @@ func (p *pages) prepare(view any, w *words, opts pageOptions) (*page, error) {
 		pg.showProblem(v.Error, 0)
 	case passkeyView:
 		pg.showStep("passkey", w.PasskeyTitle, v.loginForm)
-		pg.scriptFile = true
+		pg.scriptSource = pathSource.Replace(v.Script)
 		pg.showProblem(v.Error, v.RetryAfter)
 	case anotherView:
 		pg.showStep("another", w.AnotherHeading(v), v.loginForm)
-		pg.scriptFile = true
+		pg.scriptSource = pathSource.Replace(v.Script)
 		pg.showProblem(v.Error, 0)
 	case recoveryView:
 		pg.showStep("recovery", w.RecoveryTitle, v.loginForm)
@@ -422,8 +422,8 @@ func (p *pages) policy(pg *page) string {
 	switch {
 	case pg.Script != "":
 		directives = append(directives, "script-src "+p.scriptHash)
-	case pg.scriptFile:
-		directives = append(directives, "script-src 'self'")
+	case pg.scriptSource != "":
+		directives = append(directives, "script-src "+pg.scriptSource) // and nothing else that the host may have
 	}
 	if len(pg.imageOrigins) > 0 {
 		directives = append(directives, "img-src "+strings.Join(pg.imageOrigins, " "))
@@ -439,6 +439,9 @@ func cspHash(s string) string {
 
 // cspHost is what a host-source may hold besides a port: no wildcard, nothing that ends a directive.
 var cspHost = regexp.MustCompile(`^[A-Za-z0-9.-]+(:[0-9]{1,5})?$`)
+
+// pathSource writes a URL as a CSP source: what would end it is escaped (CSP Level 3 §2.3.1).
+var pathSource = strings.NewReplacer(";", "%3B", ",", "%2C")
 
 // formSource is the CSP source that allows a form's redirect to a redirect URI: its origin, or its
 // scheme when it is an application's own or the host cannot be written in CSP (an IPv6 address). ""

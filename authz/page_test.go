@@ -25,6 +25,8 @@ var shop = clientView{
 	Contacts: []string{"help@shop.example.com"},
 }
 
+const ownScript = "https://login.example.com/a;b/passkey.js"
+
 // every view once, by the id of its main element, and a word more where several have one.
 func sampleViews() map[string]any {
 	return map[string]any{
@@ -33,11 +35,11 @@ func sampleViews() map[string]any {
 		"login enrol": enrolView{
 			loginForm: loginForm{Client: shop, Action: "/login", Interaction: "i-1", CSRF: "c-1"}, Secret: "ABCD EFGH", QR: qrCode{Size: 9, Path: "M4 4h1v1h-1z"},
 		},
-		"login passkey": passkeyView{loginForm: loginForm{Client: shop, Action: "/login"}, Options: []byte(`{"publicKey":{}}`), Script: "/passkey.js"},
+		"login passkey": passkeyView{loginForm: loginForm{Client: shop, Action: "/login"}, Options: []byte(`{"publicKey":{}}`), Script: ownScript},
 		"login another": anotherView{
-			loginForm: loginForm{Client: shop, Action: "/login"}, Options: []byte(`{"publicKey":{}}`), Script: "/passkey.js", Codes: []string{"1234-5678-9012"},
+			loginForm: loginForm{Client: shop, Action: "/login"}, Options: []byte(`{"publicKey":{}}`), Script: ownScript, Codes: []string{"1234-5678-9012"},
 		},
-		"login lost":     anotherView{loginForm: loginForm{Client: shop, Action: "/login"}, Options: []byte(`{"publicKey":{}}`), Script: "/passkey.js", Lost: true},
+		"login lost":     anotherView{loginForm: loginForm{Client: shop, Action: "/login"}, Options: []byte(`{"publicKey":{}}`), Script: ownScript, Lost: true},
 		"login recover":  codeView{loginForm: loginForm{Client: shop, Action: "/login"}, Username: "alice", Recover: true},
 		"login recovery": recoveryView{loginForm: loginForm{Client: shop, Action: "/login", Interaction: "i-1", CSRF: "c-1"}, Codes: []string{"1234-5678-9012"}},
 		"consent":        consentView{Client: shop, Action: "/consent", Interaction: "i-1", CSRF: "c-1", Username: "alice", Scopes: sampleScopes},
@@ -98,8 +100,8 @@ func TestA29_EveryPageHasAStrictPolicy(t *testing.T) {
 			case "form-post":
 				script = "script-src " + hashOf(html, "script") + "; "
 			case "login passkey", "login another", "login lost":
-				script = "script-src 'self'; "
-				require.Contains(t, html, `<script src="/passkey.js" defer></script>`)
+				script = "script-src https://login.example.com/a%3Bb/passkey.js; "
+				require.Contains(t, html, `<script src="`+ownScript+`" defer></script>`)
 			default:
 				require.NotContains(t, html, "<script")
 			}

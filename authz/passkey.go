@@ -62,7 +62,7 @@ func (m passkeyMethod) show(w http.ResponseWriter, r *http.Request, st *step) {
 // page asks for a passkey or, where somebody known has none, has them make one.
 func (m passkeyMethod) page(w http.ResponseWriter, r *http.Request, st *step, problem messageKey, wait time.Duration) {
 	s := m.s
-	view := passkeyView{Error: problem, RetryAfter: wait, Script: s.base + pathPasskeyScript}
+	view := passkeyView{Error: problem, RetryAfter: wait, Script: s.scriptURL()}
 	options, ceremony, err := m.begin(r.Context(), st)
 	if errors.Is(err, errNotEnrolled) {
 		if !s.mayEnrol(w, r, st) {
@@ -327,6 +327,9 @@ func passkeyProof(key *webauthn.Credential, used protocol.AuthenticatorFlags) pr
 	}
 	return given
 }
+
+// scriptURL is where passkeyScript is.
+func (s *Server) scriptURL() string { return s.origin + s.base + pathPasskeyScript }
 
 // passkeyScript serves the one script of the pages: no ceremony goes without one.
 func (s *Server) passkeyScript(w http.ResponseWriter, _ *http.Request) {

@@ -36,7 +36,7 @@ func (m passkeyMethod) offer(w http.ResponseWriter, r *http.Request, st *step, v
 		return
 	}
 	st.ix.Adding, st.method = true, MethodWebAuthn
-	view.loginForm, view.Script, view.Lost = s.loginForm(st), s.base+pathPasskeyScript, st.ix.Recover
+	view.loginForm, view.Script, view.Lost = s.loginForm(st), s.scriptURL(), st.ix.Recover
 	s.pages.render(w, r, http.StatusOK, view, s.pageOptions(st.client, &st.ix.Request))
 }
 

@@ -154,6 +154,8 @@ func TestE1_APasskeyIsSetUpAndAskedFor(t *testing.T) {
 	assert.Len(t, eventsNamed(f, "second_factor_enrolled"), 1)
 	browser := f.NewBrowser()
 	page := browser.SignIn(f.AuthorizeURL("acr_values", withPasskey), "alice")
+	assert.Contains(t, page.Header.Get("Content-Security-Policy"), "script-src https://example.com/passkey.js;")
+	assert.Contains(t, page.Body, `<script src="https://example.com/passkey.js" defer>`)
 	page = browser.Submit(page, "credential", a.get(page))
 	assert.NotNil(t, page.Location, page.Body)
 	script := f.Bearer("GET", "/passkey.js", "")
