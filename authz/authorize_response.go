@@ -83,12 +83,15 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request, ix *interactio
 		s.toPage(w, r, pathLogin, ix)
 		return
 	}
-	values, err := s.authorizationResponse(r.Context(), ix, c, session, user, scope, *how)
+	err := s.keepClient(r.Context(), c)
+	var values url.Values
+	if err == nil {
+		values, err = s.authorizationResponse(r.Context(), ix, c, session, user, scope, *how)
+	}
 	if err != nil {
 		s.redirectError(w, r, req, err)
 		return
 	}
-	s.keepClient(r.Context(), c)
 	s.observe(r, Event{Name: "authorized", ClientID: req.ClientID, Subject: session.Subject, Grant: req.ResponseType})
 	s.respond(w, r, req, values)
 }

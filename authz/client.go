@@ -69,13 +69,12 @@ type client struct {
 	fetch              *fetch.Fetcher          // of the documents that its URLs name
 
 	// Of registered clients: the secret before, taken until then (C15), whether it registered itself and
-	// nobody has checked it (A36), whether it goes if nobody uses it, and since when it is there.
+	// nobody has checked it (A36), since when it is there, and when it goes if nobody uses it.
 	formerHash   string
 	formerSecret string // itself, for AuthSecretJWT alone
 	formerUntil  time.Time
 	unverified   bool
-	unused       bool
-	since        time.Time
+	since, until time.Time
 }
 
 // compileClient checks a registration and fills in its defaults. Every problem found is named.

@@ -66,8 +66,10 @@ type registration struct {
 	FormerUntil  time.Time `json:"former_until,omitzero"`
 	// TokenHash is of the registration access token (RFC 7592 §3).
 	TokenHash string `json:"token_hash"`
-	// Expires is when the client goes unless somebody has used it by then; zero: it stays.
+	// Expires is when a client that registered itself goes unless somebody uses it by then; zero: it stays.
 	Expires time.Time `json:"expires,omitzero"`
+	// Used tells that it may have tokens.
+	Used bool `json:"used,omitempty"`
 }
 
 // self tells a client that registered itself.
@@ -93,8 +95,7 @@ func (s *Server) compileRegistered(rec *registration) (*client, error) {
 	c.formerSecret = former
 	c.formerHash, c.formerUntil = rec.FormerHash, rec.FormerUntil
 	c.unverified = rec.self() && !rec.Metadata.Verified
-	c.unused = !rec.Expires.IsZero()
-	c.since = rec.Issued
+	c.since, c.until = rec.Issued, rec.Expires
 	return c, nil
 }
 
@@ -176,16 +177,28 @@ func (s *Server) changeClient(ctx context.Context, id string, change func(*regis
 	})
 }
 
-// keepClient has a client that registered itself stay, now that somebody uses it (A53).
-func (s *Server) keepClient(ctx context.Context, c *client) {
-	if !c.unused {
-		return
+// How long a client that registered itself stays after its last use, which is noted so often.
+const (
+	disusedLife = 365 * 24 * time.Hour
+	noteUse     = 24 * time.Hour
+)
+
+// keepClient has a client that registered itself stay while it is used (A53). It is asked before the client
+// gets anything: what was deleted meanwhile gets nothing, and what gets something is not deleted as unused.
+func (s *Server) keepClient(ctx context.Context, c *client) error {
+	now := s.now()
+	if c.until.IsZero() || c.until.Sub(now) > disusedLife-noteUse {
+		return nil
 	}
 	err := s.changeClient(ctx, c.ID, func(rec *registration) error {
-		rec.Expires = time.Time{}
+		rec.Used = true
+		if !rec.Expires.IsZero() { // else an administrator keeps it, since a moment ago
+			rec.Expires = now.Add(disusedLife)
+		}
 		return nil
 	})
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		s.cfg.Logger.Error("a client in use could not be kept", zap.String("client_id", c.ID), zap.Error(err))
+	if err != nil {
+		return errClientStore.Because(fmt.Errorf("keep client %s: %w", c.ID, err))
 	}
+	return nil
 }

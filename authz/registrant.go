@@ -156,7 +156,10 @@ func (s *Server) managed(r *http.Request) (*registration, *registrant, error) {
 	case who.raw == "" && who.kind != registrantAdmin && rec.Owner != who.subject:
 		return nil, nil, errNotPermitted
 	}
-	return rec, who, nil
+	if who.kind == registrantSelf && (r.Method == http.MethodPut || r.Method == http.MethodPost) {
+		err = s.admitSelf(r)
+	}
+	return rec, who, err
 }
 
 // restrict takes out of new metadata what whoever asks has no say in, and keeps what was said before. What

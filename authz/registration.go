@@ -25,6 +25,9 @@ import (
 const (
 	// maxRegistration is the most a registration may measure, in bytes (A53).
 	maxRegistration = 32 << 10
+	// maxSelfMetadata is the most that what a client says which registers itself may measure in the store, in
+	// bytes.
+	maxSelfMetadata = 4 << 10
 	// unusedLife is how long a client that registered itself waits for its first user.
 	unusedLife = 7 * 24 * time.Hour
 	// secretOverlap is how long the former secret is taken where a request says nothing.
@@ -37,16 +40,17 @@ const (
 	maxCursor = 256
 )
 
-// How many clients may register themselves: a burst, then one every so often, from one address and in
-// all (A53). A flood of the fastest kind keeps below 700 MB until it expires.
+// How many clients may register themselves, or change themselves: a burst, then one every so often, from
+// one address and in all (A53). The fastest flood makes 121,000 clients until the first expire; each takes
+// up to 5 KB, so they keep below 700 MB.
 const (
-	selfBurst    = 60
+	selfBurst    = 100
 	selfBurstAll = 300
 )
 
 var (
-	selfEvery    = rate.Every(3 * time.Second)
-	selfEveryAll = rate.Every(time.Second)
+	selfEvery    = rate.Every(30 * time.Second)
+	selfEveryAll = rate.Every(5 * time.Second)
 )
 
 // registrationRequest is what a registration may hold beside the metadata.
@@ -172,6 +176,9 @@ func (s *Server) adopt(ctx context.Context, rec *registration, m *clientMetadata
 	who.restrict(m, &rec.Metadata)
 	m.fill(s, rec.self())
 	rec.Metadata = *m
+	if m.Verified {
+		rec.Expires = time.Time{} // an administrator keeps it
+	}
 	switch {
 	case !m.needsSecret():
 		rec.SecretHash, rec.SealedSecret = "", ""
@@ -314,13 +321,20 @@ func (s *Server) deleteClient(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.clients[rec.ID] == nil { // else the tokens are those of the configuration's
+	unused := !rec.Expires.IsZero() && !rec.Used
+	if s.clients[rec.ID] == nil && !unused { // else it has no tokens, or they are those of the configuration's
 		if err := s.RevokeClient(r.Context(), rec.ID); err != nil {
 			return nil, errClientStore.Because(err)
 		}
 	}
-	if err := s.run.clients.Delete(r.Context(), rec.ID); err != nil {
-		return nil, errClientStore.Because(err)
+	err = s.run.clients.Update(r.Context(), rec.ID, func(stored *registration) (*registration, time.Time, error) {
+		if stored != nil && stored.Version != rec.Version { // it may have got tokens meanwhile
+			return nil, time.Time{}, errChanged
+		}
+		return nil, time.Time{}, nil
+	})
+	if err != nil {
+		return nil, changeFailed(err)
 	}
 	if rec.Owner != "" {
 		if err := s.ownedClients(rec.Owner).Delete(r.Context(), rec.ID); err != nil {
@@ -446,7 +460,7 @@ func (s *Server) information(rec *registration, secret, raw string) *clientInfor
 	return info
 }
 
-// admitSelf counts a client that registers itself.
+// admitSelf counts a client that registers or changes itself.
 func (s *Server) admitSelf(r *http.Request) error {
 	now := s.now()
 	wait := s.run.rates.registrations.takeAt(oauth.Network(s.clientIP(r)), selfEvery, selfBurst, now)

@@ -29,7 +29,7 @@ var selfGrantTypes = []string{GrantAuthorizationCode, GrantImplicit, GrantRefres
 func (s *Server) checkRegistration(ctx context.Context, rec *registration) (*client, error) {
 	m := &rec.Metadata
 	for _, err := range []error{
-		m.checkSizes(), m.checkRedirectURIs(), m.checkLinks(), m.checkKeys(),
+		rec.checkStored(), m.checkSizes(), m.checkRedirectURIs(), m.checkLinks(), m.checkKeys(),
 	} {
 		if err != nil {
 			return nil, err
@@ -74,6 +74,20 @@ func describable(text string) string {
 		}
 		return r
 	}, text)
+}
+
+// checkStored bounds what strangers have us keep, as the store has it: JSON writes some bytes as six.
+func (rec *registration) checkStored() error {
+	said := rec.Metadata
+	said.Scope = "" // names that the server chose
+	stored, err := json.Marshal(said)
+	if err != nil {
+		return invalidMetadata(err)
+	}
+	if rec.self() && len(stored) > maxSelfMetadata {
+		return invalidMetadata(fmt.Errorf("what a client says of itself is longer than %d bytes", maxSelfMetadata))
+	}
+	return nil
 }
 
 func (m *clientMetadata) checkSizes() error {

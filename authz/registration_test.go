@@ -666,31 +666,98 @@ func TestA51_SectorIdentifier(t *testing.T) {
 
 func TestA53_FloodsAreBounded(t *testing.T) {
 	g := newRegistry(t, authz.RegistrationOpen)
-	accepted := 0
+	first := g.register("", app)
+	accepted := 1
 	var last authztest.Answer
-	for range 70 {
+	for range 110 {
 		if last = g.call(http.MethodPost, "/register", "", app); last.Status == http.StatusCreated {
 			accepted++
 		}
 	}
-	assert.Equal(t, 60, accepted)
+	assert.Equal(t, 100, accepted)
 	assert.Equal(t, http.StatusTooManyRequests, last.Status)
 	assert.NotEmpty(t, last.Header.Get("Retry-After"))
+	at, own := "/register/"+first.Get("client_id"), first.Get("registration_access_token")
+	assert.Equal(t, http.StatusTooManyRequests, g.call(http.MethodPut, at, own, app).Status)
+	assert.Equal(t, http.StatusTooManyRequests, g.call(http.MethodPost, at+"/secret", own, nil).Status)
+	assert.Equal(t, http.StatusOK, g.call(http.MethodGet, at, own, nil).Status)
+	assert.Equal(t, http.StatusNoContent, g.call(http.MethodDelete, at, own, nil).Status, "it makes room")
 	g.register(g.token("alice", "registration.full"), app)
-	g.Clock.Advance(3 * time.Second)
+	g.Clock.Advance(30 * time.Second)
 	g.register("", app)
 }
 
-func TestA53_UnusedClientsGo(t *testing.T) {
+// A flood is bounded by its rate, its life, and what one client takes.
+func TestA53_WhatRegistersItselfIsSmall(t *testing.T) {
 	g := newRegistry(t, authz.RegistrationOpen)
-	used, unused, owned := g.register("", app), g.register("", app), g.register(g.token("bob", "registration.full"), app)
+	named := func(letter string, letters int) members {
+		var uris []string
+		for left := letters; left > 0; left -= 1000 {
+			uris = append(uris, "https://app.example.com/"+strings.Repeat(letter, min(left, 1000)))
+		}
+		return members{"redirect_uris": uris}
+	}
+	large := g.register("", named("x", 3500))
+	refused := named("x", 4000)
+	for name, body := range map[string]members{"long": refused, "what JSON writes as six bytes": named("&", 700)} {
+		assert.Equal(t, "invalid_client_metadata", g.call(http.MethodPost, "/register", "", body).Get("error"), name)
+		at := "/register/" + large.Get("client_id")
+		assert.Equal(t, "invalid_client_metadata", g.call(http.MethodPut, at, large.Get("registration_access_token"), body).Get("error"), name)
+	}
+	entries, err := g.State.Store().Scan(t.Context(), "", "", 100)
+	require.NoError(t, err)
+	stored := 0
+	for _, e := range entries {
+		stored += len(e.Key) + len(e.Value)
+	}
+	const inAWeek = 300 + 7*24*60*60/5
+	assert.Less(t, stored*inAWeek, 700_000_000)
+	g.register(g.token("bob", "registration.full"), refused)
+}
+
+func TestA53_UnusedClientsGo(t *testing.T) {
+	const day = 24 * time.Hour
+	g := newRegistry(t, authz.RegistrationOpen)
+	used, unused, kept, owned := g.register("", app), g.register("", app), g.register("", app), g.register(g.token("bob", "registration.full"), app)
 	request := func(c authztest.Answer) string {
 		return g.AuthorizeURL("client_id", c.Get("client_id"), "redirect_uri", "https://app.example.com/callback", "scope", "openid")
 	}
-	browser := g.NewBrowser()
-	require.NotNil(t, browser.Submit(browser.SignIn(request(used), "erin"), "decision", "allow").Location)
-	g.Clock.Advance(8 * 24 * time.Hour)
-	assert.Equal(t, "login", g.NewBrowser().Get(request(used)).ID())
-	assert.Equal(t, "error", g.NewBrowser().Get(request(unused)).ID())
-	assert.Equal(t, "login", g.NewBrowser().Get(request(owned)).ID())
+	use := func() (refreshToken string) {
+		browser := g.NewBrowser()
+		code := browser.Submit(browser.SignIn(request(used), "erin"), "decision", "allow").Location.Query().Get("code")
+		form := map[string]string{"grant_type": "authorization_code", "code": code, "redirect_uri": "https://app.example.com/callback"}
+		return g.asClient(used.Get("client_id"), used.Get("client_secret"), form).Get("refresh_token")
+	}
+	page := func(c authztest.Answer) string { return g.NewBrowser().Get(request(c)).ID() }
+	use()
+	verified := members{"redirect_uris": app["redirect_uris"], "verified": true}
+	require.Equal(t, http.StatusOK, g.call(http.MethodPut, "/register/"+kept.Get("client_id"), g.token("alice", "registration.full"), verified).Status)
+	g.Clock.Advance(8 * day)
+	assert.Equal(t, "error", page(unused))
+	refreshToken := use()
+	g.Clock.Advance(5 * day)
+	refreshed := g.asClient(used.Get("client_id"), used.Get("client_secret"), map[string]string{"grant_type": "refresh_token", "refresh_token": refreshToken})
+	require.Equal(t, http.StatusOK, refreshed.Status, refreshed.JSON)
+	g.Clock.Advance(364 * day)
+	assert.Equal(t, "login", page(used), "within a year")
+	g.Clock.Advance(2 * day)
+	assert.Equal(t, "error", page(used), "a year without use")
+	assert.Equal(t, "login", page(kept))
+	assert.Equal(t, "login", page(owned))
+}
+
+func TestA53_WhatNobodyUsedLeavesNoRevocation(t *testing.T) {
+	g := newRegistry(t, authz.RegistrationOpen)
+	revoked := func(use bool) bool {
+		c := g.register("", app)
+		if use {
+			browser := g.NewBrowser()
+			request := g.AuthorizeURL("client_id", c.Get("client_id"), "redirect_uri", "https://app.example.com/callback", "scope", "openid")
+			require.NotNil(t, browser.Submit(browser.SignIn(request, "erin"), "decision", "allow").Location)
+		}
+		require.Equal(t, http.StatusNoContent, g.call(http.MethodDelete, "/register/"+c.Get("client_id"), c.Get("registration_access_token"), nil).Status)
+		return g.event("client_revoked") != nil
+	}
+	assert.False(t, revoked(false))
+	assert.True(t, revoked(true))
 }

@@ -94,6 +94,9 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 	event.ClientID = c.ID
 	s.allowOrigin(w, r, c)
 	authorization, err := s.redeem(r, c, params)
+	if err == nil {
+		err = s.keepClient(r.Context(), c)
+	}
 	if err != nil {
 		s.tokenError(w, r, event, err)
 		return
