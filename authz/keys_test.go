@@ -254,7 +254,7 @@ func TestG12_ServersOverOneStoreConverge(t *testing.T) {
 			ofA, ofB := a.mint(), b.mint()
 			for _, raw := range []string{ofA, ofB} {
 				require.True(t, a.active(raw))
-				_, err := b.OpenToken(t.Context(), raw, nil) // as the gates of a process do
+				_, err := b.OpenToken(t.Context(), raw) // as the gates of a process do
 				require.NoError(t, err)
 			}
 			pass(time.Minute)
@@ -366,7 +366,7 @@ func TestR7_ServerKeyTokensOpenAcrossTenRotations(t *testing.T) {
 		require.False(t, n.active(raw), "at the end of its life")
 		pass(time.Hour)
 		require.Equal(t, "0", serverKid(t, n.mint()), "its kid goes round")
-		_, err := n.OpenToken(t.Context(), raw, nil)
+		_, err := n.OpenToken(t.Context(), raw)
 		require.ErrorIs(t, err, token.ErrDecrypt)
 	})
 }

@@ -96,13 +96,22 @@ func (l PolicyLine) conditions() (all []tokeninject.Condition) {
 }
 
 // scopes are those that the rules name.
-func (p *GatePolicy) scopes() (all []string) {
+func (p *GatePolicy) scopes() []string {
+	return p.named(func(l PolicyLine) []string { return l.Scopes })
+}
+
+// contracts are those that the rules name.
+func (p *GatePolicy) contracts() []string {
+	return p.named(func(l PolicyLine) []string { return l.Contracts })
+}
+
+func (p *GatePolicy) named(of func(PolicyLine) []string) (all []string) {
 	if p == nil {
 		return nil
 	}
 	for _, rule := range p.Rules {
 		for _, line := range rule.When {
-			all = append(all, line.Scopes...)
+			all = append(all, of(line)...)
 		}
 	}
 	return all

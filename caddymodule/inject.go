@@ -172,8 +172,8 @@ func (h *TokenInject) checkNames(cfg tokeninject.Config) error {
 		if err := server.CheckGate("", "", h.requiredScopes()); err != nil {
 			return fmt.Errorf("require or policy: %w", err)
 		}
-		if err := server.CheckContracts(cfg.Contracts); err != nil {
-			return fmt.Errorf("require: %w", err)
+		if err := server.CheckContracts(slices.Concat(cfg.Contracts, h.Policy.contracts())); err != nil {
+			return fmt.Errorf("require or policy: %w", err)
 		}
 	}
 	var client, secret string

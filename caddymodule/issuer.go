@@ -29,8 +29,8 @@ func (l localIssuer) Account(subject string) string { return l.srv.Account(subje
 
 func (l localIssuer) NamesItself() bool { return true }
 
-func (l localIssuer) Open(ctx context.Context, raw string, key *token.Decrypter) ([]byte, time.Time, error) {
-	payload, err := l.srv.OpenToken(ctx, raw, key)
+func (l localIssuer) Open(ctx context.Context, raw string, _ tokeninject.Decrypt) ([]byte, time.Time, error) {
+	payload, err := l.srv.OpenToken(ctx, raw)
 	return payload, time.Time{}, err
 }
 

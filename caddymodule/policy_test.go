@@ -163,10 +163,12 @@ func TestMatchersWithValuesThatFitNothingAreRefused(t *testing.T) {
 	require.ErrorContains(t, w.load(), `["a b"] is no list of scopes`)
 }
 
-func TestW2_AScopeThatNobodyDefinesIsRefused(t *testing.T) {
+func TestW2_WhatNobodyDefinesIsRefused(t *testing.T) {
 	w := newWorld(t)
 	w.site = "token_inject {\nresource_server orders\npolicy {\ndeny {\nscope orders.raed\n}\n}\n}"
 	require.ErrorContains(t, w.load(), `scope "orders.raed" is not defined`)
+	w.site = "token_inject {\nresource_server orders\npolicy {\ndeny {\ncontract urn:tpyo\n}\n}\n}"
+	require.ErrorContains(t, w.load(), `contract "urn:tpyo" is not defined`)
 	w.site = "token_inject {\nresource_server orders\npolicy {\n}\n}"
 	require.ErrorContains(t, w.load(), "it has no rule")
 }

@@ -58,7 +58,7 @@ func (c Condition) compile(deny bool) (compiled, error) {
 		}
 		return compiled{test: func(f facts) (bool, error) { return c.Holds(f.id), nil }}, nil
 	case IfMethod:
-		return c.method()
+		return c.method(deny)
 	case IfPath:
 		return c.path(deny)
 	case IfRemoteIP:
@@ -69,15 +69,20 @@ func (c Condition) compile(deny bool) (compiled, error) {
 	return compiled{}, fmt.Errorf("%q is none of scope, role, client, contract, method, path, remote_ip, claim, expression", c.Kind)
 }
 
-// method compares as the method's letters are written (RFC 9110 §9.1): methods of other case are others.
-func (c Condition) method() (compiled, error) {
+// method compares as the method's letters are written: those of other case are others (RFC 9110 §9.1). Some
+// upstreams don't think so, so that a rule that denies takes them all for one.
+func (c Condition) method(deny bool) (compiled, error) {
 	for _, method := range c.Values {
 		if !httpguts.ValidHeaderFieldName(method) || method != strings.ToUpper(method) { // both are tokens
 			return compiled{}, fmt.Errorf("method: %q is no method in capital letters", method)
 		}
 	}
 	return compiled{ofRequest: true, seesMethod: true, test: func(f facts) (bool, error) {
-		return slices.Contains(c.Values, forwardedMethod(f.p.r)), nil
+		method := forwardedMethod(f.p.r)
+		if deny {
+			method = strings.ToUpper(method)
+		}
+		return slices.Contains(c.Values, method), nil
 	}}, nil
 }
 

@@ -34,6 +34,7 @@ type Enforcer struct {
 	verified   *tokenCache
 	refused    *refusedTokens
 	decrypting chan struct{} // one place per decryption under way
+	failed     addressLimit  // decryptions
 	sessions   *Sessions
 	logins     *logins
 	callers    *callerTokens
@@ -60,7 +61,8 @@ func New(cfg Config) (*Enforcer, error) {
 		owned:      newOwned(cfg),
 		verified:   newTokenCache(),
 		refused:    &refusedTokens{},
-		decrypting: make(chan struct{}, runtime.GOMAXPROCS(0)),
+		decrypting: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
+		failed:     addressLimit{rate: undecryptableRate, burst: undecryptableBurst},
 		sources:    newSources(cfg),
 		callers:    &callerTokens{},
 		look:       newLook(cfg.Brand),

@@ -21,7 +21,7 @@ func (issuer) Ready(context.Context) error     { return nil }
 func (issuer) Audience(string) (string, error) { return "https://orders.example", nil }
 func (issuer) Account(subject string) string   { return subject }
 func (issuer) Revocations() *revocation.Feed   { return revocation.New(store.NewMemory(nil), nil) }
-func (issuer) Open(_ context.Context, raw string, _ *token.Decrypter) ([]byte, time.Time, error) {
+func (issuer) Open(_ context.Context, raw string, _ tokeninject.Decrypt) ([]byte, time.Time, error) {
 	if raw != "good" {
 		return nil, time.Time{}, token.ErrSignature
 	}

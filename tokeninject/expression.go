@@ -127,16 +127,24 @@ func (a *activation) ResolveName(name string) (any, bool) {
 	case "user":
 		return a.user()
 	case "method":
-		return forwardedMethod(a.p.r), true
+		return strings.ToUpper(forwardedMethod(a.p.r)), true // upstreams differ on whether "get" is GET
 	case "path":
 		return a.p.path, true
 	case "host":
-		return a.p.r.Host, true
+		return plainHost(a.p.r.Host), true
 	case "remote_ip":
 		address := a.p.clientAddress()
 		return address.String(), address.IsValid()
 	}
 	return nil, false
+}
+
+// plainHost is a host in one spelling: without a port, a last dot and capital letters.
+func plainHost(host string) string {
+	if port := portOf(host); port != "" {
+		host = host[:len(host)-len(port)-1]
+	}
+	return strings.ToLower(strings.TrimSuffix(host, "."))
 }
 
 // user is what an attribute_set's derived attributes know as user: one value is a string, several are a

@@ -98,17 +98,17 @@ func (i *testIssuer) Account(subject string) string { return subject }
 
 func (i *testIssuer) NamesItself() bool { return true }
 
-func (i *testIssuer) Open(_ context.Context, raw string, key *token.Decrypter) ([]byte, time.Time, error) {
+func (i *testIssuer) Open(ctx context.Context, raw string, decrypt Decrypt) ([]byte, time.Time, error) {
 	i.opened.Add(1)
-	payload, err := i.verify(raw, key)
+	payload, err := i.verify(ctx, raw, decrypt)
 	return payload, time.Time{}, err
 }
 
-func (i *testIssuer) verify(raw string, key *token.Decrypter) ([]byte, error) {
+func (i *testIssuer) verify(ctx context.Context, raw string, decrypt Decrypt) ([]byte, error) {
 	if token.IsJWE(raw) {
 		plain, err := i.keys.Decrypt(raw)
-		if errors.Is(err, token.ErrNotOurs) && key != nil {
-			plain, err = key.Decrypt(raw)
+		if errors.Is(err, token.ErrNotOurs) && decrypt != nil {
+			plain, err = decrypt(ctx)
 		}
 		if err != nil {
 			return nil, err

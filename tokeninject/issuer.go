@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/gatewright/gatewright/authz/revocation"
-	"github.com/gatewright/gatewright/authz/token"
 )
 
 // Issuer is what the gate needs of an authorization server. One in the same process is adapted
@@ -18,11 +17,11 @@ type Issuer interface {
 	// Ready returns once the issuer can answer, or an error when ctx ends, or its own bounded wait is
 	// over, first.
 	Ready(ctx context.Context) error
-	// Open opens an access token as far as its cryptography goes: decrypts it (with key where the
-	// issuer's own key doesn't fit; key may be nil), checks signature and typ, and returns the
+	// Open opens an access token as far as its cryptography goes: decrypts it (by decrypt where the
+	// issuer's own keys don't fit; it may be nil), checks signature and typ, and returns the
 	// claims. Times, audience and revocation are the caller's. until, if not zero, is when the issuer
 	// has to be asked again, which a token that it only vouches for needs.
-	Open(ctx context.Context, raw string, key *token.Decrypter) (payload []byte, until time.Time, err error)
+	Open(ctx context.Context, raw string, decrypt Decrypt) (payload []byte, until time.Time, err error)
 	// Audience is the aud of tokens for a resource server of that name; ErrUnknownResource.
 	Audience(resourceServer string) (string, error)
 	// Account is the name under which the feed knows whom a token's sub means: another one where clients
@@ -50,6 +49,10 @@ type Issuer interface {
 	// Person looks a person up afresh.
 	Person(ctx context.Context, subject string) (*Person, error)
 }
+
+// Decrypt undoes the encryption of the token at hand to the gate's resource server. It is dear, and may be
+// busy (oauth.TemporarilyUnavailable).
+type Decrypt func(context.Context) (signed string, err error)
 
 // Person is what is known of somebody where people are kept.
 type Person struct {

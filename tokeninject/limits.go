@@ -15,6 +15,10 @@ const (
 	// Each login costs a durable write, so an address may begin only so many.
 	loginRate  = rate.Limit(1) // a second
 	loginBurst = 30
+	// Each decryption with a private key costs as much as twenty signatures, so an address may bring only so
+	// many tokens that were not made for it.
+	undecryptableRate  = rate.Limit(1) // a second
+	undecryptableBurst = 30
 	// maxAddresses and maxAttempts bound what is remembered of strangers.
 	maxAddresses = 8192
 	maxAttempts  = 8192
@@ -24,13 +28,16 @@ const (
 	loopWindow = time.Minute
 )
 
-// addressLimit limits the logins that one client address begins.
+// addressLimit limits what one client address may do.
 type addressLimit struct {
+	rate  rate.Limit // a second
+	burst int
+
 	mu       sync.Mutex
 	limiters map[string]*rate.Limiter
 }
 
-// reserve counts a login and returns 0, or how long to wait for the next.
+// reserve counts one more and returns 0, or how long to wait for the next.
 func (l *addressLimit) reserve(address string, now time.Time) time.Duration {
 	key := oauth.Network(address)
 	l.mu.Lock()
@@ -40,14 +47,22 @@ func (l *addressLimit) reserve(address string, now time.Time) time.Duration {
 		if l.limiters == nil {
 			l.limiters = map[string]*rate.Limiter{}
 		}
-		makeRoom(l.limiters, maxAddresses, func(idle *rate.Limiter) bool { return idle.TokensAt(now) >= loginBurst })
-		limiter = rate.NewLimiter(loginRate, loginBurst)
+		makeRoom(l.limiters, maxAddresses, func(idle *rate.Limiter) bool { return idle.TokensAt(now) >= float64(l.burst) })
+		limiter = rate.NewLimiter(l.rate, l.burst)
 		l.limiters[key] = limiter
 	}
 	if limiter.AllowN(now, 1) {
 		return 0
 	}
-	return time.Duration((1 - limiter.TokensAt(now)) / float64(loginRate) * float64(time.Second))
+	return time.Duration((1 - limiter.TokensAt(now)) / float64(l.rate) * float64(time.Second))
+}
+
+// spent tells whether one more would be too many.
+func (l *addressLimit) spent(address string, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	limiter := l.limiters[oauth.Network(address)]
+	return limiter != nil && limiter.TokensAt(now) < 1
 }
 
 // makeRoom drops entries from a full map: one that is idle if a few looks find it, else any.

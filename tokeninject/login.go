@@ -45,7 +45,10 @@ type logins struct {
 }
 
 func newLogins(s store.Store) *logins {
-	return &logins{records: store.NewRecords[loginRecord](s, "gate-login")}
+	return &logins{
+		records:   store.NewRecords[loginRecord](s, "gate-login"),
+		addresses: addressLimit{rate: loginRate, burst: loginBurst},
+	}
 }
 
 // errHost is the cause in the log, so it says what an operator can do.

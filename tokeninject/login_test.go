@@ -441,7 +441,7 @@ func TestW5_StoreOrIssuerDownIsAPage(t *testing.T) {
 
 func TestAddressLimitIsBoundedAndKnowsNetworks(t *testing.T) {
 	c := newClock()
-	var l addressLimit
+	l := addressLimit{rate: loginRate, burst: loginBurst}
 	for range loginBurst {
 		require.Zero(t, l.reserve("2001:db8::1", c.now()))
 	}

@@ -199,6 +199,26 @@ func TestW2_OnDeny(t *testing.T) {
 	require.Equal(t, http.StatusForbidden, s.get("/denied", bearer).status, "not round and round")
 }
 
+func TestA59_NoSpellingOfMethodOrHostIsAWayAroundADenial(t *testing.T) {
+	s := newSite(t, withPolicy(
+		deny(when(IfMethod, "DELETE")), deny(when(IfExpression, `host == "admin.example" || method == "PATCH"`)), permit(always),
+	))
+	bearer := "\nAuthorization: Bearer " + s.issuer.accessToken(t, nil) + "\nConnection: close\n\n"
+	for _, request := range []string{
+		"DELETE / HTTP/1.1\nHost: HOST", "delete / HTTP/1.1\nHost: HOST", "Patch / HTTP/1.1\nHost: HOST", "GET / HTTP/1.1\nHost: admin.example",
+		"GET / HTTP/1.1\nHost: ADMIN.example", "GET / HTTP/1.1\nHost: admin.example:443", "GET / HTTP/1.1\nHost: admin.example.",
+	} {
+		status, _ := s.raw(request + bearer)
+		require.Equal(t, http.StatusForbidden, status, request)
+	}
+	s.nothingArrived()
+	status, _ := s.raw("POST /?a=1&_method=DELETE&_METHOD=DELETE HTTP/1.1\nHost: HOST\nX-HTTP-Method-Override: DELETE\nContent-Length: 0" + bearer)
+	require.Equal(t, http.StatusOK, status)
+	got := s.last()
+	require.Equal(t, "/?a=1", got.uri)
+	require.NotContains(t, got.header, "X-Http-Method-Override")
+}
+
 func TestW2_RequireAndPolicyMustBothHold(t *testing.T) {
 	s := newSite(t, func(cfg *Config) {
 		cfg.Require = []Requirement{{Kind: RequireScope, Values: []string{"orders.write"}}}

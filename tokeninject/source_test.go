@@ -42,12 +42,12 @@ func (s *stranger) URL() string { return strangerURL }
 
 func (s *stranger) Introspects() bool { return s.asks }
 
-func (s *stranger) Open(ctx context.Context, raw string, key *token.Decrypter) ([]byte, time.Time, error) {
+func (s *stranger) Open(ctx context.Context, raw string, decrypt Decrypt) ([]byte, time.Time, error) {
 	s.asked = append(s.asked, raw)
 	if claims, ok := s.opaque[raw]; ok {
 		return []byte(claims), s.clock.now().Add(time.Minute), nil
 	}
-	return s.testIssuer.Open(ctx, raw, key)
+	return s.testIssuer.Open(ctx, raw, decrypt)
 }
 
 func ofStranger(a *token.AccessToken) { a.Issuer = strangerURL }
@@ -75,6 +75,20 @@ func TestW6_EveryIssuerHasItsOwnKeysAndFeed(t *testing.T) {
 	require.NoError(t, other.feed.Revoke(t.Context(), revocation.Family, "grant-b", time.Time{}))
 	require.Equal(t, http.StatusOK, s.get("/", bearer(ours)).status, "another issuer's revocation is none here")
 	require.Equal(t, http.StatusUnauthorized, s.get("/", bearer(theirs)).status)
+}
+
+func TestW6_AnIssuerThatIsAwayMayKnowTheToken(t *testing.T) {
+	c := newClock()
+	other := newStranger(t, c)
+	other.asks, other.opaque = true, map[string]string{}
+	s := newSite(t, func(cfg *Config) {
+		cfg.Audiences, cfg.Others = []string{testAudience}, []Issuer{other}
+	})
+	s.issuer.notReady = errors.New("starting")
+	got := s.get("/", "Authorization: Bearer opaque")
+	require.Equal(t, http.StatusServiceUnavailable, got.status, "that the last one refuses it says nothing")
+	s.issuer.set(func() { s.issuer.notReady = nil })
+	require.Equal(t, http.StatusUnauthorized, s.get("/", "Authorization: Bearer opaque").status)
 }
 
 func TestA69_EveryIssuersRevocationEndsItsStreams(t *testing.T) {

@@ -166,7 +166,7 @@ func newOwned(c Config) *owned {
 	return o
 }
 
-// addOverrides owns the headers by which a client could have the upstream take the request for one of
+// addOverrides owns the headers and the parameter by which a client could have the upstream take the request for one of
 // another path or method than the policy saw.
 func (o *owned) addOverrides(p *policy) {
 	var names []string
@@ -174,6 +174,7 @@ func (o *owned) addOverrides(p *policy) {
 		names = append(names, "X-Original-URL", "X-Original-URI", "X-Rewrite-URL", "X-Forwarded-Uri", "X-Forwarded-Path")
 	}
 	if p != nil && p.seesMethod {
+		o.query.add("_method") // Rails, Laravel and Symfony; in a form they read it as well, which is not ours to change
 		names = append(names, "X-HTTP-Method", "X-HTTP-Method-Override", "X-Method-Override", "X-Forwarded-Method")
 	}
 	for _, name := range names {

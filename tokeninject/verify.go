@@ -1,9 +1,11 @@
 package tokeninject
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -24,7 +26,7 @@ var (
 	errIssuer   = errors.New("the token is of another issuer")
 	errBound    = errors.New("the token is bound to a key, and nothing proves that the client has it")
 	errRevoked  = errors.New("the token is revoked")
-	errBusy     = errors.New("too many decryptions are waiting")
+	errBusy     = fmt.Errorf("%w: too many decryptions are waiting", oauth.TemporarilyUnavailable)
 	errBefore   = errors.New("refused a moment ago")
 )
 
@@ -72,7 +74,7 @@ func (p *passage) accept(id *Identity, judged judgement) {
 func (p *passage) verifyAfresh() *Refusal {
 	e := p.e
 	id, until, err := p.open()
-	if err != nil && (unavailable(err) || errors.Is(err, errBusy)) {
+	if err != nil && unavailable(err) {
 		return p.fault(err)
 	}
 	if err != nil {
@@ -85,38 +87,67 @@ func (p *passage) verifyAfresh() *Refusal {
 	return nil
 }
 
-// open finds the issuer whose token this is, and what it says.
+// open finds the issuer whose token this is, and what it says. Where one of several can't answer, nobody can
+// tell that the token is none of its.
 func (p *passage) open() (id *Identity, until time.Time, err error) {
 	err = errIssuer
+	decrypt := p.decryption()
+	var away error
 	for _, from := range p.e.sourcesOf(p.taken.bearer) {
 		var payload []byte
 		if err = p.turnTo(from); err == nil {
 			p.epoch = p.issuer.feed.Epoch()
-			payload, until, err = p.e.decrypt(p.r.Context(), from.issuer, p.taken.bearer)
+			payload, until, err = from.issuer.Open(p.r.Context(), p.taken.bearer, decrypt)
 		}
-		if err == nil {
+		switch {
+		case err == nil:
 			id, err = p.examine(payload)
 			return id, until, err
+		case away == nil && unavailable(err):
+			away = err
 		}
 	}
-	return nil, time.Time{}, err
+	return nil, time.Time{}, cmp.Or(away, err)
 }
 
-// decrypt undoes a token's cryptography. Decryption with a resource server's private key costs as much
-// as twenty signatures, so only so many run at once: a flood of them waits and does not starve others.
-func (e *Enforcer) decrypt(ctx context.Context, issuer Issuer, raw string) ([]byte, time.Time, error) {
-	if e.decrypter == nil || !token.IsJWE(raw) {
-		return issuer.Open(ctx, raw, e.decrypter)
+// decryption undoes the token's encryption by the gate's own key, once for all issuers that it may be of;
+// nil where there is nothing to undo.
+func (p *passage) decryption() Decrypt {
+	if p.e.decrypter == nil || !token.IsJWE(p.taken.bearer) {
+		return nil
+	}
+	var done bool
+	var signed string
+	var err error
+	return func(ctx context.Context) (string, error) {
+		if !done {
+			signed, err = p.decrypt(ctx)
+			done = true
+		}
+		return signed, err
+	}
+}
+
+// decrypt uses a resource server's private key, which costs as much as twenty signatures. So no more than
+// half the machine is at it, and an address that keeps bringing tokens of no use has none decrypted for a while.
+func (p *passage) decrypt(ctx context.Context) (string, error) {
+	e, address := p.e, p.e.cfg.Seen(p.r).ClientIP
+	if e.failed.spent(address, p.now) {
+		return "", errBusy
 	}
 	waiting, cancel := context.WithTimeout(ctx, decryptWait)
 	defer cancel()
 	select {
 	case e.decrypting <- struct{}{}:
 		defer func() { <-e.decrypting }()
-		return issuer.Open(ctx, raw, e.decrypter)
 	case <-waiting.Done():
-		return nil, time.Time{}, errBusy
+		return "", errBusy
 	}
+	signed, err := e.decrypter.Decrypt(p.taken.bearer)
+	if err != nil {
+		e.failed.reserve(address, p.now)
+	}
+	return signed, err
 }
 
 // examine checks what an opened token says of itself: form, times, issuer, audience, revocation.

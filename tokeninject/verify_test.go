@@ -128,30 +128,38 @@ func TestR13_GateWithoutAudienceTakesNoBearerTokens(t *testing.T) {
 	require.Equal(t, http.StatusOK, s.get("/", "Authorization: Bearer "+s.issuer.accessToken(t, nil)).status)
 }
 
-func TestR3_TokensOfEveryEncryptionPass(t *testing.T) {
+// resourceKey is the key of a resource server: its private half as a JWKS, and what encrypts to it.
+func resourceKey(t *testing.T) (private []byte, encrypt func(text string) string) {
+	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	require.NoError(t, err)
-	private, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: key, KeyID: "rs-key", Use: "enc", Algorithm: "RSA-OAEP-256"}}})
+	jwk := jose.JSONWebKey{Key: key, KeyID: "rs-key", Use: "enc", Algorithm: "RSA-OAEP-256"}
+	private, err = json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{jwk}})
 	require.NoError(t, err)
-	public, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: key.Public(), KeyID: "rs-key", Use: "enc", Algorithm: "RSA-OAEP-256"}}})
+	encrypter, err := jose.NewEncrypter(jose.A256GCM, jose.Recipient{Algorithm: jose.RSA_OAEP_256, Key: key.Public(), KeyID: "rs-key"},
+		(&jose.EncrypterOptions{}).WithContentType("JWT"))
 	require.NoError(t, err)
-	s := newSite(t, func(cfg *Config) { cfg.DecryptKey = private })
-	encrypter, err := token.NewEncrypter(public, "RSA-OAEP-256", "A256GCM")
-	require.NoError(t, err)
+	return private, func(text string) string {
+		sealed, err := encrypter.Encrypt([]byte(text))
+		require.NoError(t, err)
+		raw, err := sealed.CompactSerialize()
+		require.NoError(t, err)
+		return raw
+	}
+}
 
+func TestR3_TokensOfEveryEncryptionPass(t *testing.T) {
+	private, encrypt := resourceKey(t)
+	s := newSite(t, func(cfg *Config) { cfg.DecryptKey = private })
 	raw := s.issuer.accessToken(t, nil)
 	serverKey, err := s.issuer.keys.Encrypt(raw)
 	require.NoError(t, err)
-	resourceKey, err := encrypter.Encrypt(raw, s.clock.now(), nil)
-	require.NoError(t, err)
-	for name, sent := range map[string]string{"none": raw, "server_key": serverKey, "resource_key": resourceKey} {
+	for name, sent := range map[string]string{"none": raw, "server_key": serverKey, "resource_key": encrypt(raw)} {
 		require.Equal(t, http.StatusOK, s.get("/", "Authorization: Bearer "+sent).status, name)
 		require.Equal(t, http.StatusOK, s.get("/", "Authorization: Bearer "+sent).status, name)
 	}
-	unsigned, err := encrypter.Encrypt("eyJhbGciOiJub25lIn0.e30.", s.clock.now(), nil)
-	if err == nil {
-		require.Equal(t, http.StatusUnauthorized, s.get("/", "Authorization: Bearer "+unsigned).status, "A11")
-	}
+	payload := strings.Split(raw, ".")[1]
+	require.Equal(t, http.StatusUnauthorized, s.get("/", "Authorization: Bearer "+encrypt("eyJhbGciOiJub25lIn0."+payload+".")).status, "A11")
 }
 
 func TestA5_RefusedTokenIsRememberedForAMoment(t *testing.T) {
@@ -189,18 +197,47 @@ func TestA5_FloodOfBadTokensNeedsNoMemory(t *testing.T) {
 }
 
 func TestA9_DecryptionsInFlightAreBounded(t *testing.T) {
-	s := newSite(t, nil)
-	s.enforcer.decrypter = &token.Decrypter{}
+	private, encrypt := resourceKey(t)
+	s := newSite(t, func(cfg *Config) { cfg.DecryptKey = private })
 	for range cap(s.enforcer.decrypting) {
 		s.enforcer.decrypting <- struct{}{}
 	}
-	got := s.get("/", "Authorization: Bearer a.b.c.d.e")
+	sealed := encrypt(s.issuer.accessToken(t, nil))
+	got := s.get("/", "Authorization: Bearer "+sealed)
 	require.Equal(t, http.StatusServiceUnavailable, got.status)
 	require.NotEmpty(t, got.header.Get("Retry-After"))
-	require.Zero(t, s.issuer.opened.Load())
 	require.Equal(t, http.StatusOK, s.get("/", "Authorization: Bearer "+s.issuer.accessToken(t, nil)).status, "others don't wait")
+	serverKey, err := s.issuer.keys.Encrypt(s.issuer.accessToken(t, nil))
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, s.get("/", "Authorization: Bearer "+serverKey).status, "nor does who needs none")
 	<-s.enforcer.decrypting
-	require.Equal(t, http.StatusUnauthorized, s.get("/", "Authorization: Bearer a.b.c.d.e").status, "what was busy was not refused")
+	require.Equal(t, http.StatusOK, s.get("/", "Authorization: Bearer "+sealed).status, "what was busy was not refused")
+}
+
+func TestA9_AnAddressBringsOnlySoManyTokensOfNoUse(t *testing.T) {
+	private, encrypt := resourceKey(t)
+	s := newSite(t, func(cfg *Config) {
+		cfg.DecryptKey = private
+		cfg.Seen = func(r *http.Request) Seen {
+			seen := seenDirectly(r)
+			seen.ClientIP = r.Header.Get("X-From")
+			return seen
+		}
+	})
+	sealed := encrypt(s.issuer.accessToken(t, nil))
+	bad := func(i int) string { // another key's cipher text
+		parts := strings.Split(sealed, ".")
+		parts[1] = fmt.Sprintf("%04d", i) + parts[1][4:]
+		return "Authorization: Bearer " + strings.Join(parts, ".")
+	}
+	for i := range undecryptableBurst {
+		require.Equal(t, http.StatusUnauthorized, s.get("/", bad(i), "X-From: 192.0.2.1").status)
+	}
+	require.Equal(t, http.StatusServiceUnavailable, s.get("/", bad(undecryptableBurst), "X-From: 192.0.2.1").status)
+	require.Equal(t, http.StatusOK, s.get("/", "Authorization: Bearer "+sealed, "X-From: 192.0.2.2").status)
+	require.Equal(t, http.StatusOK, s.get("/", "Authorization: Bearer "+sealed, "X-From: 192.0.2.1").status, "it was seen before")
+	s.clock.advance(time.Second)
+	require.Equal(t, http.StatusUnauthorized, s.get("/", bad(undecryptableBurst), "X-From: 192.0.2.1").status)
 }
 
 func TestIssuerThatIsNotReadyOpensNothing(t *testing.T) {

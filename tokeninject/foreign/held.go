@@ -43,7 +43,11 @@ func (h *held[T]) get(ctx context.Context) (T, error) {
 	case age < fresh || age < staleBound && !due:
 		return value, nil
 	case age < staleBound:
-		go h.refresh(context.WithoutCancel(ctx), fresh)
+		select {
+		case h.flight <- struct{}{}:
+			go h.fly(context.WithoutCancel(ctx), fresh)
+		default: // somebody is at it
+		}
 		return value, nil
 	}
 	h.refresh(ctx, fresh)
@@ -84,10 +88,14 @@ func (h *held[T]) look(limit time.Duration) (value T, age time.Duration, due boo
 func (h *held[T]) refresh(ctx context.Context, limit time.Duration) {
 	select {
 	case h.flight <- struct{}{}:
-		defer func() { <-h.flight }()
+		h.fly(ctx, limit)
 	case <-ctx.Done():
-		return
 	}
+}
+
+// fly is refresh for whoever has the place.
+func (h *held[T]) fly(ctx context.Context, limit time.Duration) {
+	defer func() { <-h.flight }()
 	if _, _, due := h.look(limit); !due {
 		return // somebody else's flight has just landed
 	}

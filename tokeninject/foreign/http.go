@@ -120,6 +120,7 @@ func clip(s string) string {
 func NewClient(trust *tls.Config) *http.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.TLSClientConfig = trust
+	transport.MaxIdleConnsPerHost = maxAsking
 	return &http.Client{
 		Transport:     transport,
 		Timeout:       fetchTimeout,

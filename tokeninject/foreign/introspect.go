@@ -39,6 +39,10 @@ func (i *Issuer) introspect(ctx context.Context, raw string) ([]byte, time.Time,
 	answers := i.asking.DoChan(string(sum[:]), func() (any, error) {
 		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
 		defer cancel()
+		if err := i.place(bounded); err != nil {
+			return nil, err
+		}
+		defer func() { <-i.places }()
 		return i.ask(bounded, raw, sum)
 	})
 	select {
@@ -50,6 +54,26 @@ func (i *Issuer) introspect(ctx context.Context, raw string) ([]byte, time.Time,
 		return got.payload, got.until, nil
 	case <-ctx.Done():
 		return nil, time.Time{}, ctx.Err()
+	}
+}
+
+const (
+	// maxAsking is how many tokens an issuer is asked about at once: a flood of bad ones must not become one
+	// of ours against it.
+	maxAsking = 32
+	// placeWait is how long a token waits for its turn.
+	placeWait = time.Second
+)
+
+// place waits for a place among those who ask.
+func (i *Issuer) place(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, placeWait)
+	defer cancel()
+	select {
+	case i.places <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return errAway(errors.New("introspection: too many tokens are waiting to be asked about"))
 	}
 }
 

@@ -57,6 +57,7 @@ type Issuer struct {
 	metadata *held[*metadata]
 	keys     *held[*token.Verifier]
 	asking   singleflight.Group // by token
+	places   chan struct{}      // one for each question under way
 	feed     *revocation.Feed   // always empty: a foreign issuer tells nobody what it revokes
 }
 
@@ -91,7 +92,9 @@ func New(cfg Config) (*Issuer, error) {
 		}
 		cfg.Introspection = &copied
 	}
-	i := &Issuer{cfg: cfg, feed: revocation.New(store.NewMemory(cfg.Now), cfg.Now)}
+	i := &Issuer{
+		cfg: cfg, places: make(chan struct{}, maxAsking), feed: revocation.New(store.NewMemory(cfg.Now), cfg.Now),
+	}
 	i.metadata = newHeld(cfg.Now, i.fetchMetadata)
 	i.keys = newHeld(cfg.Now, i.fetchKeys)
 	return i, nil

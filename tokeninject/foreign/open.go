@@ -7,13 +7,14 @@ import (
 	"time"
 
 	"github.com/gatewright/gatewright/authz/token"
+	"github.com/gatewright/gatewright/tokeninject"
 )
 
 // Open verifies an access token as RFC 9068 has it. What is none, being opaque or of another profile, is
 // shown to the issuer where the operator said so; until then says how long its word counts.
-func (i *Issuer) Open(ctx context.Context, raw string, key *token.Decrypter) (payload []byte, until time.Time, err error) {
-	if token.IsJWE(raw) && key != nil {
-		if raw, err = key.Decrypt(raw); err != nil {
+func (i *Issuer) Open(ctx context.Context, raw string, decrypt tokeninject.Decrypt) (payload []byte, until time.Time, err error) {
+	if decrypt != nil {
+		if raw, err = decrypt(ctx); err != nil {
 			return nil, time.Time{}, err
 		}
 	}

@@ -2,9 +2,13 @@ package foreign
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -247,4 +251,51 @@ func TestW6_IntrospectionIsOneFlightAToken(t *testing.T) {
 	require.Equal(t, 1, s.called("/introspect"), "everybody waits for the first")
 	close(held)
 	all.Wait()
+}
+
+func TestA5_AFloodAsksTheIssuerForAFewAtOnce(t *testing.T) {
+	s := newServer(t)
+	held := make(chan struct{})
+	s.on("/introspect", func(w http.ResponseWriter, r *http.Request) {
+		<-held
+		s.json(func() any { return map[string]any{"active": false} })(w, r)
+	})
+	i := s.issuer(func(c *Config) { c.Introspection = &Introspection{Client: Client{"api", "secret"}} })
+	var all sync.WaitGroup
+	var busy atomic.Int64
+	for n := range 10 * maxAsking {
+		all.Go(func() {
+			if _, _, err := i.Open(context.Background(), fmt.Sprint("opaque-", n), nil); errors.Is(err, oauth.TemporarilyUnavailable) {
+				busy.Add(1)
+			}
+		})
+	}
+	require.Eventually(t, func() bool { return busy.Load() == 9*maxAsking }, 10*time.Second, time.Millisecond)
+	require.Equal(t, maxAsking, s.called("/introspect"))
+	close(held)
+	all.Wait()
+	_, _, err := i.Open(t.Context(), "opaque", nil)
+	require.ErrorIs(t, err, errInactive, "it is over")
+}
+
+func TestW6_AgeingKeysAreFetchedByOneWhoWaitsForNobody(t *testing.T) {
+	s := newServer(t)
+	i := s.issuer(nil)
+	raw := s.accessToken(nil)
+	_, _, err := i.Open(t.Context(), raw, nil)
+	require.NoError(t, err)
+	held := make(chan struct{})
+	s.on("/jwks", func(w http.ResponseWriter, _ *http.Request) {
+		<-held
+		_, _ = w.Write(s.keys.JWKS())
+	})
+	s.clock.advance(fresh)
+	before := runtime.NumGoroutine()
+	for range 1000 {
+		_, _, err := i.Open(t.Context(), raw, nil)
+		require.NoError(t, err)
+	}
+	require.Less(t, runtime.NumGoroutine(), before+100)
+	close(held)
+	require.Eventually(t, func() bool { return len(i.keys.flight) == 0 && s.called("/jwks") == 2 }, 10*time.Second, time.Millisecond)
 }
