@@ -3,7 +3,6 @@ package authz
 import (
 	"context"
 	"errors"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -107,6 +106,10 @@ func (s *Server) begin(w http.ResponseWriter, r *http.Request, outer oauth.Param
 	}
 	now := s.now()
 	ix := &interaction{ID: oauth.NewID(), Request: *req, Started: now, asked: now}
+	if len(compactJSON(ix)) > maxRequest {
+		s.redirectError(w, r, req, oauth.Errorf(oauth.InvalidRequest, "the request is too large"))
+		return
+	}
 	s.proceed(w, r, ix, s.currentSession(r))
 }
 
@@ -253,11 +256,10 @@ func (s *Server) notAdmitted(w http.ResponseWriter, r *http.Request, c *client, 
 		s.redirectError(w, r, req, denied)
 		return
 	}
-	back := s.answer(req, errorValues(denied))
 	s.errorPage(w, r, denied.Because(errNotAdmitted), errorPageOptions{
 		uiLocales: req.UILocales,
 		client:    c,
-		back:      appendParams(req.RedirectURI, back, req.ResponseMode == "fragment"),
+		back:      &backView{URI: req.RedirectURI, Mode: req.ResponseMode, Values: s.answer(req, errorValues(denied))},
 	})
 }
 
@@ -293,11 +295,7 @@ func (s *Server) respond(w http.ResponseWriter, r *http.Request, req *authorizat
 	case req.RedirectURI == oauth.OOB:
 		s.pages.render(w, r, http.StatusOK, oobView{Client: s.clientView(c, req), Code: values.Get("code")}, s.pageOptions(c, req))
 	case req.ResponseMode == "form_post":
-		view := formPostView{Action: req.RedirectURI}
-		for _, name := range slices.Sorted(maps.Keys(values)) {
-			view.Fields = append(view.Fields, [2]string{name, values.Get(name)})
-		}
-		s.pages.render(w, r, http.StatusOK, view, s.pageOptions(c, req))
+		s.pages.render(w, r, http.StatusOK, newFormPost(req.RedirectURI, values), s.pageOptions(c, req))
 	default:
 		http.Redirect(w, r, appendParams(req.RedirectURI, values, req.ResponseMode == "fragment"), http.StatusSeeOther) // #nosec G710 -- registered for the client
 	}

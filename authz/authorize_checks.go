@@ -70,6 +70,8 @@ func chooseResponseMode(mode string, req *authorizationRequest) error {
 		return nil
 	case mode == "query" && req.inFront():
 		return oauth.Errorf(oauth.InvalidRequest, "response_mode query is not for tokens")
+	case mode == "form_post" && link(req.RedirectURI) == "":
+		return oauth.Errorf(oauth.InvalidRequest, "response_mode form_post is for redirect URIs of the web")
 	case mode == "query" || mode == "fragment" || mode == "form_post":
 		req.ResponseMode = mode
 		return nil
@@ -157,7 +159,7 @@ func checkMaxAge(_ *Server, c *client, p oauth.Params, req *authorizationRequest
 }
 
 // maxEcho bounds what a client may have carried through, in bytes: it all has to fit in a URL.
-const maxEcho = 4096
+const maxEcho = 2 << 10
 
 // checkACRValues reads which contracts the client would like, the best one first (OpenID Connect Core
 // §3.1.2.1), or the ones it registered. It is a wish: a list that is too long is none.

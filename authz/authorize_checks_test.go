@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gatewright/gatewright/authz"
 	"github.com/gatewright/gatewright/authz/authztest"
 )
 
@@ -142,4 +143,29 @@ func TestE1_RedirectURIMayHaveAQuery(t *testing.T) {
 		assert.Equal(t, "error", page.ID(), name)
 		assert.Nil(t, page.Location, name)
 	}
+}
+
+func TestE1_AFormIsPostedToTheWebOnly(t *testing.T) {
+	cfg := authztest.Config()
+	cfg.Clients = append(cfg.Clients, authz.Client{ID: "native", Type: authz.ClientNative, RedirectURIs: []string{"com.example.app:/cb"}, Scopes: []string{"openid"}})
+	f := authztest.New(t, cfg)
+	page := f.NewBrowser().Get(f.AuthorizeURL("client_id", "native", "redirect_uri", "com.example.app:/cb", "scope", "openid", "response_mode", "form_post"))
+	require.NotNil(t, page.Location, page.Body)
+	assert.Equal(t, "com.example.app", page.Location.Scheme)
+	assert.Equal(t, "invalid_request", page.Location.Query().Get("error"), "before anybody signs in")
+}
+
+func TestE1_WhatIsTakenFitsInAURL(t *testing.T) {
+	f := authztest.New(t, authztest.Config())
+	longest := strings.Repeat("<", 2048) // one byte here, one in the page's URL
+	page := f.NewBrowser().SignIn(f.AuthorizeURL("state", longest, "nonce", longest, "acr_values", longest), "alice")
+	require.NotNil(t, page.Location, page.Body)
+	assert.Equal(t, longest, page.Location.Query().Get("state"))
+
+	assert.Equal(t, "error", f.NewBrowser().Get(f.AuthorizeURL("state", longest+"<")).ID())
+	many := strings.Repeat("\x01", 2048) // six bytes each
+	page = f.NewBrowser().Get(f.AuthorizeURL("nonce", many, "acr_values", many))
+	require.NotNil(t, page.Location, page.Body)
+	assert.Equal(t, "invalid_request", page.Location.Query().Get("error"))
+	assert.Equal(t, "the-state", page.Location.Query().Get("state"))
 }

@@ -2,6 +2,7 @@ package authz_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/gatewright/gatewright/authz"
 	"github.com/gatewright/gatewright/authz/authztest"
+	"github.com/gatewright/gatewright/authz/oauth"
 )
 
 func TestC21_AccessTokenTypeIsBearer(t *testing.T) {
@@ -76,6 +78,31 @@ func TestC22_OnlyAllowedPeopleSignIn(t *testing.T) {
 	assert.Equal(t, "error", refused.ID())
 	assert.Equal(t, http.StatusForbidden, refused.Status)
 	assert.Contains(t, refused.Body, "https://shop.example.com/callback?error=access_denied", "the way back tells the client")
+}
+
+func TestC22_TheWayBackIsAsTheClientWantsIt(t *testing.T) {
+	cfg := authztest.Config()
+	cfg.Clients[0].AllowUsers = []string{"bob"}
+	cfg.Clients = append(cfg.Clients, authz.Client{
+		ID: "native", Type: authz.ClientNative, RedirectURIs: []string{"com.example.app:/cb"}, Scopes: []string{"openid"}, AllowUsers: []string{"bob"},
+	})
+	f := authztest.New(t, cfg)
+	refused := f.NewBrowser().SignIn(f.AuthorizeURL("response_mode", "fragment"), "alice")
+	assert.Contains(t, refused.Body, `href="https://shop.example.com/callback#error=access_denied`)
+
+	native := f.AuthorizeURL("client_id", "native", "redirect_uri", "com.example.app:/cb", "scope", "openid",
+		"code_challenge", oauth.S256(strings.Repeat("a", 43)), "code_challenge_method", "S256")
+	refused = f.NewBrowser().SignIn(native, "alice")
+	assert.Contains(t, refused.Body, `href="com.example.app:/cb?error=access_denied`)
+
+	refused = f.NewBrowser().SignIn(f.AuthorizeURL("response_mode", "form_post"), "alice")
+	require.Equal(t, "error", refused.ID())
+	action, fields := refused.Form()
+	require.NotNil(t, action, refused.Body)
+	assert.Equal(t, "https://shop.example.com/callback", action.String())
+	assert.Equal(t, "access_denied", fields.Get("error"))
+	assert.Equal(t, "the-state", fields.Get("state"))
+	assert.Contains(t, refused.Header.Get("Content-Security-Policy"), "form-action 'self' https://shop.example.com;")
 }
 
 func TestC18_PromptUser(t *testing.T) {

@@ -142,7 +142,7 @@ func (s *Server) BeginLogin(ctx context.Context, l GateLogin) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	plain, err := json.Marshal(pushed{
+	plain := compactJSON(pushed{
 		Expires: s.now().Add(pushLifetime),
 		Request: authorizationRequest{
 			ClientID:            c.ID,
@@ -158,9 +158,6 @@ func (s *Server) BeginLogin(ctx context.Context, l GateLogin) (string, error) {
 			Gate:                true,
 		},
 	})
-	if err != nil {
-		return "", fmt.Errorf("push: %w", err)
-	}
 	query := url.Values{
 		"client_id":   {c.ID},
 		"request_uri": {pushedPrefix + s.run.interactions.Seal(plain, []byte("pushed"))},

@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -61,8 +62,21 @@ func (s *Server) toPage(w http.ResponseWriter, r *http.Request, path string, ix 
 // seal and open bind an interaction to the page it was made for: the proof of one step is none for
 // another.
 func (s *Server) seal(path string, ix *interaction) string {
-	plain, _ := json.Marshal(ix) // strings and times: can't fail
-	return s.run.interactions.Seal(plain, []byte(path))
+	return s.run.interactions.Seal(compactJSON(ix), []byte(path))
+}
+
+// maxRequest bounds an authorization request, in bytes of JSON. Sealed it is a third longer, and what a person
+// proves comes to it: browsers and servers take a URL that long.
+const maxRequest = 12 << 10
+
+// compactJSON is v without the escapes that are meant for HTML: they would make six bytes of one. v has texts
+// and times, which can't fail.
+func compactJSON(v any) []byte {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	_ = encoder.Encode(v)
+	return text.Bytes()
 }
 
 // Why a page of the flow is refused.

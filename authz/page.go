@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"html/template"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -128,7 +129,14 @@ type errorView struct {
 	Message   messageKey // "": what fits the code
 	Reference string     // the log has it too
 	Client    *clientView
-	Continue  string // link back to the client, shown when it is one that a page may hold
+	Back      *backView // to the client; nil: there is none
+}
+
+// backView is the way back to a client: a link or, for form_post, a form. One that no client could have
+// registered is not shown.
+type backView struct {
+	URI, Mode string // the registered redirect URI, and the response mode
+	Values    url.Values
 }
 
 // oobView shows a code to a person who carries it to the application by hand.
@@ -141,6 +149,14 @@ type oobView struct {
 type formPostView struct {
 	Action string
 	Fields [][2]string
+}
+
+func newFormPost(action string, values url.Values) formPostView {
+	view := formPostView{Action: action}
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		view.Fields = append(view.Fields, [2]string{name, values.Get(name)})
+	}
+	return view
 }
 
 // pageOptions is what a page needs to know beyond its view.
@@ -212,6 +228,8 @@ type page struct {
 	Client       shownClient
 	Notice       *message
 	BadInput     bool // the notice is about what was typed
+	BackLink     template.URL
+	BackForm     *formPostView
 	FixedScopes  []string
 	AskedScopes  []consentScope
 	template     string
@@ -342,8 +360,21 @@ func (pg *page) showError(v errorView) {
 	if v.Client != nil {
 		pg.showClient(*v.Client)
 	}
-	v.Continue = link(v.Continue)
-	pg.View = v
+	if v.Back != nil {
+		pg.showBack(*v.Back)
+	}
+}
+
+func (pg *page) showBack(v backView) {
+	switch {
+	case v.URI == oauth.OOB || oauth.CheckRedirectURI(v.URI, true) != nil:
+	case v.Mode == "form_post" && link(v.URI) != "":
+		form := newFormPost(v.URI, v.Values)
+		pg.BackForm = &form
+		pg.allowFormPost(v.URI)
+	default:
+		pg.BackLink = template.URL(appendParams(v.URI, v.Values, v.Mode == "fragment")) //nolint:gosec // a redirect URI, whose scheme may be an application's own
+	}
 }
 
 func (pg *page) showFormPost(v formPostView) error {
@@ -351,10 +382,14 @@ func (pg *page) showFormPost(v formPostView) error {
 		return errors.New("form_post needs an https redirect URI")
 	}
 	pg.template, pg.Title, pg.Script = "form_post", pg.Words.FormPostTitle, autoSubmit
-	pg.allowForm(v.Action)
-	// The client may check that its answer comes from the issuer: give it the origin, and no more.
-	pg.referrer = "strict-origin"
+	pg.allowFormPost(v.Action)
 	return nil
+}
+
+// allowFormPost lets the client check that its answer comes from the issuer: it gets the origin, and no more.
+func (pg *page) allowFormPost(action string) {
+	pg.allowForm(action)
+	pg.referrer = "strict-origin"
 }
 
 // showScopes parts what comes with the consent from what the person may leave out (S5).

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"reflect"
 	"regexp"
@@ -253,10 +254,24 @@ func TestLogoutForm(t *testing.T) {
 }
 
 func TestErrorPageLeadsOnlyToSafeLinks(t *testing.T) {
-	require.Contains(t, showBody(t, errorView{Continue: "https://shop.example.com/bye?a=1&b=2"}, pageOptions{}),
-		`href="https://shop.example.com/bye?a=1&amp;b=2"`)
-	for _, unsafe := range []string{"", "javascript:alert(1)", "http://shop.example.com/", "/relative"} {
-		require.NotContains(t, showBody(t, errorView{Continue: unsafe}, pageOptions{}), "<a ", unsafe)
+	show := func(uri, mode string) string {
+		values := url.Values{"error": {"access_denied"}, "state": {"a&b"}}
+		return showBody(t, errorView{Back: &backView{URI: uri, Mode: mode, Values: values}}, pageOptions{})
+	}
+	for uri, want := range map[string]string{
+		"https://shop.example.com/bye?a=1": "https://shop.example.com/bye?a=1&amp;error=access_denied&amp;state=a%26b",
+		"com.example.app:/cb":              "com.example.app:/cb?error=access_denied&amp;state=a%26b",
+		"http://127.0.0.1:8000/cb":         "http://127.0.0.1:8000/cb?error=access_denied&amp;state=a%26b",
+	} {
+		require.Contains(t, show(uri, ""), `<a class="button" href="`+want+`">`)
+	}
+	require.Contains(t, show("https://shop.example.com/", "fragment"), `href="https://shop.example.com/#error=access_denied&amp;state=a%26b"`)
+	require.NotContains(t, showBody(t, errorView{}, pageOptions{}), "<a ")
+	for _, unsafe := range []string{"", "javascript:alert(1)", "http://shop.example.com/", "/relative", oauth.OOB} {
+		for _, mode := range []string{"query", "fragment", "form_post"} {
+			require.NotContains(t, show(unsafe, mode), "<a ", unsafe)
+			require.NotContains(t, show(unsafe, mode), "<form ", unsafe)
+		}
 	}
 }
 

@@ -62,7 +62,7 @@ func setRetryAfter(w http.ResponseWriter, wait time.Duration) {
 type errorPageOptions struct {
 	uiLocales string
 	client    *client
-	back      string // to the client
+	back      *backView // to the client
 }
 
 // errorPage tells a person what went wrong, with a reference that the log has too.
@@ -70,7 +70,7 @@ func (s *Server) errorPage(w http.ResponseWriter, r *http.Request, err error, op
 	e := oauth.From(err)
 	reference := oauth.NewID()[:8]
 	s.log(r, "error page", e, zap.String("reference", reference))
-	view := errorView{Code: e.Code, Message: pageCauses.message(err, ""), Reference: reference, Continue: opts.back}
+	view := errorView{Code: e.Code, Message: pageCauses.message(err, ""), Reference: reference, Back: opts.back}
 	if opts.client != nil {
 		view.Client = &clientView{Name: opts.client.Name}
 	}
