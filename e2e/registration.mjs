@@ -1,7 +1,8 @@
 // An application registers itself, and an administrator manages it.
 import assert from 'node:assert/strict';
+import http from 'node:http';
 import * as openid from 'openid-client';
-import { agree, authorize, run, withPage } from './browser.mjs';
+import { agree, authorize, decide, run, withPage } from './browser.mjs';
 
 const callback = 'https://app.example.com/callback';
 
@@ -87,6 +88,30 @@ await run({
     const { json: renewed } = await manage(`${input.issuer}/register/tweedledum/secret`, token, 'POST', { overlap: 0 });
     await assert.rejects(openid.clientCredentialsGrant(service), { status: 401 });
     await openid.clientCredentialsGrant(await openid.discovery(new URL(input.issuer), 'tweedledum', renewed.client_secret));
+  },
+
+  // A client that an administrator registers, whose pages a browser lets read its answers.
+  async webPage(input) {
+    const site = http.createServer((_, response) => response.end('A page')).listen(input.port, '127.0.0.1');
+    const [own, other] = [`http://localhost:${input.port}`, `http://127.0.0.1:${input.port}`];
+    const console = await openid.discovery(new URL(input.issuer), 'console', input.secret);
+    await withPage(input, async (page) => {
+      const { access_token: token } = await login(page, console, 'openid registration.full', agree);
+      const registered = await openid.dynamicClientRegistration(new URL(input.issuer), {
+        redirect_uris: [callback], token_endpoint_auth_method: 'none', scope: 'openid email', cors: [own],
+      }, openid.None(), { initialAccessToken: token });
+      const tokens = await login(page, registered, 'openid email', () => decide(page, 'allow'));
+      const asked = (origin) => page.goto(origin).then(() => page.evaluate(async ([url, bearer]) => {
+        try {
+          return (await (await fetch(url, { headers: { Authorization: `Bearer ${bearer}` } })).json()).sub;
+        } catch (error) {
+          return error.name;
+        }
+      }, [`${input.issuer}/userinfo`, tokens.access_token]));
+      assert.equal(await asked(own), 'alice');
+      assert.equal(await asked(other), 'TypeError', 'the browser does not even ask');
+    });
+    site.close();
   },
 });
 

@@ -18,3 +18,8 @@ func TestE11_A41_OpenIDClientOfNode_ClientsThatSignRegisterThemselves(t *testing
 func TestE11_C2_OpenIDClientOfNode_AnAdministratorManages(t *testing.T) {
 	startForRegistration(t).node(t, "registration.mjs", "administrator", map[string]any{"secret": webSecret}, nil)
 }
+
+func TestG3_C10_ABrowserLetsThePagesOfARegisteredClientAsk(t *testing.T) {
+	c := startForRegistration(t)
+	c.node(t, "registration.mjs", "webPage", map[string]any{"secret": webSecret, "port": c.port["6274"]}, nil)
+}
