@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gatewright/gatewright/authz/fetch"
 	"github.com/gatewright/gatewright/authz/oauth"
 	"github.com/gatewright/gatewright/authz/token"
 	"github.com/gatewright/gatewright/authz/users"
@@ -66,7 +65,7 @@ type client struct {
 	keys, userInfoKeys *keySet[token.Encrypter]
 	signing            *keySet[token.Verifier] // that verify what the client signs, nil without any
 	sector             string                  // of pairwise subjects, "" for public ones
-	fetch              *fetch.Fetcher          // of the documents that its URLs name
+	fetch              fetchers                // of what its URLs name
 
 	// Of registered clients: the secret before, taken until then (C15), whether it registered itself and
 	// nobody has checked it (A36), since when it is there, and when it goes if nobody uses it.
@@ -79,12 +78,12 @@ type client struct {
 
 // compileClient checks a registration and fills in its defaults. Every problem found is named.
 func (s *Server) compileClient(cfg *Config, reg Client) (*client, error) {
-	return s.compileClientFrom(cfg, reg, s.fetch.Trusting())
+	return s.compileClientFrom(cfg, reg, s.configuredFetch)
 }
 
-// compileClientFrom is compileClient for registrations of any origin, whose URLs the fetcher may follow.
-func (s *Server) compileClientFrom(cfg *Config, reg Client, fetcher *fetch.Fetcher) (*client, error) {
-	c := &client{Client: reg, fetch: fetcher}
+// compileClientFrom is compileClient for registrations of any origin, whose URLs the fetchers may follow.
+func (s *Server) compileClientFrom(cfg *Config, reg Client, from fetchers) (*client, error) {
+	c := &client{Client: reg, fetch: from.forClient()}
 	c.defaults(cfg)
 	var errs []error
 	complain := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
@@ -277,7 +276,7 @@ func (c *client) prepareUserInfo(cfg *Config) (err error) {
 }
 
 func (c *client) keySource(cfg *Config) keySource {
-	return keySource{jwks: c.JWKS, url: c.JWKSURL, fetcher: c.fetch, now: cfg.Now}
+	return keySource{jwks: c.JWKS, url: c.JWKSURL, fetcher: c.fetch.documents, now: cfg.Now}
 }
 
 // public tells a client that can't authenticate (RFC 6749 §2.1).

@@ -75,6 +75,9 @@ type registration struct {
 // self tells a client that registered itself.
 func (rec *registration) self() bool { return rec.By == registrantSelf }
 
+// unverified tells one that nobody has checked since (A36).
+func (rec *registration) unverified() bool { return rec.self() && !rec.Metadata.Verified }
+
 // compileRegistered makes a registration a client by the rules of the configuration's own.
 func (s *Server) compileRegistered(rec *registration) (*client, error) {
 	reg := rec.Metadata.client()
@@ -88,13 +91,13 @@ func (s *Server) compileRegistered(rec *registration) (*client, error) {
 			return nil, err
 		}
 	}
-	c, err := s.compileClientFrom(&s.cfg, reg, s.fetch)
+	c, err := s.compileClientFrom(&s.cfg, reg, s.registrationFetchers(rec))
 	if err != nil {
 		return nil, err
 	}
 	c.formerSecret = former
 	c.formerHash, c.formerUntil = rec.FormerHash, rec.FormerUntil
-	c.unverified = rec.self() && !rec.Metadata.Verified
+	c.unverified = rec.unverified()
 	c.since, c.until = rec.Issued, rec.Expires
 	return c, nil
 }

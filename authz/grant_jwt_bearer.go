@@ -111,6 +111,6 @@ func (s *Server) compileJWTIssuer(cfg *Config, i JWTIssuer) (*jwtIssuer, error) 
 	if i.Audience == "" {
 		i.Audience = cfg.Issuer
 	}
-	keys, err := newKeySet(keySource{jwks: i.JWKS, url: i.JWKSURL, fetcher: s.fetch.Trusting(), now: cfg.Now}, token.NewVerifier)
+	keys, err := newKeySet(keySource{jwks: i.JWKS, url: i.JWKSURL, fetcher: s.fetch, now: cfg.Now}, token.NewVerifier)
 	return &jwtIssuer{JWTIssuer: i, keys: keys}, err
 }

@@ -54,7 +54,7 @@ func (s *Server) checkRegistration(ctx context.Context, rec *registration) (*cli
 	if err != nil {
 		return nil, invalidMetadata(err)
 	}
-	return c, s.checkSector(ctx, m)
+	return c, s.checkSector(ctx, rec)
 }
 
 // invalidMetadata says what is wrong with a registration (RFC 7591 §3.2.2). It speaks of nothing that
@@ -173,11 +173,12 @@ func (m *clientMetadata) checkKeys() error {
 
 // checkSector has the sector's host confirm every redirect URI (OpenID Connect Dynamic Client
 // Registration §5): whoever shares a sector sees the same people.
-func (s *Server) checkSector(ctx context.Context, m *clientMetadata) error {
+func (s *Server) checkSector(ctx context.Context, rec *registration) error {
+	m := &rec.Metadata
 	if m.SectorIdentifierURI == "" {
 		return nil
 	}
-	document, err := s.fetch.Get(ctx, m.SectorIdentifierURI, fetch.MaxDocument)
+	document, err := s.registrationFetchers(rec).documents.Get(ctx, m.SectorIdentifierURI, fetch.MaxDocument)
 	if err != nil {
 		return oauth.Errorf(oauth.InvalidClientMetadata, "sector_identifier_uri could not be read").Because(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -662,6 +663,58 @@ func TestA51_SectorIdentifier(t *testing.T) {
 	assert.Equal(t, "invalid_client_metadata", g.call(http.MethodPost, "/register", "", body).Get("error"), "OpenID Connect Dynamic Client Registration §5")
 	document = `{"not": "a list"}`
 	assert.Equal(t, inside.JSON, g.call(http.MethodPost, "/register", "", body).JSON)
+}
+
+func TestA51_ASlowHostOfStrangersHoldsNobodyUp(t *testing.T) {
+	var waiting atomic.Int32
+	release := make(chan struct{})
+	host := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/slow" {
+			_, _ = io.WriteString(w, `["https://app.example.com/callback"]`)
+			return
+		}
+		waiting.Add(1)
+		<-release
+	}))
+	t.Cleanup(host.Close)
+	cfg := registryConfig(t, authz.RegistrationOpen)
+	cfg.Fetch.AllowHosts, cfg.Fetch.Roots = []string{"127.0.0.1"}, x509.NewCertPool()
+	cfg.Fetch.Roots.AddCert(host.Certificate())
+	g := &registry{authztest.New(t, cfg), t}
+	body := members{
+		"redirect_uris": app["redirect_uris"], "request_uris": []string{host.URL + "/slow", host.URL + "/other"},
+		"sector_identifier_uri": host.URL + "/sector",
+	}
+	request := func(c authztest.Answer, path string) string {
+		return g.AuthorizeURL("client_id", c.Get("client_id"), "redirect_uri", "https://app.example.com/callback", "request_uri", host.URL+path)
+	}
+	outcome := func(c authztest.Answer, path string) string {
+		return g.NewBrowser().Get(request(c, path)).Location.Query().Get("error")
+	}
+	var asking sync.WaitGroup
+	t.Cleanup(asking.Wait)
+	t.Cleanup(func() { close(release) })
+	slow := func(c authztest.Answer) {
+		before := waiting.Load()
+		for range 8 {
+			asking.Go(func() {
+				if resp, err := g.Client().Get(request(c, "/slow")); err == nil {
+					_ = resp.Body.Close()
+				}
+			})
+		}
+		require.Eventually(t, func() bool { return waiting.Load() == before+8 }, 5*time.Second, time.Millisecond)
+		require.Equal(t, "temporarily_unavailable", outcome(c, "/slow"), "eight of one client")
+	}
+	owned, stranger := g.register(g.token("bob", "registration.full"), body), g.register("", body)
+	slow(g.register("", body))
+	require.Equal(t, "invalid_request_object", outcome(stranger, "/other"), "fetched, though it is none")
+	for range 15 {
+		slow(g.register("", body))
+	}
+	assert.Equal(t, "temporarily_unavailable", outcome(stranger, "/other"))
+	assert.Equal(t, "invalid_request_object", outcome(owned, "/other"), "strangers are apart")
+	g.register("", body) // with a sector file
 }
 
 func TestA53_FloodsAreBounded(t *testing.T) {

@@ -84,7 +84,10 @@ func (s *Server) fetchRequestObject(ctx context.Context, c *client, uri string) 
 	if !slices.ContainsFunc(c.RequestURIs, registered) {
 		return "", refused.Because(errObjectURI)
 	}
-	document, err := c.fetch.Get(ctx, uri, fetch.MaxDocument)
+	document, err := c.fetch.objects.Get(ctx, uri, fetch.MaxDocument)
+	if errors.Is(err, fetch.ErrBusy) {
+		return "", oauth.Errorf(oauth.TemporarilyUnavailable, "too many request objects are being fetched").Because(err)
+	}
 	if err != nil {
 		return "", refused.Because(err)
 	}

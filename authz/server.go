@@ -43,10 +43,12 @@ type Server struct {
 	jwtIssuers      map[string]*jwtIssuer
 	routes          map[string]route
 	pages           *pages
-	fetch           *fetch.Fetcher
-	compiled        compiledClients
-	metadata        []byte
-	keyPlan         token.Plan
+	fetch           *fetch.Fetcher // what the operator's URLs name
+	// Of clients: of the configuration, registered on somebody's word, and of strangers.
+	configuredFetch, registeredFetch, strangersFetch fetchers
+	compiled                                         compiledClients
+	metadata                                         []byte
+	keyPlan                                          token.Plan
 
 	ready chan struct{} // closed by Start
 	run   *running      // set before ready is closed
@@ -93,9 +95,12 @@ func New(cfg Config) (*Server, error) {
 		tag:    hex.EncodeToString(sum[:4]),
 		ready:  make(chan struct{}),
 	}
-	if s.fetch, err = fetch.New(cfg.Fetch); err != nil {
+	guarded, err := fetch.New(cfg.Fetch)
+	if err != nil {
 		return nil, wrong("fetch", "", err)
 	}
+	s.fetch = guarded.Trusting()
+	s.configuredFetch, s.registeredFetch, s.strangersFetch = newFetchers(s.fetch), newFetchers(guarded), newFetchers(guarded.Apart())
 	if err := errors.Join(cfg.check(), wrong("compat", "", cfg.checkCompat(issuer))); err != nil {
 		return nil, err // clients inherit all of this
 	}
@@ -125,7 +130,7 @@ func New(cfg Config) (*Server, error) {
 func (s *Server) compile(cfg *Config) error {
 	var errs []error
 	var err error
-	if s.resources, err = compileResources(cfg, s.fetch.Trusting()); err != nil {
+	if s.resources, err = compileResources(cfg, s.fetch); err != nil {
 		errs = append(errs, err)
 	}
 	for _, r := range s.resources {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,7 +49,7 @@ type Fetcher struct {
 	http     *http.Client
 	trusting *Fetcher
 	anyHost  bool
-	underWay chan struct{}
+	underWay []chan struct{} // a request takes a place in each
 }
 
 // New checks the configuration.
@@ -65,7 +66,7 @@ func New(cfg Config) (*Fetcher, error) {
 
 func newFetcher(cfg Config, dial dialContext) *Fetcher {
 	return &Fetcher{
-		underWay: make(chan struct{}, maxUnderWay),
+		underWay: []chan struct{}{make(chan struct{}, maxUnderWay)},
 		http: &http.Client{
 			Timeout:       Timeout,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -82,6 +83,21 @@ func newFetcher(cfg Config, dial dialContext) *Fetcher {
 // Trusting is the same without the look at addresses, for URLs that the operator wrote: a resource
 // server's keys may well be in a private network. It takes http as well, to a loopback host.
 func (f *Fetcher) Trusting() *Fetcher { return f.trusting }
+
+// Apart is the same with a bound of its own on how many requests run at once: whoever exhausts the one
+// doesn't touch the other.
+func (f *Fetcher) Apart() *Fetcher {
+	apart := *f
+	apart.underWay = []chan struct{}{make(chan struct{}, maxUnderWay)}
+	return &apart
+}
+
+// Share is a part of the fetcher for one who asks, of which at most n requests run at once.
+func (f *Fetcher) Share(n int) *Fetcher {
+	share := *f
+	share.underWay = append(slices.Clip(f.underWay), make(chan struct{}, n))
+	return &share
+}
 
 // CheckURL tells whether a URL may be fetched at all, without asking the network.
 func (f *Fetcher) CheckURL(raw string) error {
@@ -110,11 +126,13 @@ func (f *Fetcher) do(ctx context.Context, method, rawURL, form string, limit int
 	if err := f.CheckURL(rawURL); err != nil {
 		return nil, err
 	}
-	select {
-	case f.underWay <- struct{}{}:
-		defer func() { <-f.underWay }()
-	default:
-		return nil, ErrBusy
+	for _, places := range f.underWay {
+		select {
+		case places <- struct{}{}:
+			defer func() { <-places }()
+		default:
+			return nil, ErrBusy
+		}
 	}
 	req, err := http.NewRequestWithContext(ctx, method, rawURL, strings.NewReader(form))
 	if err != nil {

@@ -174,10 +174,46 @@ func TestA51_TimeAndNumberAreCapped(t *testing.T) {
 	require.Error(t, err)
 	close(release)
 	for range maxUnderWay {
-		f.underWay <- struct{}{}
+		f.underWay[0] <- struct{}{}
 	}
 	_, err = f.Get(t.Context(), slow.URL, MaxDocument)
 	assert.ErrorIs(t, err, ErrBusy)
+}
+
+func TestA51_WhoIsBusyHoldsNobodyUp(t *testing.T) {
+	waiting, release := make(chan struct{}), make(chan struct{})
+	outside := newSite(t, func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			waiting <- struct{}{}
+			<-release
+		}
+	})
+	all := outside.fetcher(t, "127.0.0.1")
+	mine, theirs := all.Share(1), all.Share(1)
+	done := make(chan error)
+	slow := func(f *Fetcher) {
+		go func() {
+			_, err := f.Get(t.Context(), outside.URL+"/slow", MaxDocument)
+			done <- err
+		}()
+		<-waiting
+	}
+	get := func(f *Fetcher) error {
+		_, err := f.Get(t.Context(), outside.URL, MaxDocument)
+		return err
+	}
+	slow(mine)
+	require.ErrorIs(t, get(mine), ErrBusy)
+	require.NoError(t, get(theirs))
+	for range maxUnderWay - 1 {
+		all.underWay[0] <- struct{}{}
+	}
+	require.ErrorIs(t, get(theirs), ErrBusy, "a share is one of all")
+	require.NoError(t, get(all.Apart()))
+	require.NoError(t, get(all.Trusting()))
+	release <- struct{}{}
+	require.NoError(t, <-done)
+	assert.NoError(t, get(mine), "what is done makes room")
 }
 
 func TestA51_NoProxy(t *testing.T) {
