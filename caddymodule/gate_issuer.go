@@ -246,11 +246,13 @@ func (h *TokenInject) findMint(app *App, cfg *tokeninject.Config) error {
 	switch {
 	case client.Secret == "" && (policy.Grant != "" || policy.ResourceServer != "" || len(policy.Scopes) > 0):
 		return errors.New("inject token: a client with a secret is needed")
+	case policy.Grant == grantTokenExchange && h.Session != nil && h.issuer.server != nil:
+		return errors.New("inject token: a session of a server in this config has no token to exchange; use grant client_credentials")
 	case policy.Issuer != "" && policy.Grant == "" && len(h.Issuers) > 0 && h.Issuers[0].Name != policy.Issuer:
 		return errors.New("inject token: say by which grant another issuer than the gate's own mints")
 	}
 	minter, err := app.foreignIssuer(at, client, cfg.Audiences)
-	cfg.Token.Issuer = minter
+	cfg.Token.Issuer, cfg.Token.Client = minter, client.ID
 	return err
 }
 

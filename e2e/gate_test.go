@@ -295,7 +295,7 @@ func TestA57_NoValueSplitsAHeaderOrAddsAGroup(t *testing.T) {
 			const item = "ops%252Cadmins%2CZo%C3%AB%3Bx" // encoded as one of a list, then as part of a URL
 			require.Contains(t, got.URL, "?who=zoe&groups="+item+"%3D1%2C")
 			require.Len(t, got.values("Cookie"), 1)
-			require.Contains(t, got.values("Cookie")[0], "who=zoe; groups="+item+"=1%2C")
+			require.Contains(t, got.values("Cookie")[0], "groups="+item+"=1%2C")
 		}
 	})
 }
@@ -304,8 +304,8 @@ func TestA58_TheClientsTokenAndTheGatesCookiesStayOutside(t *testing.T) {
 	besiege(t, func(t *testing.T, s *siege) {
 		require.Equal(t, []int{200}, s.raw(t, "GET PREFIX/x?who=mallory&%77ho=mallory&a=1 HTTP/1.1\n"+bearerHead+"Cookie: __Host-gw-x=secret; who=mallory; a=1\n\n"))
 		got := s.one(t)
-		require.Equal(t, s.prefix+"/x?a=1&who=robot", got.URL)
-		require.Equal(t, []string{"a=1; who=robot"}, got.values("Cookie"))
+		require.Equal(t, s.prefix+"/x?who=robot&a=1", got.URL)
+		require.Equal(t, []string{"who=robot; a=1"}, got.values("Cookie"))
 		authorization := got.values("Authorization")
 		require.Len(t, authorization, 1)
 		require.NotContains(t, authorization[0], s.token, "W8: an encrypted token stays outside")

@@ -193,6 +193,9 @@ type BasicInjection struct {
 type TokenInjection struct {
 	// Issuer mints the token; nil: the gate's own.
 	Issuer Issuer
+	// Client is whom it mints for, "" where that is nobody's choice. What two policies ask for as different
+	// clients is never mixed up.
+	Client string
 	// ForGate injects one token, the gate's own, for everybody who passes.
 	ForGate bool
 	// Phantom gives the upstream the caller's own token as a signed JWT, where the caller brought one that is

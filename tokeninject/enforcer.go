@@ -92,7 +92,8 @@ func New(cfg Config) (*Enforcer, error) {
 	e.byAsking = byAsking(e.sources)
 	e.injectors = newInjectors(cfg)
 	if cfg.Token != nil {
-		e.mintPolicy = cfg.Token.ResourceServer + "\n" + oauth.FormatScope(cfg.Token.Scope)
+		t := cfg.Token
+		e.mintPolicy = strings.Join([]string{t.Issuer.URL(), t.Client, t.ResourceServer, oauth.FormatScope(t.Scope)}, "\n")
 	}
 	e.initSession()
 	return e, nil
@@ -161,6 +162,7 @@ type passage struct {
 	epoch  uint64        // of the feed when the credential was checked
 	maxAge time.Duration // of the login, where that is too old; else 0
 
+	parameters    int  // bytes of the query that are injected
 	unknownClient bool // nobody presented anything
 	remembered    bool // refused before, and logged then
 }

@@ -28,7 +28,7 @@ type Identity struct {
 	claims  string // one JSON object
 	source  uint8  // index of the issuer among the gate's
 	session *Session
-	people  *peopleCache
+	from    *source // whose word it is
 }
 
 // Claim returns a claim of the token or of the session's person: string, json.Number, bool, nil,
@@ -55,12 +55,16 @@ func (id *Identity) member(name string) (raw string, ok bool) {
 	return string(value), ok
 }
 
-// Roles returns the person's roles: of the session, or the token's roles claim.
+// Roles returns the person's roles: of the session, or of the token's claim that its issuer has for them.
 func (id *Identity) Roles() []string {
 	if id.session != nil {
 		return id.session.Roles
 	}
-	value, _ := id.Claim("roles")
+	name := "roles"
+	if id.from != nil {
+		name = id.from.roles
+	}
+	value, _ := id.Claim(name)
 	return stringsOf(value)
 }
 
@@ -94,10 +98,10 @@ func (id *Identity) LoginName(ctx context.Context) (string, error) {
 }
 
 func (id *Identity) person(ctx context.Context) (*Person, error) {
-	if _, signedIn := id.member("auth_time"); id.people == nil || id.session == nil && id.Subject == id.ClientID && !signedIn {
+	if _, signedIn := id.member("auth_time"); id.from == nil || id.session == nil && id.Subject == id.ClientID && !signedIn {
 		return nil, ErrNobody
 	}
-	return id.people.get(ctx, id.Subject)
+	return id.from.people.get(ctx, id.Subject)
 }
 
 // subject is what the revocation feed wants to know.

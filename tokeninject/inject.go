@@ -180,7 +180,7 @@ func injectCookie(injection ValueInjection) func(*passage) *Refusal {
 		}
 		cookie := injection.Name + "=" + encodeUnless(value, cookieOctet)
 		if sent := p.r.Header["Cookie"]; len(sent) > 0 {
-			cookie = strings.Join(sent, "; ") + "; " + cookie
+			cookie += "; " + strings.Join(sent, "; ") // in front: PHP takes the first of a name
 		}
 		p.r.Header["Cookie"] = []string{cookie}
 		return nil
@@ -209,13 +209,20 @@ func injectQueryList(injection ListInjection) func(*passage) *Refusal {
 	}
 }
 
-// addParameter adds one to the query, both encoded.
+// addParameter adds one to the query, both encoded: in front of the client's, since there are parsers that
+// stop after so many.
 func (p *passage) addParameter(name, value string) {
-	query := name + "=" + value
-	if p.r.URL.RawQuery != "" {
-		query = p.r.URL.RawQuery + "&" + query
+	parameter := name + "=" + value
+	ours, theirs := p.r.URL.RawQuery[:p.parameters], strings.TrimPrefix(p.r.URL.RawQuery[p.parameters:], "&")
+	if ours != "" {
+		ours += "&"
 	}
-	p.r.URL.RawQuery = query
+	ours += parameter
+	p.parameters = len(ours)
+	if theirs != "" {
+		ours += "&" + theirs
+	}
+	p.r.URL.RawQuery = ours
 	p.r.RequestURI = p.r.URL.RequestURI()
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -31,6 +32,12 @@ type mintSlot struct {
 	mu     sync.Mutex
 	flight *mintFlight // nil: none under way
 	retry  time.Time
+}
+
+// over tells whether there is nothing in a slot to keep: what filled it was in an earlier configuration.
+func (s *mintSlot) over(now time.Time) bool {
+	held := s.held.Load()
+	return held != nil && !now.Before(held.expires)
 }
 
 type heldToken struct {
@@ -85,7 +92,7 @@ func (p *passage) slot() *mintSlot {
 		}
 	}
 	slot := &mintSlot{policy: policy}
-	p.live.minted = append(p.live.minted, slot)
+	p.live.minted = append(slices.DeleteFunc(p.live.minted, func(old *mintSlot) bool { return old.over(p.now) }), slot)
 	return slot
 }
 
@@ -128,7 +135,7 @@ func (p *passage) mintRequest() MintRequest {
 	case policy.Phantom:
 		m.Caller, m.CallerIssuer, m.Gate, m.Phantom = p.id, p.from.issuer.URL(), "", true
 	case p.live != nil:
-		m.Session = p.id.session
+		m.Session, m.SessionIssuer = p.id.session, p.live.issuer
 	default:
 		m.Caller, m.Raw, m.CallerIssuer = p.id, p.taken.bearer, p.from.issuer.URL()
 	}

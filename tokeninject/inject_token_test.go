@@ -213,3 +213,36 @@ func TestCallersTokensAreBounded(t *testing.T) {
 	}
 	require.Equal(t, callerShards*shardCallers, n)
 }
+
+// A session may pass gates that mint by other issuers, or as other clients, for resource servers of one name.
+func TestW4_TokensOfTwoIssuersAreNotMixedUp(t *testing.T) {
+	s := newSite(t, nil)
+	sessions := NewSessions(s.store, s.clock.now)
+	other := newStranger(t, s.clock)
+	mints := func(i *testIssuer, token string) {
+		i.mint = func(MintRequest) (*MintedToken, error) {
+			return &MintedToken{Token: token, Expires: s.clock.now().Add(time.Hour)}, nil
+		}
+	}
+	mints(s.issuer, "ours")
+	mints(other.testIssuer, "theirs")
+	gate := func(by Issuer, client string) http.Handler {
+		return guard(s.gate(func(cfg *Config) {
+			withSession(cfg)
+			cfg.Sessions, cfg.Token = sessions, &TokenInjection{Issuer: by, Client: client, ResourceServer: "orders"}
+		}), http.HandlerFunc(s.serve))
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/a/", gate(nil, ""))
+	mux.Handle("/b/", gate(other, ""))
+	mux.Handle("/c/", gate(other, "c"))
+	s.server.Config.Handler = mux
+	browser := newBrowser(t)
+	s.signIn(browser, "/a/")
+	for path, want := range map[string]string{"/a/": "Bearer ours", "/b/": "Bearer theirs", "/c/": "Bearer theirs"} {
+		require.Equal(t, http.StatusOK, s.do(browser, http.MethodGet, path, asNavigation).status)
+		require.Equal(t, []string{want}, s.last().header["Authorization"], path)
+	}
+	require.Len(t, other.minted(), 2, "one for each client")
+	require.Equal(t, testURL, other.minted()[0].SessionIssuer)
+}

@@ -36,12 +36,14 @@ type Issuer interface {
 	BeginLogin(ctx context.Context, l LoginRequest) (url string, err error)
 	// RedeemLogin turns the code of a login into what the issuer says of the person.
 	RedeemLogin(ctx context.Context, code string, l LoginRequest) (*Session, error)
-	// Refresh looks the session's person up again: ErrSessionEnded when it may not go on. That
+	// Refresh looks the session's person up again: ErrSessionEnded when it may not go on. A session that
+	// comes with another error has a Stamp that replaces the old one, and nothing else that is new. That
 	// includes a revocation that the feed has forgotten meanwhile: gates ask the feed for what is
 	// new, and Refresh for the rest.
 	Refresh(ctx context.Context, s *Session) (*Session, error)
 	// EndSession signs the person out at the issuer as well, and ends what the login gave;
-	// ErrSessionEnded counts as done. next, if not empty, is where the browser has to go for that.
+	// ErrSessionEnded counts as done. next, if not empty, is where the browser has to go for that, also
+	// where the rest failed.
 	EndSession(ctx context.Context, s *Session) (next string, err error)
 	// Mint makes an access token for injection: ErrSessionEnded, or an *oauth.Error with
 	// insufficient_scope where the scopes were never granted.
@@ -102,8 +104,9 @@ type Session struct {
 // MintRequest asks for a token to inject: for a session, for the incoming token of Caller, or for the
 // gate itself.
 type MintRequest struct {
-	Session *Session
-	Caller  *Identity
+	Session       *Session
+	SessionIssuer string // where the session's person signed in
+	Caller        *Identity
 	// Raw is the caller's token as it came, and CallerIssuer whose it is: one issuer's word about people
 	// is none for another, unless that one takes tokens in exchange (RFC 8693).
 	Raw          string

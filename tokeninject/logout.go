@@ -43,13 +43,16 @@ func (p *passage) logout() *Refusal {
 	}
 	if p.live != nil {
 		next, err := p.e.cfg.Issuer.EndSession(ctx, p.live.session.Load())
-		if err != nil && !errors.Is(err, ErrSessionEnded) {
-			p.e.cfg.Logger.Error("a session ended at the gate, but not at the issuer", zap.Error(err))
-			p.e.writePage(p.w, p.r, http.StatusBadGateway, pageHalfOut)
-			return answered
+		failed := err != nil && !errors.Is(err, ErrSessionEnded)
+		if failed {
+			p.e.cfg.Logger.Error("a session ended at the gate, but not wholly at the issuer", zap.Error(err))
 		}
-		if next != "" {
+		switch {
+		case next != "":
 			p.redirect(http.StatusSeeOther, next)
+			return answered
+		case failed:
+			p.e.writePage(p.w, p.r, http.StatusBadGateway, pageHalfOut)
 			return answered
 		}
 	}

@@ -56,7 +56,7 @@ func (p *passage) resume() *Refusal {
 		e.cfg.Logger.Warn("the use of a session could not be stored", zap.Error(err))
 	}
 	live.proven.Store(true)
-	p.live, p.id = live, live.who(e.sources[0].people)
+	p.live, p.id = live, live.who(e.sources[0])
 	return nil
 }
 
@@ -118,16 +118,25 @@ func (e *Enforcer) refresh(ctx context.Context, handle string, live *liveSession
 	before := live.session.Load()
 	session, err := e.cfg.Issuer.Refresh(ctx, before)
 	if err == nil && !validObject(session.Claims) {
-		err = errors.New("the issuer's claims are no JSON object")
+		session, err = nil, errors.New("the issuer's claims are no JSON object")
+	}
+	if session != nil {
+		live.session.Store(session)
+		if err == nil {
+			live.refreshed.Store(now.UnixMilli())
+		}
+		if session.Stamp != before.Stamp {
+			// The issuer gave a new refresh token for the old one, which is dead: a restart must find the new.
+			stored := e.sessions.update(ctx, handle, live, func(next *sessionRecord) {
+				next.Session, next.Refreshed = *session, time.UnixMilli(live.refreshed.Load())
+			})
+			if stored != nil {
+				return stored
+			}
+		}
 	}
 	if err == nil {
-		live.session.Store(session)
-		live.refreshed.Store(now.UnixMilli())
-		if session.Stamp == before.Stamp {
-			return nil
-		}
-		// The issuer gave a new refresh token for the old one, which is dead: a restart must find the new.
-		return e.sessions.update(ctx, handle, live, func(next *sessionRecord) { next.Session, next.Refreshed = *session, now })
+		return nil
 	}
 	if errors.Is(err, ErrSessionEnded) {
 		return err

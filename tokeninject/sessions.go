@@ -110,13 +110,13 @@ func newLive(r *sessionRecord) *liveSession {
 	return live
 }
 
-// who makes the session's identity, with people looked up at the issuer of the gate that asks.
-func (l *liveSession) who(people *peopleCache) *Identity {
+// who makes the session's identity, by the word of the issuer of the gate that asks.
+func (l *liveSession) who(from *source) *Identity {
 	s := l.session.Load()
 	return &Identity{
 		Subject: s.Subject, ClientID: s.ClientID, Username: s.Username, SessionID: s.SessionID, GrantID: s.GrantID,
 		Scope: strings.Join(s.Scope, " "), IssuedAt: l.created, Expires: time.UnixMilli(l.expires.Load()),
-		session: s, people: people,
+		session: s, from: from,
 	}
 }
 

@@ -18,7 +18,8 @@ import (
 // keys, a feed and people of its own.
 type source struct {
 	issuer Issuer
-	index  uint8 // among the gate's sources; the first one is where people sign in
+	index  uint8  // among the gate's sources; the first one is where people sign in
+	roles  string // the claim that has them
 	people *peopleCache
 	state  atomic.Pointer[issuerState]
 }
@@ -32,7 +33,11 @@ type issuerState struct {
 func newSources(cfg Config) []*source {
 	sources := make([]*source, 0, 1+len(cfg.Others))
 	for i, issuer := range append([]Issuer{cfg.Issuer}, cfg.Others...) {
-		sources = append(sources, &source{issuer: issuer, index: uint8(i), people: newPeopleCache(issuer, cfg.Now, cfg.Refresh)})
+		from := &source{issuer: issuer, index: uint8(i), roles: "roles", people: newPeopleCache(issuer, cfg.Now, cfg.Refresh)}
+		if named, ok := issuer.(RolesNamer); ok {
+			from.roles = named.RolesClaim()
+		}
+		sources = append(sources, from)
 	}
 	return sources
 }
@@ -87,6 +92,9 @@ func (e *Enforcer) sourcesOf(raw string) []*source {
 	}
 	return nil
 }
+
+// RolesNamer is an Issuer whose tokens have roles in another claim than "roles".
+type RolesNamer interface{ RolesClaim() string }
 
 // Introspector is an Issuer that shows tokens which it can't read itself to somebody else (RFC 7662).
 type Introspector interface{ Introspects() bool }

@@ -40,6 +40,8 @@ func newStranger(t *testing.T, c *clock) *stranger {
 
 func (s *stranger) URL() string { return strangerURL }
 
+func (s *stranger) RolesClaim() string { return "groups" }
+
 func (s *stranger) Introspects() bool { return s.asks }
 
 func (s *stranger) Open(ctx context.Context, raw string, decrypt Decrypt) ([]byte, time.Time, error) {
@@ -193,4 +195,25 @@ func TestW5_AnIssuerThatDoesNotNameItselfIsToldByState(t *testing.T) {
 	require.Equal(t, http.StatusSeeOther, answer(func(q url.Values) { q.Set("iss", testURL) }))
 	require.Equal(t, http.StatusBadRequest, answer(func(q url.Values) { q.Set("iss", "https://evil.example") }))
 	require.NotEqual(t, http.StatusSeeOther, answer(func(q url.Values) { q.Set("state", statePrefix+oauth.NewSecret()) }))
+}
+
+func TestW2_RolesAreWhereTheIssuerHasThem(t *testing.T) {
+	c := newClock()
+	other := newStranger(t, c)
+	s := newSite(t, func(cfg *Config) {
+		cfg.Audiences, cfg.Others = []string{testAudience}, []Issuer{other}
+		cfg.Policy = &Policy{Rules: []Rule{deny(when(IfRole, "suspended")), permit(when(IfRole, "staff"))}}
+	})
+	of := func(roles, groups []string) string {
+		return "Authorization: Bearer " + other.accessToken(t, func(a *token.AccessToken) {
+			ofStranger(a)
+			a.Roles = roles
+			a.Extra = map[string]any{"groups": groups}
+		})
+	}
+	require.Equal(t, http.StatusOK, s.get("/", of(nil, []string{"staff"})).status)
+	require.Equal(t, http.StatusForbidden, s.get("/", of([]string{"staff"}, nil)).status)
+	suspended := of([]string{"staff"}, []string{"staff", "suspended"})
+	require.Equal(t, http.StatusForbidden, s.get("/", suspended).status)
+	require.Equal(t, http.StatusForbidden, s.get("/", suspended).status, "from the cache as well")
 }

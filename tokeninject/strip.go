@@ -50,7 +50,7 @@ func normalised(name string) string { return string(normalise(nil, name, len(nam
 
 // normalise appends the form in which spellings of one name are equal: percent-encoding undone,
 // letters small, every run of other characters one "_", none at the ends, and nothing from a "[" on,
-// which begins an index in PHP. It gives up, with a key that is too long, once past limit.
+// which begins an index in PHP and in qs, nor from a NUL on. It gives up, with a key that is too long, once past limit.
 func normalise(key []byte, name string, limit int) []byte {
 	gap := false
 	for i := 0; i < len(name) && len(key) <= limit; {
@@ -65,7 +65,7 @@ func normalise(key []byte, name string, limit int) []byte {
 				key = append(key, '_')
 			}
 			key, gap = append(key, small), false
-		case c == '[':
+		case (c == '[' || c == 0) && len(key) > 0: // at the front, some drop it
 			return key
 		default:
 			gap = true

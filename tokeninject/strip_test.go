@@ -41,6 +41,21 @@ func TestA56_EverySpellingOfAnOwnedNameIsRemoved(t *testing.T) {
 	}
 }
 
+func TestA56_NoSpellingOfAnInjectedParameterGetsThrough(t *testing.T) {
+	s := newSite(t, func(cfg *Config) {
+		cfg.Query = []ValueInjection{{"user", subject}, {"role", fixed("boss")}}
+	})
+	bearer := "Authorization: Bearer " + s.issuer.accessToken(t, nil)
+	for _, query := range []string{
+		"user=x", "USER=x", "user[]=x", "user[a]=x", "[user]=x", "%5Buser%5D=x", "[[user]]=x", "[user=x", "user%00x=x", "%00user=x", "us%65r=x", "user.=x",
+	} {
+		require.Equal(t, http.StatusOK, s.get("/?a=1&"+query+"&b=2", bearer).status)
+		require.Equal(t, "/?user=bob-id&role=boss&a=1&b=2", s.last().uri, query)
+	}
+	require.Equal(t, http.StatusOK, s.get("/", bearer).status)
+	require.Equal(t, "/?user=bob-id&role=boss", s.last().uri)
+}
+
 func TestA56_SpaceBeforeTheColonIsNoWayIn(t *testing.T) {
 	s := newSite(t, func(cfg *Config) { cfg.Optional, cfg.Headers = true, []HeaderInjection{{"X-User", subject}} })
 	status, _ := s.raw("GET / HTTP/1.1\nHost: HOST\nConnection: close\nX-User : mallory\n\n")

@@ -67,7 +67,7 @@ func hashText(s string) [32]byte {
 }
 
 func (p *passage) accept(id *Identity, judged judgement) {
-	id.people = p.from.people
+	id.from = p.from
 	p.id, p.judged = id, judged
 }
 
@@ -168,7 +168,7 @@ func (p *passage) examine(payload []byte) (*Identity, error) {
 	id := &Identity{
 		Subject: t.Subject, ClientID: t.ClientID, Username: usernameOf(payload), SessionID: t.SessionID,
 		GrantID: t.GrantID, TokenID: t.ID, Scope: oauth.FormatScope(t.Scope), IssuedAt: t.IssuedAt, Expires: t.ExpiresAt,
-		claims: string(payload), source: p.from.index,
+		claims: string(payload), source: p.from.index, from: p.from,
 	}
 	if p.issuer.feed.Revoked(id.subject(p.from.issuer)) {
 		return nil, errRevoked

@@ -10,6 +10,8 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/gatewright/gatewright/authz/token"
@@ -22,6 +24,8 @@ const typIntrospection = "token-introspection+jwt"
 var (
 	errInactive    = errors.New("the issuer says that the token is not active")
 	errNoAudience  = errors.New("introspection: the answer says no aud, so it can't be told for whom the token is")
+	errNotAccess   = errors.New("introspection: the token is no access token")
+	errNoKind      = errors.New("introspection: the answer has neither aud nor token_type, so it can't be told for whom the token is, nor of what kind")
 	errAnswer      = errors.New("introspection: the answer is malformed")
 	errAnotherIss  = errors.New("introspection: the answer is about another issuer's token")
 	errAnswerToWho = errors.New("introspection: the signed answer is not for this gate")
@@ -154,6 +158,9 @@ func (i *Issuer) asAccessToken(claims map[string]any, sum [32]byte, asked, until
 	if _, ok := claims["aud"]; !ok && i.cfg.Introspection.AssumeAudience == "" {
 		return nil, errNoAudience
 	}
+	if err := i.isAccessToken(claims); err != nil {
+		return nil, err
+	}
 	delete(claims, "active")
 	claims["iss"] = i.cfg.URL
 	fill := func(name string, value any) {
@@ -168,6 +175,22 @@ func (i *Issuer) asAccessToken(claims map[string]any, sum [32]byte, asked, until
 	fill("iat", asked.Add(-time.Second).Unix())
 	fill("aud", i.cfg.Introspection.AssumeAudience)
 	return json.Marshal(claims)
+}
+
+// isAccessToken refuses what an issuer knows as another kind of token (A6): RFC 7662 says of refresh tokens
+// that they are active, too. token_type is of RFC 6749 §5.1, token_use Hydra's and Cognito's, typ Keycloak's.
+func (i *Issuer) isAccessToken(claims map[string]any) error {
+	kind, typed := claims["token_type"].(string)
+	use, used := claims["token_use"].(string)
+	typ, _ := claims["typ"].(string)
+	switch {
+	case typed && !strings.EqualFold(kind, "Bearer"), used && use != "access_token" && use != "access",
+		slices.Contains([]string{"Refresh", "Offline", "ID"}, typ):
+		return errNotAccess
+	case i.cfg.Introspection.AssumeAudience != "" && !typed && !used && typ == "":
+		return errNoKind
+	}
+	return nil
 }
 
 // nobody is the client of a token whose issuer doesn't say.

@@ -117,6 +117,9 @@ func checkURL(address string) error {
 // URL implements tokeninject.Issuer.
 func (i *Issuer) URL() string { return i.cfg.URL }
 
+// RolesClaim implements tokeninject.RolesNamer.
+func (i *Issuer) RolesClaim() string { return i.cfg.RolesClaim }
+
 // Ready waits for the issuer's metadata, which everything else needs.
 func (i *Issuer) Ready(ctx context.Context) error {
 	_, err := i.metadata.get(ctx)

@@ -19,6 +19,9 @@ import (
 // pause between two looks at a session, so that one in use always has a good one.
 const refreshAhead = 90 * time.Second
 
+// maxLifetime is the longest lifetime of a token that is believed, in seconds; some say "for ever" by a number.
+const maxLifetime = 10 * 366 * 24 * 60 * 60
+
 var (
 	errNoLogins   = errors.New("the issuer's metadata have no authorization_endpoint or no token_endpoint")
 	errNoPKCE     = errors.New("the issuer does not take PKCE with S256")
@@ -131,7 +134,8 @@ func (i *Issuer) kept(answer *tokenAnswer, before *tokens) *tokens {
 	t := *before
 	t.Access, t.Expires = answer.Access, time.Time{}
 	if answer.Seconds > 0 {
-		t.Expires = i.cfg.Now().Add(time.Duration(answer.Seconds) * time.Second).Truncate(time.Second)
+		lifetime := time.Duration(min(answer.Seconds, maxLifetime)) * time.Second
+		t.Expires = i.cfg.Now().Add(lifetime).Truncate(time.Second)
 	}
 	if answer.Refresh != "" {
 		t.Refresh = answer.Refresh
@@ -218,7 +222,8 @@ func (i *Issuer) describe(s *tokeninject.Session, claims map[string]any) error {
 }
 
 // Refresh asks for new tokens when the access token is about to end; without a refresh token the session
-// goes on by the gate's own limits. A refusal ends it: the issuer has ended what the login gave.
+// goes on by the gate's own limits. A refusal ends it: the issuer has ended what the login gave. Where the tokens
+// are there and who they are of can't be read, the session comes with an error: the old tokens are worth nothing now.
 func (i *Issuer) Refresh(ctx context.Context, s *tokeninject.Session) (*tokeninject.Session, error) {
 	held := tokensOf(s)
 	if held.Refresh == "" || held.Expires.IsZero() || i.cfg.Now().Add(refreshAhead).Before(held.Expires) {
@@ -239,13 +244,13 @@ func (i *Issuer) Refresh(ctx context.Context, s *tokeninject.Session) (*tokeninj
 	id, err := i.idToken(ctx, answer.ID, s.ClientID, answer.Access)
 	switch {
 	case err != nil:
-		return nil, err
+		return &next, err
 	case id.subject != s.Subject: // OpenID Connect Core §12.2
 		return nil, fmt.Errorf("%w: %w", tokeninject.ErrSessionEnded, errOtherLogin)
 	}
 	claims, err := i.aboutPerson(ctx, id, answer.Access)
 	if err != nil {
-		return nil, err
+		return &next, err
 	}
 	return &next, i.describe(&next, claims)
 }
@@ -266,6 +271,7 @@ func (i *Issuer) EndSession(ctx context.Context, s *tokeninject.Session) (next s
 		return "", err
 	}
 	held := tokensOf(s)
+	var revoked error
 	if m.Revocation != "" && held.Refresh != "" {
 		status, _, body, err := i.post(ctx, m.Revocation, url.Values{"token": {held.Refresh}, "token_type_hint": {"refresh_token"}},
 			i.as(s.ClientID), m.RevocationAuth, "application/json")
@@ -273,11 +279,11 @@ func (i *Issuer) EndSession(ctx context.Context, s *tokeninject.Session) (next s
 			err = refusal(status, body)
 		}
 		if err != nil {
-			return "", fmt.Errorf("revoke the refresh token: %w", err)
+			revoked = fmt.Errorf("revoke the refresh token: %w", err)
 		}
 	}
 	if m.EndSession == "" {
-		return "", nil
+		return "", revoked
 	}
 	query := url.Values{"client_id": {s.ClientID}}
 	if held.ID != "" {
@@ -287,5 +293,5 @@ func (i *Issuer) EndSession(ctx context.Context, s *tokeninject.Session) (next s
 	if strings.Contains(m.EndSession, "?") {
 		separator = "&"
 	}
-	return m.EndSession + separator + query.Encode(), nil
+	return m.EndSession + separator + query.Encode(), revoked
 }

@@ -166,7 +166,7 @@ func TestW5_ASessionIsRenewedBeforeItsTokenEnds(t *testing.T) {
 	require.Equal(t, "rt-1", s.lastForm()["refresh_token"])
 	require.NotEqual(t, session.Stamp, next.Stamp)
 	require.Equal(t, []string{"clerk"}, next.Roles)
-	minted, err := i.Mint(t.Context(), tokeninject.MintRequest{Session: next})
+	minted, err := i.Mint(t.Context(), tokeninject.MintRequest{Session: next, SessionIssuer: s.URL})
 	require.NoError(t, err)
 	require.Equal(t, "at-2", minted.Token)
 
@@ -198,8 +198,38 @@ func TestW5_ALogoutRevokesAndSendsTheBrowserOn(t *testing.T) {
 	require.NotEmpty(t, u.Query().Get("id_token_hint"))
 
 	s.on("/revoke", status(http.StatusBadGateway))
-	_, err = i.EndSession(t.Context(), session)
+	again, err := i.EndSession(t.Context(), session)
 	require.ErrorIs(t, err, oauth.TemporarilyUnavailable)
+	require.Equal(t, next, again, "the browser signs out all the same")
+}
+
+func TestW5_ARotatedRefreshTokenIsNotLost(t *testing.T) {
+	s := newServer(t)
+	i := s.issuer(nil)
+	session := s.signedIn(i)
+	s.clock.advance(9 * time.Minute)
+	s.gives(map[string]any{"access_token": "at-2", "refresh_token": "rt-2", "expires_in": 1 << 40})
+	s.on("/userinfo", status(http.StatusServiceUnavailable))
+	next, err := i.Refresh(t.Context(), session)
+	require.ErrorIs(t, err, oauth.TemporarilyUnavailable)
+	held := tokensOf(next)
+	require.Equal(t, "rt-2", held.Refresh)
+	require.True(t, held.Expires.After(s.clock.now().AddDate(9, 0, 0)), "an expires_in that overflows")
+	require.Equal(t, session.Claims, next.Claims)
+}
+
+// Two issuers have nothing of each other's, so that what one gave is never handed out as the other's.
+func TestW10_ASessionOfAnotherIssuerIsExchangedOrNothing(t *testing.T) {
+	a, b := newServer(t), newServer(t)
+	session := a.signedIn(a.issuer(nil))
+	b.gives(map[string]any{"access_token": "of-b", "id_token": nil})
+	minted, err := b.issuer(nil).Mint(t.Context(), tokeninject.MintRequest{Session: session, SessionIssuer: a.URL})
+	require.NoError(t, err)
+	require.Equal(t, "of-b", minted.Token)
+	require.Equal(t, "at-1", b.lastForm()["subject_token"])
+	local := &tokeninject.Session{Subject: "x", Stamp: "note"}
+	_, err = b.issuer(nil).Mint(t.Context(), tokeninject.MintRequest{Session: local, SessionIssuer: "https://id.example"})
+	require.ErrorIs(t, err, errNoSubject)
 }
 
 func TestW10_TokensAreExchangedForThoseOfAnUpstream(t *testing.T) {
@@ -207,7 +237,7 @@ func TestW10_TokensAreExchangedForThoseOfAnUpstream(t *testing.T) {
 	i := s.issuer(nil)
 	session := s.signedIn(i)
 	s.gives(map[string]any{"access_token": "for-orders", "id_token": nil, "expires_in": 60})
-	want := tokeninject.MintRequest{Session: session, ResourceServer: "https://orders.example", Scope: []string{"read", "list"}}
+	want := tokeninject.MintRequest{Session: session, SessionIssuer: s.URL, ResourceServer: "https://orders.example", Scope: []string{"read", "list"}}
 	minted, err := i.Mint(t.Context(), want)
 	require.NoError(t, err)
 	require.Equal(t, &tokeninject.MintedToken{Token: "for-orders", Expires: s.clock.now().Add(time.Minute)}, minted)
@@ -233,6 +263,9 @@ func TestW10_TokensAreExchangedForThoseOfAnUpstream(t *testing.T) {
 	s.on("/token", refuses("invalid_grant"))
 	_, err = i.Mint(t.Context(), want)
 	require.ErrorIs(t, err, tokeninject.ErrSessionEnded)
+	_, err = i.Mint(t.Context(), tokeninject.MintRequest{Raw: "callers", CallerIssuer: "https://other.example", ResourceServer: "orders"})
+	require.ErrorIs(t, err, errNotTaken)
+	require.NotErrorIs(t, err, tokeninject.ErrSessionEnded, "another token of that issuer would not do either")
 	s.clock.advance(time.Hour)
 	_, err = i.Mint(t.Context(), want)
 	require.ErrorIs(t, err, tokeninject.ErrSessionEnded, "the session's own token has ended")

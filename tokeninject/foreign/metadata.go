@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/gatewright/gatewright/authz/oauth"
 	"github.com/gatewright/gatewright/authz/token"
 )
 
@@ -49,11 +50,28 @@ func (i *Issuer) readMetadata(body []byte) (*metadata, error) {
 		if endpoint == "" {
 			continue
 		}
-		if err := checkURL(endpoint); err != nil {
+		if err := i.checkEndpoint(endpoint); err != nil {
 			return nil, fmt.Errorf("metadata: %s: %w", name, err)
 		}
 	}
 	return m, nil
+}
+
+// checkEndpoint takes what is on this machine only of an issuer that is: others would have us speak to what
+// nobody else can reach, such as Caddy's admin endpoint.
+func (i *Issuer) checkEndpoint(address string) error {
+	if err := checkURL(address); err != nil {
+		return err
+	}
+	if onLoopback(address) && !onLoopback(i.cfg.URL) {
+		return errors.New("it is on this machine, and the issuer is not")
+	}
+	return nil
+}
+
+func onLoopback(address string) bool {
+	u, err := url.Parse(address)
+	return err != nil || oauth.IsLoopback(u.Hostname())
 }
 
 // fetchKeys gets the issuer's JWKS.

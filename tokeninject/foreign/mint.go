@@ -24,6 +24,7 @@ const assumedLifetime = time.Minute
 var (
 	errNoExchange = errors.New("the issuer does not offer token exchange")
 	errNoSubject  = errors.New("there is no access token to exchange")
+	errNotTaken   = errors.New("the issuer does not take the other issuer's token in exchange") // signing in again would not help
 )
 
 // Mint gets a token for an upstream: the session's own where nothing else is asked for; one for the gate
@@ -32,14 +33,15 @@ func (i *Issuer) Mint(ctx context.Context, m tokeninject.MintRequest) (*tokeninj
 	if m.ForGate {
 		return i.minted(i.token(ctx, i.cfg.Client, target(m, url.Values{"grant_type": {"client_credentials"}})))
 	}
-	subject := m.Raw
+	subject, ours := m.Raw, m.CallerIssuer == i.cfg.URL
 	if m.Session != nil {
+		ours = m.SessionIssuer == i.cfg.URL
 		held := tokensOf(m.Session)
 		good := held.Expires.IsZero() || i.cfg.Now().Before(held.Expires)
 		switch {
 		case !good: // and it can't be renewed, or Refresh had done so
 			return nil, tokeninject.ErrSessionEnded
-		case m.ResourceServer == "" && len(m.Scope) == 0:
+		case ours && m.ResourceServer == "" && len(m.Scope) == 0:
 			return &tokeninject.MintedToken{Token: held.Access, Expires: i.end(held.Expires)}, nil
 		}
 		subject = held.Access
@@ -47,7 +49,11 @@ func (i *Issuer) Mint(ctx context.Context, m tokeninject.MintRequest) (*tokeninj
 	if subject == "" {
 		return nil, errNoSubject
 	}
-	return i.exchange(ctx, m, subject)
+	minted, err := i.exchange(ctx, m, subject)
+	if errors.Is(err, tokeninject.ErrSessionEnded) && !ours {
+		return nil, fmt.Errorf("%w: %v", errNotTaken, err) //nolint:errorlint // it must not be taken for its cause
+	}
+	return minted, err
 }
 
 func (i *Issuer) exchange(ctx context.Context, m tokeninject.MintRequest, subject string) (*tokeninject.MintedToken, error) {

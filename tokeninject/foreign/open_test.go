@@ -54,6 +54,15 @@ func TestW6_MetadataIsFoundWhereRFC8414PutsIt(t *testing.T) {
 	require.NoError(t, s.issuer(nil).Ready(t.Context()))
 }
 
+func TestA53_AnIssuerElsewhereHasNoEndpointOnThisMachine(t *testing.T) {
+	i, err := New(Config{URL: "https://id.example"})
+	require.NoError(t, err)
+	for _, endpoint := range []string{"http://127.0.0.1:2019/stop", "https://localhost/token", "https://[::1]:8443/token"} {
+		_, err = i.readMetadata([]byte(`{"issuer":"https://id.example","token_endpoint":"` + endpoint + `"}`))
+		require.ErrorContains(t, err, "on this machine", endpoint)
+	}
+}
+
 func TestW6_MetadataOfSomebodyElseAreRefused(t *testing.T) {
 	s := newServer(t)
 	for name, change := range map[string]map[string]any{
@@ -176,12 +185,16 @@ func TestW6_Introspection(t *testing.T) {
 		answer http.HandlerFunc
 		want   error
 	}{
-		"inactive":              {s.json(func() any { return map[string]any{"active": false} }), errInactive},
-		"active as a word":      {active(map[string]any{"active": "true"}), errInactive},
-		"no active":             {active(map[string]any{"active": nil}), errInactive},
-		"of another issuer":     {active(map[string]any{"iss": "https://evil.example"}), errAnotherIss},
-		"for nobody in special": {active(map[string]any{"aud": nil}), errNoAudience},
-		"no JSON":               {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }, errAnswer},
+		"inactive":                    {s.json(func() any { return map[string]any{"active": false} }), errInactive},
+		"active as a word":            {active(map[string]any{"active": "true"}), errInactive},
+		"no active":                   {active(map[string]any{"active": nil}), errInactive},
+		"of another issuer":           {active(map[string]any{"iss": "https://evil.example"}), errAnotherIss},
+		"for nobody in special":       {active(map[string]any{"aud": nil}), errNoAudience},
+		"a refresh token of Hydra":    {active(map[string]any{"token_use": "refresh_token"}), errNotAccess},
+		"a refresh token of Keycloak": {active(map[string]any{"typ": "Refresh"}), errNotAccess},
+		"an ID token of Keycloak":     {active(map[string]any{"typ": "ID"}), errNotAccess},
+		"for a client with a key":     {active(map[string]any{"token_type": "DPoP"}), errNotAccess},
+		"no JSON":                     {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }, errAnswer},
 		"active twice": {func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = w.Write([]byte(`{"active":false,"active":true,"aud":"https://api.example"}`))
 		}, errAnswer},
