@@ -344,6 +344,9 @@ func (s *Server) redirectError(w http.ResponseWriter, r *http.Request, req *auth
 		s.errorPage(w, r, e, errorPageOptions{uiLocales: req.UILocales})
 		return
 	}
+	if c, _ := s.activeClient(r.Context(), req.ClientID); s.strayed(w, r, c, req, e) {
+		return
+	}
 	s.respond(w, r, req, errorValues(e))
 }
 

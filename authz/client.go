@@ -68,12 +68,14 @@ type client struct {
 	fetch              fetchers                // of what its URLs name
 
 	// Of registered clients: the secret before, taken until then (C15), whether it registered itself and
-	// nobody has checked it (A36), since when it is there, and when it goes if nobody uses it.
+	// nobody has checked it (A36), since when it is there, when it goes if nobody uses it, and whether
+	// anybody has.
 	formerHash   string
 	formerSecret string // itself, for AuthSecretJWT alone
 	formerUntil  time.Time
 	unverified   bool
 	since, until time.Time
+	used         bool
 }
 
 // compileClient checks a registration and fills in its defaults. Every problem found is named.

@@ -98,7 +98,7 @@ func (s *Server) compileRegistered(rec *registration) (*client, error) {
 	c.formerSecret = former
 	c.formerHash, c.formerUntil = rec.FormerHash, rec.FormerUntil
 	c.unverified = rec.unverified()
-	c.since, c.until = rec.Issued, rec.Expires
+	c.since, c.until, c.used = rec.Issued, rec.Expires, rec.Used
 	return c, nil
 }
 

@@ -34,6 +34,7 @@ const (
 	msgAlreadyUsed            messageKey = "already_used"
 	msgUnknownClient          messageKey = "unknown_client"
 	msgRedirectMismatch       messageKey = "redirect_mismatch"
+	msgStranger               messageKey = "stranger"
 	msgTooMany                messageKey = "too_many_requests"
 	msgInvalidRequest         messageKey = "invalid_request"
 	msgAccessDenied           messageKey = "access_denied"
@@ -368,6 +369,10 @@ var english = words{
 			"You cannot be sent back safely",
 			"The application named an address that is not registered for it, so nothing was sent there. Tell those who run the application.",
 		},
+		msgStranger: {
+			"This link leads to another site",
+			"The application it belongs to registered itself here, and nobody has signed in to it yet. Continue only if you know the address below. If a message asked you to follow the link, close this page.",
+		},
 		msgTooMany: {
 			"Too many requests",
 			"This server gets more requests than it takes at the moment. Wait a little, then load the page again.",
@@ -560,6 +565,10 @@ var german = words{
 		msgRedirectMismatch: {
 			"Der Rückweg ist nicht sicher",
 			"Die Anwendung hat eine Adresse genannt, die nicht für sie registriert ist; dorthin wurde nichts geschickt. Sagen Sie es denen, die die Anwendung betreiben.",
+		},
+		msgStranger: {
+			"Dieser Link führt zu einer anderen Website",
+			"Die Anwendung, zu der er gehört, hat sich hier selbst registriert, und noch niemand hat sich bei ihr angemeldet. Fahren Sie nur fort, wenn Sie die Adresse unten kennen. Wenn eine Nachricht Sie zu diesem Link aufforderte, schließen Sie diese Seite.",
 		},
 		msgTooMany: {
 			"Zu viele Anfragen",

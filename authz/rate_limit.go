@@ -78,14 +78,14 @@ func (s *Server) admitClient(id string) error {
 }
 
 // rates are the requests of late; they outlive a configuration.
-type rates struct{ total, clients, addresses, registrations limiters }
+type rates struct{ total, clients, addresses, registrations, strangers limiters }
 
 func newRates() *rates {
-	return &rates{total: newLimiters(), clients: newLimiters(), addresses: newLimiters(), registrations: newLimiters()}
+	return &rates{total: newLimiters(), clients: newLimiters(), addresses: newLimiters(), registrations: newLimiters(), strangers: newLimiters()}
 }
 
 func (r *rates) purge(now time.Time) {
-	for _, l := range []*limiters{&r.total, &r.clients, &r.addresses, &r.registrations} {
+	for _, l := range []*limiters{&r.total, &r.clients, &r.addresses, &r.registrations, &r.strangers} {
 		l.mu.Lock()
 		l.dropIdle(now)
 		l.mu.Unlock()

@@ -127,3 +127,43 @@ func TestE6_WhatRegisteredItselfReadsItsOwnTokensOnly(t *testing.T) {
 	require.Equal(t, http.StatusOK, g.call(http.MethodPut, "/register/"+id, g.token("alice", "registration.full"), verified).Status)
 	assert.Equal(t, true, about(others.Get("access_token")), "an administrator says so")
 }
+
+func TestA36_AStrangerIsNoRedirector(t *testing.T) {
+	g := newRegistry(t, authz.RegistrationOpen)
+	ask := func(browser *authztest.Browser, c authztest.Answer, pairs ...string) *authztest.Page {
+		return browser.Get(g.AuthorizeURL(append([]string{"client_id", c.Get("client_id"), "redirect_uri", "https://app.example.com/callback", "scope", "openid"}, pairs...)...))
+	}
+	c, verified := g.register("", app), g.register("", app)
+	owned := g.register(g.token("bob", "registration.full"), app)
+	body := members{"redirect_uris": app["redirect_uris"], "verified": true}
+	require.Equal(t, http.StatusOK, g.call(http.MethodPut, "/register/"+verified.Get("client_id"), g.token("alice", "registration.full"), body).Status)
+	for range 5 {
+		require.Equal(t, "login_required", ask(g.NewBrowser(), c, "prompt", "none").Location.Query().Get("error"), "silent authentication needs it")
+		require.Equal(t, "invalid_request", ask(g.NewBrowser(), c, "response_type", "").Location.Query().Get("error"))
+	}
+	for _, pairs := range [][]string{{"prompt", "none"}, {"response_type", ""}, {"prompt", "none", "response_mode", "form_post"}} {
+		page := ask(g.NewBrowser(), c, pairs...)
+		require.Equal(t, "error", page.ID(), pairs)
+		assert.Equal(t, http.StatusBadRequest, page.Status)
+		assert.Contains(t, page.Text(), "registered itself")
+		assert.Contains(t, page.Text(), "app.example.com")
+		assert.NotContains(t, page.Text(), "An app", "what it calls itself")
+	}
+	for range 12 {
+		for _, other := range []authztest.Answer{verified, owned} {
+			require.NotNil(t, ask(g.NewBrowser(), other, "prompt", "none").Location)
+		}
+	}
+	require.NotNil(t, ask(g.NewBrowser(), g.register("", app), "prompt", "none").Location, "each has its own")
+
+	browser := g.NewBrowser()
+	page := browser.Submit(ask(browser, c), "username", "erin", "password", authztest.Password)
+	declined := browser.Submit(page, "decision", "deny")
+	assert.Equal(t, "access_denied", declined.Location.Query().Get("error"), "after a page")
+	assert.Equal(t, "error", ask(browser, c, "prompt", "none").ID())
+	page = browser.Submit(ask(browser, c), "decision", "allow")
+	require.NotEmpty(t, page.Location.Query().Get("code"))
+	for range 12 {
+		require.NotNil(t, ask(g.NewBrowser(), c, "prompt", "none").Location, "somebody uses it")
+	}
+}

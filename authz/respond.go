@@ -108,6 +108,7 @@ var pageCauses = causes{
 	{errNotAdmitted, msgNotAllowed},
 	{errRedirectMismatch, msgRedirectMismatch},
 	{errTooMany, msgTooMany},
+	{errStranger, msgStranger},
 }
 
 // log writes down why a request failed: a fault of ours as an error, a bad request for the curious.
