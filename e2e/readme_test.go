@@ -56,6 +56,28 @@ func TestReadme_EveryCaddyfileLoads(t *testing.T) {
 	}
 }
 
+// docs/conformance.md has a Caddyfile, and its JSON the same clients.
+func TestConformance_TheConfigurationLoads(t *testing.T) {
+	requireE2E(t)
+	files := fenced(read(t, "..", "docs", "conformance.md"))["caddyfile"]
+	require.Len(t, files, 1)
+	validate(t, files[0])
+	type credentials struct {
+		ID     string `json:"client_id"`
+		Secret string `json:"client_secret"`
+	}
+	var plan struct {
+		One  credentials `json:"client"`
+		Post credentials `json:"client_secret_post"`
+		Two  credentials `json:"client2"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(read(t, "..", "docs", "conformance.json")), &plan))
+	require.Equal(t, plan.One, plan.Post)
+	for _, c := range []credentials{plan.One, plan.Two} {
+		require.Contains(t, files[0], "client "+c.ID+" {\n\t\t\tsecret "+c.Secret+"\n")
+	}
+}
+
 // validate has Caddy check a Caddyfile, which finds the files and variables that it speaks of.
 func validate(t *testing.T, source string) {
 	t.Helper()
@@ -64,7 +86,7 @@ func validate(t *testing.T, source string) {
 	people, err := json.Marshal(map[string]any{"user": []any{}})
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "users.json"), people, 0o600))
-	for _, authority := range []string{"ldap-ca.pem", "idp-ca.pem"} {
+	for _, authority := range []string{"ldap-ca.pem", "idp-ca.pem", "suite-ca.pem"} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, authority), certificate(t), 0o600))
 	}
 	env := []string{aliceHash(t)}
