@@ -162,7 +162,6 @@ type passage struct {
 	epoch  uint64        // of the feed when the credential was checked
 	maxAge time.Duration // of the login, where that is too old; else 0
 
-	parameters    int  // bytes of the query that are injected
 	unknownClient bool // nobody presented anything
 	remembered    bool // refused before, and logged then
 }

@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/gatewright/gatewright/authz/oauth"
 )
 
-// newInjectors lists what a gate injects, in an order that doesn't matter: no two fill one name.
+// newInjectors lists what a gate injects. No two fill one name, so that their order matters only where each goes
+// before what is there: those that were configured first are done last.
 func newInjectors(c Config) []func(*passage) *Refusal {
 	var list []func(*passage) *Refusal
 	for _, h := range c.Headers {
@@ -22,14 +24,14 @@ func newInjectors(c Config) []func(*passage) *Refusal {
 	for _, header := range tagHeaders(c.Tags) {
 		list = append(list, injectTags(http.CanonicalHeaderKey(header[0].Header), header))
 	}
-	for _, injection := range c.Cookies {
+	for _, injection := range slices.Backward(c.Cookies) {
 		list = append(list, injectCookie(injection))
 	}
-	for _, injection := range c.Query {
-		list = append(list, injectQuery(injection))
-	}
-	for _, injection := range c.QueryLists {
+	for _, injection := range slices.Backward(c.QueryLists) {
 		list = append(list, injectQueryList(injection))
+	}
+	for _, injection := range slices.Backward(c.Query) {
+		list = append(list, injectQuery(injection))
 	}
 	if c.Basic != nil {
 		list = append(list, injectBasic(*c.Basic))
@@ -172,6 +174,8 @@ func injectTags(name string, tags []TagInjection) func(*passage) *Refusal {
 	}
 }
 
+// injectCookie puts ours first: some backends take the first of a name, PHP drops what comes after a thousand, and
+// an open quote in front could swallow it.
 func injectCookie(injection ValueInjection) func(*passage) *Refusal {
 	return func(p *passage) *Refusal {
 		value, ok, refusal := p.value(injection.Name, injection.Value)
@@ -180,7 +184,7 @@ func injectCookie(injection ValueInjection) func(*passage) *Refusal {
 		}
 		cookie := injection.Name + "=" + encodeUnless(value, cookieOctet)
 		if sent := p.r.Header["Cookie"]; len(sent) > 0 {
-			cookie += "; " + strings.Join(sent, "; ") // in front: PHP takes the first of a name
+			cookie += "; " + strings.Join(sent, "; ")
 		}
 		p.r.Header["Cookie"] = []string{cookie}
 		return nil
@@ -202,27 +206,20 @@ func injectQueryList(injection ListInjection) func(*passage) *Refusal {
 	name := url.QueryEscape(injection.Name)
 	return func(p *passage) *Refusal {
 		values, refusal := p.values(injection.Name, injection.Values, url.QueryEscape)
-		for _, value := range values {
+		for _, value := range slices.Backward(values) {
 			p.addParameter(name, value)
 		}
 		return refusal
 	}
 }
 
-// addParameter adds one to the query, both encoded: in front of the client's, since there are parsers that
-// stop after so many.
+// addParameter puts one in front of the query, both encoded: Express and PHP drop what comes after a thousand.
 func (p *passage) addParameter(name, value string) {
-	parameter := name + "=" + value
-	ours, theirs := p.r.URL.RawQuery[:p.parameters], strings.TrimPrefix(p.r.URL.RawQuery[p.parameters:], "&")
-	if ours != "" {
-		ours += "&"
+	query := name + "=" + value
+	if p.r.URL.RawQuery != "" {
+		query += "&" + p.r.URL.RawQuery
 	}
-	ours += parameter
-	p.parameters = len(ours)
-	if theirs != "" {
-		ours += "&" + theirs
-	}
-	p.r.URL.RawQuery = ours
+	p.r.URL.RawQuery = query
 	p.r.RequestURI = p.r.URL.RequestURI()
 }
 

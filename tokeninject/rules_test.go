@@ -212,10 +212,10 @@ func TestA59_NoSpellingOfMethodOrHostIsAWayAroundADenial(t *testing.T) {
 		require.Equal(t, http.StatusForbidden, status, request)
 	}
 	s.nothingArrived()
-	status, _ := s.raw("POST /?a=1&_method=DELETE&_METHOD=DELETE HTTP/1.1\nHost: HOST\nX-HTTP-Method-Override: DELETE\nContent-Length: 0" + bearer)
+	status, _ := s.raw("POST /?method=card&_method=DELETE&_METHOD=DELETE&%5Fmethod=DELETE&[_method]=DELETE HTTP/1.1\nHost: HOST\nX-HTTP-Method-Override: DELETE\nContent-Length: 0" + bearer)
 	require.Equal(t, http.StatusOK, status)
 	got := s.last()
-	require.Equal(t, "/?a=1", got.uri)
+	require.Equal(t, "/?method=card", got.uri)
 	require.NotContains(t, got.header, "X-Http-Method-Override")
 }
 

@@ -49,8 +49,8 @@ func (s *nameSet) has(name string) bool {
 func normalised(name string) string { return string(normalise(nil, name, len(name))) }
 
 // normalise appends the form in which spellings of one name are equal: percent-encoding undone,
-// letters small, every run of other characters one "_", none at the ends, and nothing from a "[" on,
-// which begins an index in PHP and in qs, nor from a NUL on. It gives up, with a key that is too long, once past limit.
+// letters small, every run of other characters one "_", none at the ends, and nothing after what ends
+// a name. It gives up, with a key that is too long, once past limit.
 func normalise(key []byte, name string, limit int) []byte {
 	gap := false
 	for i := 0; i < len(name) && len(key) <= limit; {
@@ -65,7 +65,7 @@ func normalise(key []byte, name string, limit int) []byte {
 				key = append(key, '_')
 			}
 			key, gap = append(key, small), false
-		case (c == '[' || c == 0) && len(key) > 0: // at the front, some drop it
+		case len(key) > 0 && endsName(c):
 			return key
 		default:
 			gap = true
@@ -73,6 +73,11 @@ func normalise(key []byte, name string, limit int) []byte {
 	}
 	return key
 }
+
+// endsName tells whether some backend reads no further in a name: "[" begins an index in PHP, Rack and qs
+// (of Express), "]" one in Rack, and NUL ends a string in PHP. Before a name they say nothing: Rack and qs take
+// "[user]" for "user".
+func endsName(c byte) bool { return c == '[' || c == ']' || c == 0 }
 
 // folded maps letters and digits to themselves in small, every other byte to 0.
 var folded = func() (table [256]byte) {
@@ -130,7 +135,12 @@ type owned struct {
 	connection nameSet
 	cookies    nameSet
 	query      nameSet
+	method     nameSet // of methodParameter, where the policy sees methods
 }
+
+// methodParameter names another method to Rails, Laravel and Symfony. In a form they read it as well, which
+// is not ours to change.
+const methodParameter = "_method"
 
 func newOwned(c Config) *owned {
 	o := &owned{}
@@ -174,7 +184,7 @@ func (o *owned) addOverrides(p *policy) {
 		names = append(names, "X-Original-URL", "X-Original-URI", "X-Rewrite-URL", "X-Forwarded-Uri", "X-Forwarded-Path")
 	}
 	if p != nil && p.seesMethod {
-		o.query.add("_method") // Rails, Laravel and Symfony; in a form they read it as well, which is not ours to change
+		o.method.add(methodParameter)
 		names = append(names, "X-HTTP-Method", "X-HTTP-Method-Override", "X-Method-Override", "X-Forwarded-Method")
 	}
 	for _, name := range names {
@@ -193,7 +203,7 @@ func (o *owned) strip(r *http.Request) {
 	delete(r.Header, "Trailer")
 	stripHeader(r.Header, "Connection", ",", o.connection.has)
 	stripHeader(r.Header, "Cookie", ";,", o.dropsCookie)
-	if r.URL.RawQuery != "" && len(o.query.names) > 0 {
+	if r.URL.RawQuery != "" && len(o.query.names)+len(o.method.names) > 0 {
 		if query := without(r.URL.RawQuery, "&;", o.dropsParameter); query != r.URL.RawQuery {
 			r.URL.RawQuery = query
 			r.RequestURI = r.URL.RequestURI()
@@ -209,7 +219,17 @@ func (o *owned) dropsCookie(member string) bool {
 
 func (o *owned) dropsParameter(member string) bool {
 	name, _, _ := strings.Cut(member, "=")
-	return o.query.has(name)
+	return o.query.has(name) || o.method.has(name) && !beginsPlain(name)
+}
+
+// beginsPlain tells whether a name begins with a letter or digit: "method" is a parameter like any other,
+// and only in our normal form "_method" is the same.
+func beginsPlain(name string) bool {
+	c := name[0]
+	if c == '%' {
+		c, _ = decodeByte(name)
+	}
+	return folded[c] != 0
 }
 
 // stripHeader removes members from every value of a list header, and the header with its last one.

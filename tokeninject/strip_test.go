@@ -48,12 +48,16 @@ func TestA56_NoSpellingOfAnInjectedParameterGetsThrough(t *testing.T) {
 	bearer := "Authorization: Bearer " + s.issuer.accessToken(t, nil)
 	for _, query := range []string{
 		"user=x", "USER=x", "user[]=x", "user[a]=x", "[user]=x", "%5Buser%5D=x", "[[user]]=x", "[user=x", "user%00x=x", "%00user=x", "us%65r=x", "user.=x",
+		"[][user]=x", "user[a][b]=x", "]user=x", "user]x=x", "[user]x=x", "user%u0000x=x",
 	} {
 		require.Equal(t, http.StatusOK, s.get("/?a=1&"+query+"&b=2", bearer).status)
 		require.Equal(t, "/?user=bob-id&role=boss&a=1&b=2", s.last().uri, query)
 	}
 	require.Equal(t, http.StatusOK, s.get("/", bearer).status)
 	require.Equal(t, "/?user=bob-id&role=boss", s.last().uri)
+	const others = "users=1&x[user]=2&[x][user]=3&x%00user=4&user_x=5"
+	require.Equal(t, http.StatusOK, s.get("/?"+others, bearer).status)
+	require.Equal(t, "/?user=bob-id&role=boss&"+others, s.last().uri)
 }
 
 func TestA56_SpaceBeforeTheColonIsNoWayIn(t *testing.T) {
@@ -111,6 +115,19 @@ func TestA56_OwnedCookiesAndParametersAreRemovedTheOthersUntouched(t *testing.T)
 	got = s.last()
 	require.NotContains(t, got.uri, "evil", "servers that separate by semicolons")
 	require.NotContains(t, got.header, "Cookie")
+}
+
+func TestA56_WhatIsInjectedIsBeforeWhatTheClientSent(t *testing.T) {
+	s := newSite(t, func(cfg *Config) {
+		cfg.Query = []ValueInjection{{"user", subject}, {"b", fixed("2")}}
+		cfg.QueryLists = []ListInjection{{"group", list("a", "b")}, {"c", list("3")}}
+		cfg.Cookies = []ValueInjection{{"user", subject}, {"b", fixed("2")}}
+	})
+	s.get("/?"+strings.Repeat("a&", 1000), "Authorization: Bearer "+s.issuer.accessToken(t, nil),
+		`Cookie: a="1; user=evil`, "Cookie: x=y")
+	seen := s.last()
+	require.Equal(t, "/?user=bob-id&b=2&group=a&group=b&c=3&"+strings.Repeat("a&", 1000), seen.uri)
+	require.Equal(t, []string{`user=bob-id; b=2; a="1; x=y`}, seen.header["Cookie"])
 }
 
 func TestA58_OurCookiesAndTheClientsAuthorizationNeverReachTheUpstream(t *testing.T) {
