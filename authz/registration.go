@@ -29,7 +29,7 @@ const (
 	// bytes.
 	maxSelfMetadata = 4 << 10
 	// unusedLife is how long a client that registered itself waits for its first user.
-	unusedLife = 7 * 24 * time.Hour
+	unusedLife = 24 * time.Hour
 	// secretOverlap is how long the former secret is taken where a request says nothing.
 	secretOverlap = 24 * time.Hour
 	// maxSecretOverlap is the most it can be asked for.
@@ -41,16 +41,16 @@ const (
 )
 
 // How many clients may register themselves, or change themselves: a burst, then one every so often, from
-// one address and in all (A53). The fastest flood makes 121,000 clients until the first expire; each takes
-// up to 5 KB, so they keep below 700 MB.
+// one address and in all (A53). The fastest flood makes 87,000 clients until the first expire; each takes
+// up to 5 KB, so they keep below 500 MB.
 const (
 	selfBurst    = 100
 	selfBurstAll = 300
 )
 
 var (
-	selfEvery    = rate.Every(30 * time.Second)
-	selfEveryAll = rate.Every(5 * time.Second)
+	selfEvery    = rate.Every(3 * time.Second)
+	selfEveryAll = rate.Every(time.Second)
 )
 
 // registrationRequest is what a registration may hold beside the metadata.
