@@ -55,7 +55,7 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 	if uri := outer.Get("request_uri"); strings.HasPrefix(uri, pushedPrefix) {
 		req, c, err := s.openPushed(r.Context(), outer.Get("client_id"), strings.TrimPrefix(uri, pushedPrefix))
 		if err == nil {
-			err = s.admitClient(c.ID)
+			err = s.admitNamed(c.ID)
 		}
 		if err != nil {
 			s.errorPage(w, r, err, errorPageOptions{uiLocales: outer.Get("ui_locales"), client: c})
@@ -66,7 +66,7 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 	}
 	c, err := s.requestingClient(r.Context(), outer)
 	if err == nil {
-		err = s.admitClient(c.ID)
+		err = s.admitNamed(c.ID)
 	}
 	if err != nil {
 		s.errorPage(w, r, err, errorPageOptions{uiLocales: outer.Get("ui_locales"), client: c})

@@ -228,7 +228,7 @@ func addContext(claims map[string]any, t *token.AccessToken, pairs []string) {
 func (s *Server) addRequested(claims map[string]any, c *client, u *users.User, pairs []string) {
 	for _, pair := range pairs {
 		scope, claim, _ := strings.Cut(pair, " ")
-		if c == nil || !slices.Contains(c.Scopes, scope) || !s.gives(scope, claim) {
+		if !slices.Contains(c.Scopes, scope) || !s.gives(scope, claim) {
 			continue
 		}
 		if claim == claimRoles {

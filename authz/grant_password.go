@@ -91,10 +91,19 @@ func (s *Server) runDirect(ctx context.Context, r *TokenRequest, c *contract) (*
 	return user, c.context(proofs), nil
 }
 
+// guesser is the address that a guess counts under, "" for a client that has authenticated: its back end is one
+// address for all its people, and any of them could lock the others out. What is left counts under the account.
+func (r *TokenRequest) guesser() string {
+	if r.client.public() {
+		return r.address
+	}
+	return ""
+}
+
 // direct implements directMethod.
 func (m passwordMethod) direct(ctx context.Context, r *TokenRequest, _ *users.User) (*users.User, []string, error) {
 	credentials := users.Credentials{Username: r.Params.Get("username"), Password: r.Params.Get("password")}
-	user, _, err := m.s.authenticate(ctx, r.address, credentials)
+	user, _, err := m.s.authenticate(ctx, r.guesser(), credentials)
 	if err != nil {
 		m.s.observeDirect(ctx, Event{Grant: GrantPassword, ClientID: r.client.ID, Address: r.address}.failed(err, credentials.Username))
 	}

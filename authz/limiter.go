@@ -60,8 +60,13 @@ func (s *Server) guessedFactor(username string) guessKey {
 	return guessKey(factorKey + s.cfg.Users.Canonical(username))
 }
 
-// guessedFrom counts guesses at anything that come from one network.
-func guessedFrom(ip string) guessKey { return guessKey("address " + oauth.Network(ip)) }
+// guessedFrom counts guesses at anything that come from one network; "": nobody knows where this one is from.
+func guessedFrom(ip string) guessKey {
+	if ip == "" {
+		return ""
+	}
+	return guessKey("address " + oauth.Network(ip))
+}
 
 // Unlock ends the pause of an account (U9). What its guesses cost their address stays.
 func (s *Server) Unlock(ctx context.Context, username string) error {

@@ -3,7 +3,9 @@ package authz_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -144,4 +146,32 @@ func TestU9_APauseSurvivesARestartAndEndsByUnlock(t *testing.T) {
 	require.NoError(t, f.Server.Unlock(t.Context(), "ALICE"))
 	assert.NotNil(t, try("192.0.2.4", authztest.Password).Location)
 	assert.Contains(t, f.Events(), authz.Event{Name: "unlocked", Issuer: f.URL, Account: "ALICE"})
+}
+
+func TestU9_OneOfABackEndsPeopleLocksOutNobodyElse(t *testing.T) {
+	cfg := withTOTP(t)
+	cfg.Lockout = authz.Lockout{Guesses: 3}
+	cfg.Clients = append(cfg.Clients, authz.Client{
+		ID: "app", Type: authz.ClientNative, GrantTypes: []string{authz.GrantPassword}, Scopes: []string{"openid", "orders.read"},
+	})
+	f := authztest.New(t, cfg)
+	ask := func(client, username, password string) authztest.Answer {
+		return f.Post("/token", client, url.Values{"grant_type": {"password"}, "username": {username}, "password": {password}, "scope": {"orders.read"}})
+	}
+	for i := range 9 {
+		ask("shop", fmt.Sprintf("nobody%d", i), "wrong")
+	}
+	require.Equal(t, http.StatusOK, ask("shop", "bob", authztest.Password).Status)
+	for range 3 {
+		ask("shop", "alice", "wrong")
+	}
+	assert.Equal(t, "invalid_grant", ask("shop", "alice", authztest.Password).Get("error"), "guesses at an account count")
+	public := func(username, password string) authztest.Answer {
+		return f.Post("/token", "", url.Values{"client_id": {"app"}, "grant_type": {"password"}, "username": {username}, "password": {password}})
+	}
+	require.Equal(t, http.StatusOK, public("bob", authztest.Password).Status)
+	for i := range 3 {
+		public(fmt.Sprintf("nobody%d", i+9), "wrong")
+	}
+	assert.Equal(t, "invalid_grant", public("bob", authztest.Password).Get("error"), "any program may say that it is a public client")
 }

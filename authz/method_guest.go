@@ -182,7 +182,7 @@ func (g directGuest) direct(ctx context.Context, r *TokenRequest, user *users.Us
 	s := g.s
 	var given *MethodProof
 	found := user
-	_, err := s.guessFactor(ctx, r.address, user, func() (err error) {
+	_, err := s.guessFactor(ctx, r.guesser(), user, func() (err error) {
 		if given, err = g.VerifyDirect(ctx, user, r.Params); err == nil {
 			found, err = g.proven(ctx, user, given)
 		}

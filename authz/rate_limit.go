@@ -15,8 +15,8 @@ import (
 // Metadata, keys and health are free. What is over it is answered by 429 and Retry-After.
 type RateLimit struct {
 	Total int
-	// Client is for each client, of requests that it sent itself and authenticated as well as it can, that
-	// carry its token, or that bring somebody to sign in for it.
+	// Client is for each client, of requests that it authenticated or that carry its token; and as many again
+	// of those that only name it: anybody sends those, who brings somebody to sign in or has no secret to show.
 	Client int
 	// Address is for each network (oauth.Network) that requests come from.
 	Address int
@@ -69,23 +69,32 @@ func (s *Server) admit(r *http.Request, rt route) error {
 	return nil
 }
 
-// admitClient counts a request of a client.
-func (s *Server) admitClient(id string) error {
-	if wait := s.run.rates.clients.take(id, s.cfg.RateLimit.Client, s.now()); wait > 0 {
+// admitClient counts a request that a client has proven to be its own.
+func (s *Server) admitClient(id string) error { return s.admitBy(&s.run.rates.clients, id) }
+
+// admitNamed counts a request that names a client and proves nothing: apart, or anybody could use up what is
+// there for the client itself.
+func (s *Server) admitNamed(id string) error { return s.admitBy(&s.run.rates.named, id) }
+
+func (s *Server) admitBy(clients *limiters, id string) error {
+	if wait := clients.take(id, s.cfg.RateLimit.Client, s.now()); wait > 0 {
 		return tooManyRequests(wait)
 	}
 	return nil
 }
 
 // rates are the requests of late; they outlive a configuration.
-type rates struct{ total, clients, addresses, registrations, strangers limiters }
+type rates struct{ total, clients, named, addresses, registrations, strangers limiters }
 
 func newRates() *rates {
-	return &rates{total: newLimiters(), clients: newLimiters(), addresses: newLimiters(), registrations: newLimiters(), strangers: newLimiters()}
+	return &rates{
+		total: newLimiters(), clients: newLimiters(), named: newLimiters(), addresses: newLimiters(), registrations: newLimiters(),
+		strangers: newLimiters(),
+	}
 }
 
 func (r *rates) purge(now time.Time) {
-	for _, l := range []*limiters{&r.total, &r.clients, &r.addresses, &r.registrations, &r.strangers} {
+	for _, l := range []*limiters{&r.total, &r.clients, &r.named, &r.addresses, &r.registrations, &r.strangers} {
 		l.mu.Lock()
 		l.dropIdle(now)
 		l.mu.Unlock()

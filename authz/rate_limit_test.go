@@ -136,6 +136,19 @@ func TestG15_ClientsAreLimited(t *testing.T) {
 		"nobody uses up what is there for a client without its secret")
 }
 
+func TestG15_NamingAClientSpendsNothingOfItsOwn(t *testing.T) {
+	f, _ := limited(t, authz.RateLimit{Client: 1})
+	for range 3 {
+		from(t, f, "192.0.2.1", http.MethodGet, "/authorize?client_id=robot", nil)
+	}
+	require.Equal(t, http.StatusOK, from(t, f, "192.0.2.2", http.MethodPost, "/token", tokenForm("robot")).Status)
+	requireTooMany(t, from(t, f, "192.0.2.2", http.MethodPost, "/token", tokenForm("robot")))
+
+	named := url.Values{"grant_type": {"authorization_code"}, "client_id": {"spa"}, "code": {"x"}}
+	require.Equal(t, "invalid_grant", from(t, f, "192.0.2.1", http.MethodPost, "/token", named).Get("error"))
+	requireTooMany(t, from(t, f, "192.0.2.2", http.MethodPost, "/token", named))
+}
+
 func TestG15_SignInsForAClientAreLimited(t *testing.T) {
 	f, _ := limited(t, authz.RateLimit{Client: 1})
 	browser := f.NewBrowser()

@@ -72,7 +72,7 @@ func (m totpMethod) direct(ctx context.Context, r *TokenRequest, user *users.Use
 	if !r.Params.Has("otp") {
 		return nil, nil, errNotProven
 	}
-	_, err := s.guessFactor(ctx, r.address, user, func() error { return s.checkCode(ctx, user.Subject, r.Params.Get("otp")) })
+	_, err := s.guessFactor(ctx, r.guesser(), user, func() error { return s.checkCode(ctx, user.Subject, r.Params.Get("otp")) })
 	if err != nil {
 		event := Event{Grant: GrantPassword, ClientID: r.client.ID, Subject: user.Subject, Address: r.address, Method: MethodTOTP}
 		s.observeDirect(ctx, event.failed(err, user.Username))

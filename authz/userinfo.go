@@ -32,11 +32,14 @@ func (s *Server) userInfoAnswer(w http.ResponseWriter, r *http.Request) (content
 	if err != nil {
 		return "", nil, err
 	}
+	if c == nil { // or does not fit the configuration any more: in which form it may be told is unknown (A16)
+		return "", nil, errInvalidToken.Because(errNoClient)
+	}
 	claims, err := s.userClaims(r, c, t, private)
 	if err != nil {
 		return "", nil, err
 	}
-	if c == nil || c.UserInfoAlg == "" && c.userInfoKeys == nil {
+	if c.UserInfoAlg == "" && c.userInfoKeys == nil {
 		body, err = json.Marshal(claims)
 		return typeJSON, body, err
 	}

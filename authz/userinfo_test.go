@@ -148,3 +148,26 @@ func TestE4_UserInfoFormsThatCannotBe(t *testing.T) {
 		})
 	}
 }
+
+func TestA16_AClientThatFitsNoMoreGetsNoPlainUserInfo(t *testing.T) {
+	cfg := registryConfig(t, authz.RegistrationProtected)
+	own := cfg.ResourceServers[0].Scopes
+	cfg.ResourceServers[0].Scopes = append(own, authz.Scope{Name: "extra"})
+	g := &registry{authztest.New(t, cfg), t}
+	c := g.register(g.token("bob", "registration.full"), members{
+		"redirect_uris": []string{"https://app.example.com/callback"}, "scope": "openid email extra",
+		"jwks": json.RawMessage(newResourceKey("e1").jwks(t)), "userinfo_encrypted_response_alg": "RSA-OAEP-256",
+	})
+	b, id := g.NewBrowser(), c.Get("client_id")
+	page := b.SignIn(g.AuthorizeURL("client_id", id, "redirect_uri", "https://app.example.com/callback", "scope", "openid email"), "alice")
+	page = b.Submit(page, "decision", "allow")
+	tokens := g.asClient(id, c.Get("client_secret"), map[string]string{
+		"grant_type": "authorization_code", "code": page.Location.Query().Get("code"), "redirect_uri": "https://app.example.com/callback",
+	})
+	userInfo := func() authztest.Answer { return g.Bearer(http.MethodGet, "/userinfo", tokens.Get("access_token")) }
+	require.Equal(t, "application/jwt", userInfo().Header.Get("Content-Type"))
+	cfg.ResourceServers[0].Scopes = own
+	g.Reload(cfg)
+	assert.Equal(t, http.StatusUnauthorized, userInfo().Status)
+	assert.Equal(t, "invalid_token", userInfo().Get("error"))
+}
