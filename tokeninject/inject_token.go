@@ -16,7 +16,7 @@ import (
 const (
 	// mintWait bounds one minting.
 	mintWait = 10 * time.Second
-	// mintRetry is the pause after a renewal failed, while the old token is still good.
+	// mintRetry is the pause after a failure: for so long, the old token serves if it is good, or the failure is the answer.
 	mintRetry = 5 * time.Second
 
 	callerShards = 16
@@ -32,6 +32,7 @@ type mintSlot struct {
 	mu     sync.Mutex
 	flight *mintFlight // nil: none under way
 	retry  time.Time
+	failed error // what is the matter until retry
 }
 
 // over tells whether there is nothing in a slot to keep: what filled it was in an earlier configuration.
@@ -104,9 +105,13 @@ func (p *passage) renew(slot *mintSlot, held *heldToken) (*heldToken, error) {
 		slot.mu.Unlock()
 		return current, nil
 	}
-	if good && p.now.Before(slot.retry) {
+	if p.now.Before(slot.retry) {
+		failed := slot.failed
 		slot.mu.Unlock()
-		return held, nil
+		if good && !final(failed) {
+			return held, nil
+		}
+		return nil, failed
 	}
 	flight := slot.flight
 	if flight == nil {
@@ -156,15 +161,18 @@ func (e *Enforcer) mint(ctx context.Context, slot *mintSlot, flight *mintFlight,
 	slot.mu.Lock()
 	defer slot.mu.Unlock()
 	slot.flight = nil
-	switch {
-	case flight.err == nil:
+	if flight.err == nil || final(flight.err) { // a no ends the old token's use as well
 		slot.held.Store(flight.token)
-	case errors.Is(flight.err, ErrSessionEnded), errors.Is(flight.err, oauth.InsufficientScope):
-		slot.held.Store(nil) // a definite no ends the old token's use as well
-	default:
-		slot.retry = e.cfg.Now().Add(mintRetry)
+	}
+	if flight.err != nil {
+		slot.retry, slot.failed = e.cfg.Now().Add(mintRetry), flight.err
 	}
 	close(flight.landed)
+}
+
+// final tells a no from a failure.
+func final(err error) bool {
+	return errors.Is(err, ErrSessionEnded) || errors.Is(err, oauth.InsufficientScope)
 }
 
 // minted asks the issuer. A panic in there must not end the process from a goroutine of ours.

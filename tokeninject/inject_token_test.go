@@ -202,6 +202,25 @@ func TestW4_WhatIfThereIsNoToken(t *testing.T) {
 	})
 }
 
+func TestW4_ANoIsRememberedForAMoment(t *testing.T) {
+	s := newSite(t, func(cfg *Config) { cfg.Token = &TokenInjection{ResourceServer: "orders"} })
+	bearer := "Authorization: Bearer " + s.issuer.accessToken(t, nil)
+	for status, no := range map[int]error{
+		http.StatusForbidden:          oauth.Errorf(oauth.InsufficientScope, "never granted"),
+		http.StatusServiceUnavailable: errors.New("down"),
+	} {
+		before := len(s.issuer.minted())
+		s.issuer.set(func() { s.issuer.mint = func(MintRequest) (*MintedToken, error) { return nil, no } })
+		for range 50 {
+			require.Equal(t, status, s.get("/", bearer).status)
+		}
+		require.Len(t, s.issuer.minted(), before+1)
+		s.clock.advance(mintRetry)
+	}
+	s.issuer.set(func() { s.issuer.mint = nil })
+	require.Equal(t, http.StatusOK, s.get("/", bearer).status)
+}
+
 func TestCallersTokensAreBounded(t *testing.T) {
 	var c callerTokens
 	for i := range 40_000 {

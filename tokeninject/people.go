@@ -2,14 +2,19 @@ package tokeninject
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/singleflight"
 )
 
 const (
 	// personRetry is the pause after a failure.
 	personRetry = 5 * time.Second
-	maxPeople   = 4096
+	// personWait bounds one look-up.
+	personWait = 10 * time.Second
+	maxPeople  = 4096
 )
 
 // peopleCache keeps the people who were asked for lately.
@@ -17,47 +22,73 @@ type peopleCache struct {
 	issuer Issuer
 	now    func() time.Time
 	keep   time.Duration // Config.Refresh
+	asking singleflight.Group
 
 	mu     sync.Mutex
-	people map[string]*personEntry
+	people map[string]knownPerson
 }
 
-type personEntry struct {
-	mu     sync.Mutex // held while the issuer is asked: one flight a person
+// knownPerson is what the issuer said, for as long as it counts.
+type knownPerson struct {
 	until  time.Time
 	person *Person
 	err    error
 }
 
 func newPeopleCache(issuer Issuer, now func() time.Time, keep time.Duration) *peopleCache {
-	return &peopleCache{issuer: issuer, now: now, keep: keep, people: map[string]*personEntry{}}
+	return &peopleCache{issuer: issuer, now: now, keep: keep, people: map[string]knownPerson{}}
 }
 
+// get asks in one flight a person, which flies on for the others when a client goes away.
 func (c *peopleCache) get(ctx context.Context, subject string) (*Person, error) {
-	entry := c.entry(subject)
-	entry.mu.Lock()
-	defer entry.mu.Unlock()
-	if c.now().Before(entry.until) {
-		return entry.person, entry.err
+	if known, ok := c.known(subject); ok {
+		return known.person, known.err
 	}
-	entry.person, entry.err = c.issuer.Person(ctx, subject)
-	switch {
-	case entry.err == nil:
-		entry.until = c.now().Add(c.keep)
-	case ctx.Err() == nil: // a client that went away says nothing about the issuer
-		entry.until = c.now().Add(personRetry)
+	answers := c.asking.DoChan(subject, func() (any, error) {
+		if known, ok := c.known(subject); ok { // another flight has just landed
+			return known.person, known.err
+		}
+		person, err := c.ask(context.WithoutCancel(ctx), subject)
+		c.keepFor(subject, person, err)
+		return person, err
+	})
+	select {
+	case answer := <-answers:
+		person, _ := answer.Val.(*Person)
+		return person, answer.Err
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
-	return entry.person, entry.err
 }
 
-func (c *peopleCache) entry(subject string) *personEntry {
+// ask asks the issuer. A panic in there must not end the process from a goroutine of ours.
+func (c *peopleCache) ask(ctx context.Context, subject string) (person *Person, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			person, err = nil, fmt.Errorf("look a person up: panic: %v", cause)
+		}
+	}()
+	ctx, cancel := context.WithTimeout(ctx, personWait)
+	defer cancel()
+	return c.issuer.Person(ctx, subject)
+}
+
+func (c *peopleCache) known(subject string) (knownPerson, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	entry := c.people[subject]
-	if entry == nil {
-		makeRoom(c.people, maxPeople, func(*personEntry) bool { return false })
-		entry = &personEntry{}
-		c.people[subject] = entry
+	known, ok := c.people[subject]
+	return known, ok && c.now().Before(known.until)
+}
+
+func (c *peopleCache) keepFor(subject string, person *Person, err error) {
+	keep := c.keep
+	if err != nil {
+		keep = personRetry
 	}
-	return entry
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, ok := c.people[subject]; !ok {
+		makeRoom(c.people, maxPeople, func(knownPerson) bool { return false })
+	}
+	c.people[subject] = knownPerson{c.now().Add(keep), person, err}
 }

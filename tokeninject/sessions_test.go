@@ -440,18 +440,35 @@ func TestAttributesAreReadOnceAMinute(t *testing.T) {
 		require.ErrorIs(t, err, down)
 	}
 	require.Equal(t, 3, calls, "a failure is remembered for a moment")
-	gone, cancel := context.WithCancel(t.Context())
-	cancel()
-	s.clock.advance(personRetry)
-	_, err = id.Attributes(gone)
-	require.Error(t, err)
-	_, err = id.Attributes(t.Context())
-	require.ErrorIs(t, err, down)
-	require.Equal(t, 5, calls, "one that went away is no failure of the issuer")
 	for i := range maxPeople + 100 {
-		s.enforcer.sources[0].people.entry(fmt.Sprint(i))
+		s.enforcer.sources[0].people.keepFor(fmt.Sprint(i), nil, nil)
 	}
 	require.LessOrEqual(t, len(s.enforcer.sources[0].people.people), maxPeople)
+}
+
+func TestW3_WhoeverGoesAwayWaitsForNobodyToBeLookedUp(t *testing.T) {
+	s := newSite(t, nil)
+	asked, answer := make(chan struct{}, 2), make(chan struct{})
+	s.issuer.attrs = func(string) (map[string][]string, error) {
+		asked <- struct{}{}
+		<-answer
+		return map[string][]string{"room": {"7"}}, nil
+	}
+	id := s.check(s.issuer.accessToken(t, nil)).Identity
+	ctx, leave := context.WithCancel(t.Context())
+	first, second := make(chan error, 1), make(chan error, 1)
+	ask := func(ctx context.Context, done chan<- error) {
+		_, err := id.Attributes(ctx)
+		done <- err
+	}
+	go ask(ctx, first)
+	<-asked
+	go ask(t.Context(), second)
+	leave()
+	require.ErrorIs(t, <-first, context.Canceled)
+	close(answer)
+	require.NoError(t, <-second, "that the first went away is no failure of the issuer")
+	require.Empty(t, asked, "one look-up is for all")
 }
 
 func TestLoginNameOfATokenIsLookedUp(t *testing.T) {

@@ -261,11 +261,16 @@ func TestW10_TokensAreExchangedForThoseOfAnUpstream(t *testing.T) {
 	_, err = i.Mint(t.Context(), want)
 	require.ErrorIs(t, err, oauth.InsufficientScope)
 	s.on("/token", refuses("invalid_grant"))
-	_, err = i.Mint(t.Context(), want)
-	require.ErrorIs(t, err, tokeninject.ErrSessionEnded)
-	_, err = i.Mint(t.Context(), tokeninject.MintRequest{Raw: "callers", CallerIssuer: "https://other.example", ResourceServer: "orders"})
-	require.ErrorIs(t, err, errNotTaken)
-	require.NotErrorIs(t, err, tokeninject.ErrSessionEnded, "another token of that issuer would not do either")
+	_, err = i.Mint(t.Context(), tokeninject.MintRequest{Raw: "callers", CallerIssuer: s.URL, ResourceServer: "orders"})
+	require.ErrorIs(t, err, tokeninject.ErrSessionEnded, "the caller's token is of no use any more")
+	for name, m := range map[string]tokeninject.MintRequest{
+		"a session that is good":      want,
+		"a token of another issuer's": {Raw: "callers", CallerIssuer: "https://other.example", ResourceServer: "orders"},
+	} {
+		_, err = i.Mint(t.Context(), m)
+		require.ErrorIs(t, err, errNotTaken, name)
+		require.NotErrorIs(t, err, tokeninject.ErrSessionEnded, "%s: the next one would not do either", name)
+	}
 	s.clock.advance(time.Hour)
 	_, err = i.Mint(t.Context(), want)
 	require.ErrorIs(t, err, tokeninject.ErrSessionEnded, "the session's own token has ended")

@@ -50,7 +50,9 @@ func (i *Issuer) Mint(ctx context.Context, m tokeninject.MintRequest) (*tokeninj
 		return nil, errNoSubject
 	}
 	minted, err := i.exchange(ctx, m, subject)
-	if errors.Is(err, tokeninject.ErrSessionEnded) && !ours {
+	// A new login would bring another token of the same kind, and that one is not taken either. Whether a session
+	// of ours has ended, Refresh finds out.
+	if errors.Is(err, tokeninject.ErrSessionEnded) && (m.Session != nil || !ours) {
 		return nil, fmt.Errorf("%w: %v", errNotTaken, err) //nolint:errorlint // it must not be taken for its cause
 	}
 	return minted, err
