@@ -76,20 +76,6 @@ func describable(text string) string {
 	}, text)
 }
 
-// checkStored bounds what strangers have us keep, as the store has it: JSON writes some bytes as six.
-func (rec *registration) checkStored() error {
-	said := rec.Metadata
-	said.Scope = "" // names that the server chose
-	stored, err := json.Marshal(said)
-	if err != nil {
-		return invalidMetadata(err)
-	}
-	if rec.self() && len(stored) > maxSelfMetadata {
-		return invalidMetadata(fmt.Errorf("what a client says of itself is longer than %d bytes", maxSelfMetadata))
-	}
-	return nil
-}
-
 func (m *clientMetadata) checkSizes() error {
 	lists := [][]string{
 		m.RedirectURIs, m.GrantTypes, m.ResponseTypes, m.Contacts, m.PostLogoutRedirectURIs, m.RequestURIs, m.Contracts, m.CORS, m.DefaultACRValues,
