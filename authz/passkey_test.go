@@ -256,6 +256,22 @@ func TestG11_ATouchProlongsNoSession(t *testing.T) {
 	}
 }
 
+func TestA35_ATouchEnrolsNothing(t *testing.T) {
+	const all = "urn:example:all"
+	for touched, asks := range map[bool]string{true: `name="password"`, false: `id="secret"`} {
+		cfg := withPasskeys(t)
+		cfg.Contracts = append(cfg.Contracts, authz.Contract{URI: all, Methods: []string{authz.MethodPassword, authz.MethodWebAuthn, authz.MethodTOTP}, Level: 5})
+		f := authztest.New(t, cfg)
+		a := enrolPasskey(t, f, "alice")
+		a.touched = touched
+		browser := f.NewBrowser()
+		browser.Authorize(f.AuthorizeURL("acr_values", authz.PasswordContract), "alice")
+		page := browser.Get(f.AuthorizeURL("acr_values", all))
+		page = browser.Submit(page, "credential", a.get(page))
+		assert.Contains(t, page.Body, asks, "touched: %t", touched)
+	}
+}
+
 func TestA53_OnlyAProofWritesThatAChallengeWasAnswered(t *testing.T) {
 	f := authztest.New(t, withPasskeys(t))
 	a, browser := enrolPasskey(t, f, "alice"), f.NewBrowser()
