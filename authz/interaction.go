@@ -52,6 +52,8 @@ func (s *Server) toPage(w http.ResponseWriter, r *http.Request, path string, ix 
 	if browser == "" {
 		browser = oauth.NewSecret()
 		s.setCookie(w, cookieBrowser, browser)
+		// Of tabs that open at once in a new browser each comes here, and one cookie of that name stays.
+		http.SetCookie(w, s.newCookie(tabCookie(ix), browser, int(interactionLifetime/time.Second)))
 	}
 	ix.Browser = oauth.Fingerprint(browser)
 	w.Header().Set("Cache-Control", "no-store")
@@ -104,11 +106,24 @@ func (s *Server) openInteraction(r *http.Request, path, sealed string) (*interac
 	if s.now().Sub(ix.Started) > interactionLifetime {
 		return nil, pageError(errExpired)
 	}
-	if browser := s.cookie(r, cookieBrowser); browser == "" || oauth.Fingerprint(browser) != ix.Browser {
+	if !s.ofBrowser(r, ix) {
 		return nil, pageError(errBrowser)
 	}
 	return ix, nil
 }
+
+// ofBrowser tells whether an interaction began in the browser that a request comes from.
+func (s *Server) ofBrowser(r *http.Request, ix *interaction) bool {
+	for _, kind := range []string{cookieBrowser, tabCookie(ix)} {
+		if browser := s.cookie(r, kind); browser != "" && oauth.Fingerprint(browser) == ix.Browser {
+			return true
+		}
+	}
+	return false
+}
+
+// tabCookie is cookieBrowser for one interaction.
+func tabCookie(ix *interaction) string { return cookieBrowser + "-" + ix.ID[:min(8, len(ix.ID))] }
 
 // openForm reads a posted page: its interaction, and the proof that the form came from a page of
 // ours in this browser.

@@ -80,3 +80,26 @@ func TestE1_AuthorizeTakesPost(t *testing.T) {
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	assert.Equal(t, "login", f.NewBrowser().Do(req).ID())
 }
+
+// Tabs of a new browser that open at once have no cookie yet, and each is given one of the same name.
+func TestE1_ManyTabsOfANewBrowserSignIn(t *testing.T) {
+	f := authztest.New(t, authztest.Config())
+	browser := f.NewBrowser()
+	var pages []*authztest.Page
+	for range 3 {
+		tab := f.NewBrowser()
+		pages = append(pages, tab.Get(f.AuthorizeURL("scope", "openid")))
+		browser.Take(tab)
+	}
+	for _, page := range pages {
+		next := browser.Submit(page, "username", "alice", "password", authztest.Password)
+		if next.ID() == "consent" {
+			next = browser.Submit(next, "decision", "allow")
+		}
+		require.NotNil(t, next.Location, next.Body)
+		require.NotEmpty(t, next.Location.Query().Get("code"))
+	}
+	stranger := f.NewBrowser().Submit(pages[0], "username", "alice", "password", authztest.Password)
+	require.Equal(t, "error", stranger.ID(), "A27")
+	require.Nil(t, stranger.Location)
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/gatewright/gatewright/authz/oauth"
@@ -103,7 +104,13 @@ func (s *Server) forgetSession(w http.ResponseWriter, r *http.Request, session *
 		}
 	}
 	s.clearCookie(w, cookieSession)
-	s.clearCookie(w, cookieBrowser)
+	for _, cookie := range r.Cookies() {
+		if strings.HasPrefix(cookie.Name, s.cookieName(cookieBrowser)) {
+			cleared := s.newCookie("", "", -1)
+			cleared.Name = cookie.Name
+			http.SetCookie(w, cleared)
+		}
+	}
 	return s.forgetPersistent(w, r)
 }
 

@@ -86,6 +86,13 @@ func (e *Enforcer) sharedCookie(secure bool) cookieName {
 	return cookieName{prefix: name, port: "shared"}
 }
 
+// tab is the browser's cookie for one login.
+func (n cookieNames) tab(state string) cookieName {
+	name := n.browser
+	name.suffix += "-" + state[len(statePrefix):][:8]
+	return name
+}
+
 func (n cookieName) String() string {
 	if n.port == "" {
 		return n.prefix

@@ -30,6 +30,7 @@ const (
 type loginRecord struct {
 	Login   LoginRequest `json:"login"`
 	Issuer  string       `json:"issuer"`
+	Cookie  string       `json:"cookie"`  // of the session that it is for
 	URL     string       `json:"url"`     // the page that was asked for, with its query
 	Browser string       `json:"browser"` // fingerprint of the browser's cookie
 	Again   bool         `json:"again,omitempty"`
@@ -102,8 +103,10 @@ func (p *passage) beginLoginTo(page string, scope []string, again bool) *Refusal
 		State: statePrefix + oauth.NewSecret(), Nonce: oauth.NewSecret(), Verifier: oauth.NewSecret(), Scope: scope,
 		ACRValues: e.cfg.Contracts,
 	}
+	names := e.cookieNames(p.r)
 	record := &loginRecord{
-		Login: login, Issuer: e.cfg.Issuer.URL(), URL: page, Browser: oauth.Fingerprint(browser), Again: again, Expires: p.now.Add(loginLifetime),
+		Login: login, Issuer: e.cfg.Issuer.URL(), Cookie: names.session.String(), URL: page,
+		Browser: oauth.Fingerprint(browser), Again: again, Expires: p.now.Add(loginLifetime),
 	}
 	ctx, cancel := context.WithTimeout(p.r.Context(), loginWait)
 	defer cancel()
@@ -114,8 +117,11 @@ func (p *passage) beginLoginTo(page string, scope []string, again bool) *Refusal
 	if err != nil {
 		return p.fault(fmt.Errorf("begin a login: %w", err))
 	}
-	names := e.cookieNames(p.r)
 	http.SetCookie(p.w, names.cookie(names.browser, browser, int(loginLifetime/time.Second)))
+	if p.taken.browser == "" {
+		// Of tabs that open at once in a new browser each comes here, and one cookie of that name stays.
+		http.SetCookie(p.w, names.cookie(names.tab(login.State), browser, int(loginLifetime/time.Second)))
+	}
 	p.redirect(http.StatusFound, target)
 	return answered
 }
@@ -191,6 +197,9 @@ func (p *passage) finishLogin(ctx context.Context, record *loginRecord, code str
 	e.logins.attempts.completed(record.Browser, live, p.now)
 	names := e.cookieNames(p.r)
 	http.SetCookie(p.w, names.cookie(names.session, handle, 0))
+	if tab := names.tab(login.State); tab.value(p.taken.cookies) != "" {
+		http.SetCookie(p.w, names.cookie(tab, "", -1))
+	}
 	p.redirect(http.StatusSeeOther, record.URL)
 	return answered
 }

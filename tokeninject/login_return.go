@@ -39,9 +39,10 @@ func (p *passage) loginReturn(query string) *Refusal {
 	switch {
 	case err != nil && !errors.Is(err, store.ErrNotFound):
 		return p.fault(fmt.Errorf("read a login: %w", err))
-	case record != nil && (record.Issuer != p.e.cfg.Issuer.URL() || record.Login.ClientID != p.e.cfg.Session.ClientID):
+	case record != nil && !p.isFor(record):
 		return nil // of a gate behind this one
 	}
+	p.adoptTab(record, params.Get("state"))
 	if !p.begun(record) {
 		return p.stray(ctx, params, record)
 	}
@@ -57,6 +58,20 @@ func (p *passage) loginReturn(query string) *Refusal {
 		return p.loginRefused(record, oauth.Code(params.Get("error")))
 	}
 	return p.finishLogin(ctx, record, params.Get("code"))
+}
+
+// isFor tells whether a login was begun by this gate, or one that shares its sessions.
+func (p *passage) isFor(record *loginRecord) bool {
+	return record.Issuer == p.e.cfg.Issuer.URL() && record.Login.ClientID == p.e.cfg.Session.ClientID &&
+		record.Cookie == p.e.cookieNames(p.r).session.String()
+}
+
+// adoptTab takes the cookie of the one login for the browser's, where another tab's took its place.
+func (p *passage) adoptTab(record *loginRecord, state string) {
+	tab := p.e.cookieNames(p.r).tab(state).value(p.taken.cookies)
+	if record != nil && tab != "" && oauth.SameSecret(oauth.Fingerprint(tab), record.Browser) {
+		p.taken.browser = tab
+	}
 }
 
 // answersHere tells whether an answer is of the issuer that the gate asks (RFC 9207 §2.4). One that never
@@ -83,7 +98,7 @@ func (l *logins) finish(ctx context.Context, state string) error {
 		if old == nil || old.Done {
 			return nil, time.Time{}, errDone
 		}
-		over := &loginRecord{Issuer: old.Issuer, URL: old.URL, Browser: old.Browser, Expires: old.Expires, Done: true}
+		over := &loginRecord{Issuer: old.Issuer, Cookie: old.Cookie, URL: old.URL, Browser: old.Browser, Expires: old.Expires, Done: true}
 		over.Login.ClientID, over.Login.RedirectURI = old.Login.ClientID, old.Login.RedirectURI
 		return over, over.Expires, nil
 	})

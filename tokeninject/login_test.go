@@ -127,13 +127,40 @@ func TestW5_ManyTabsShareOneCookie(t *testing.T) {
 
 func cookies(t *testing.T, browser *http.Client, s *site) map[string]string {
 	t.Helper()
-	u, err := url.Parse(s.server.URL)
-	require.NoError(t, err)
 	all := map[string]string{}
-	for _, cookie := range browser.Jar.Cookies(u) {
-		all[cookie.Name] = cookie.Value
+	for _, cookie := range browser.Jar.Cookies(s.address()) {
+		if !strings.Contains(cookie.Name, "-login-") { // of one login
+			all[cookie.Name] = cookie.Value
+		}
 	}
 	return all
+}
+
+func (s *site) address() *url.URL {
+	s.t.Helper()
+	u, err := url.Parse(s.server.URL)
+	require.NoError(s.t, err)
+	return u
+}
+
+// Tabs of a new browser that open at once have no cookie yet, and each is given one of the same name.
+func TestW5_ManyTabsOfANewBrowserSignIn(t *testing.T) {
+	s := newSite(t, withSession)
+	browser := newBrowser(t)
+	begun := map[string]LoginRequest{}
+	for _, path := range []string{"/a", "/b", "/c"} {
+		tab := newBrowser(t)
+		begun[path] = s.begin(tab, path)
+		browser.Jar.SetCookies(s.address(), tab.Jar.Cookies(s.address()))
+	}
+	for path, l := range begun {
+		got := s.do(browser, http.MethodGet, s.answerPath(l), asNavigation)
+		require.Equal(t, http.StatusSeeOther, got.status, got.body)
+		require.Equal(t, s.server.URL+path, got.header.Get("Location"))
+		require.Equal(t, http.StatusOK, s.do(browser, http.MethodGet, path, asNavigation).status)
+	}
+	require.Len(t, browser.Jar.Cookies(s.address()), 2, "what was for one login goes with it")
+	require.Equal(t, http.StatusBadRequest, s.do(newBrowser(t), http.MethodGet, s.answerPath(begun["/a"]), asNavigation).status, "A27")
 }
 
 func TestW5_TwoPortsOneJar(t *testing.T) {

@@ -63,6 +63,18 @@ func TestW5_GatesOfTwoIssuersBehindEachOther(t *testing.T) {
 	require.Equal(t, http.StatusOK, s.do(browser, http.MethodGet, "/", asNavigation).status)
 }
 
+func TestW5_GatesBehindEachOtherWithCookiesOfTheirOwn(t *testing.T) {
+	s := newSite(t, nil)
+	s.nest(withSession, func(cfg *Config) {
+		withSession(cfg)
+		cfg.Session.Cookie = "inner"
+	})
+	browser := newBrowser(t)
+	s.signIn(browser, "/page")
+	s.signIn(browser, "/page")
+	require.Equal(t, http.StatusOK, s.do(browser, http.MethodGet, "/page", asNavigation).status)
+}
+
 func TestW1_ATokenIsForEveryGateOnItsWay(t *testing.T) {
 	keep := func(*Config) {}
 	for name, test := range map[string]struct {

@@ -129,6 +129,9 @@ func (b *Browser) Authorize(authorizeURL, username string) url.Values {
 // Cookies are what the browser would send to the server.
 func (b *Browser) Cookies() []*http.Cookie { return b.client.Jar.Cookies(b.base) }
 
+// Take takes over another browser's cookies for the server, as one that the server set last.
+func (b *Browser) Take(other *Browser) { b.client.Jar.SetCookies(b.base, other.Cookies()) }
+
 // ID is the id of the page's <main>, "" when it is no page.
 func (p *Page) ID() string {
 	if main := p.find("main"); main != nil {

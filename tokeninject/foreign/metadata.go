@@ -1,6 +1,7 @@
 package foreign
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -90,18 +91,20 @@ func (i *Issuer) fetchKeys(ctx context.Context) (*token.Verifier, error) {
 	return token.NewVerifier(body)
 }
 
-// verify checks a signature by the issuer's keys; for one that is not at hand, newer ones are looked for.
+// verify checks a signature by the issuer's keys; for one that is not at hand, newer ones are looked for. There
+// are issuers that call a new key by the name of the old one.
 func (i *Issuer) verify(ctx context.Context, raw string, typ ...string) ([]byte, error) {
 	keys, err := i.keys.get(ctx)
 	if err != nil {
 		return nil, err
 	}
 	payload, err := keys.Verify(raw, typ...)
-	if !errors.Is(err, token.ErrUnknownKey) {
+	if !errors.Is(err, token.ErrUnknownKey) && !errors.Is(err, token.ErrSignature) {
 		return payload, err
 	}
-	if keys, err = i.keys.newer(ctx); err != nil {
-		return nil, err
+	newer, away := i.keys.newer(ctx)
+	if away != nil || newer == keys {
+		return nil, cmp.Or(away, err)
 	}
-	return keys.Verify(raw, typ...)
+	return newer.Verify(raw, typ...)
 }

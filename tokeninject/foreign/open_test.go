@@ -2,6 +2,9 @@ package foreign
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
@@ -12,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
 	"github.com/stretchr/testify/require"
 
 	"github.com/gatewright/gatewright/authz/oauth"
@@ -111,6 +115,36 @@ func TestA5_UnknownKeysAreLookedForNowAndThen(t *testing.T) {
 	require.Equal(t, 2, s.called("/jwks"), "a flood fetches nothing")
 	_, _, err = i.Open(t.Context(), fresh, nil)
 	require.NoError(t, err)
+}
+
+func TestW6_ANewKeyMayHaveTheNameOfTheOld(t *testing.T) {
+	s := newServer(t)
+	i := s.issuer(nil)
+	_, _, err := i.Open(t.Context(), s.accessToken(nil), nil)
+	require.NoError(t, err)
+	payload := []byte(`{"iss":"` + s.URL + `"}`)
+	for range 2 {
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		require.NoError(t, err)
+		jwk := jose.JSONWebKey{Key: key, KeyID: "k1", Algorithm: "ES256", Use: "sig"}
+		s.on("/jwks", s.json(func() any { return jose.JSONWebKeySet{Keys: []jose.JSONWebKey{jwk.Public()}} }))
+		signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jwk}, (&jose.SignerOptions{}).WithType(token.TypeAccessToken))
+		require.NoError(t, err)
+		signed, err := signer.Sign(payload)
+		require.NoError(t, err)
+		raw, err := signed.CompactSerialize()
+		require.NoError(t, err)
+		s.clock.advance(retryAfter)
+		opened, _, err := i.Open(t.Context(), raw, nil)
+		require.NoError(t, err)
+		require.JSONEq(t, string(payload), string(opened))
+	}
+	asked := s.called("/jwks")
+	for range 100 {
+		_, _, err = i.Open(t.Context(), s.accessToken(nil)+"x", nil)
+		require.Error(t, err)
+	}
+	require.Equal(t, asked, s.called("/jwks"), "a flood fetches nothing")
 }
 
 func TestW6_AnIssuerThatIsAwayIsRemembered(t *testing.T) {
