@@ -45,14 +45,15 @@ func assertedClient(p oauth.Params) (clientCredentials, error) {
 	return clientCredentials{id: id, assertion: p.Get("client_assertion")}, nil
 }
 
-// checkAssertion authenticates a client by what it signed (RFC 7523 §3, OpenID Connect Core §9).
-func (s *Server) checkAssertion(ctx context.Context, c *client, raw string) error {
+// checkAssertion authenticates a client by what it signed (RFC 7523 §3, OpenID Connect Core §9), save that it
+// may have been used before: see takeClientAssertion.
+func (s *Server) checkAssertion(ctx context.Context, c *client, raw string) (jti string, err error) {
 	alg, err := token.Algorithm(raw)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if c.AuthAlg != "" && alg != string(c.AuthAlg) {
-		return errAssertionAlg
+		return "", errAssertionAlg
 	}
 	var payload []byte
 	switch c.AuthMethod {
@@ -64,13 +65,13 @@ func (s *Server) checkAssertion(ctx context.Context, c *client, raw string) erro
 		err = errAuthMethod
 	}
 	if err != nil {
-		return err
+		return "", err
 	}
 	claims, err := token.Claims(payload)
 	if err != nil {
-		return err
+		return "", err
 	}
-	return s.checkAssertionClaims(ctx, c, claims)
+	return s.checkAssertionClaims(c, claims)
 }
 
 // verifyHMAC verifies by the client's secret, or the one before while that is taken (C15).
@@ -99,17 +100,22 @@ func verifyBySecret(raw, secret string) ([]byte, error) {
 
 // checkAssertionClaims: aud is the issuer and nothing else, or an assertion for another server would be good
 // here, and one for here there (A41).
-func (s *Server) checkAssertionClaims(ctx context.Context, c *client, claims map[string]any) error {
-	jti, _ := claims["jti"].(string)
+func (s *Server) checkAssertionClaims(c *client, claims map[string]any) (jti string, err error) {
+	jti, _ = claims["jti"].(string)
 	_, expires := claims["exp"]
 	switch {
 	case claims["iss"] != c.ID || claims["sub"] != c.ID || claims["aud"] != s.cfg.Issuer:
-		return errAssertionClaims
+		return "", errAssertionClaims
 	case !expires || checkTimes(claims, s.now()) != nil:
-		return errAssertionTime
+		return "", errAssertionTime
 	case jti == "":
-		return errAssertionJTI
+		return "", errAssertionJTI
 	}
+	return jti, nil
+}
+
+// takeClientAssertion makes an assertion good for one request (A41).
+func (s *Server) takeClientAssertion(ctx context.Context, c *client, jti string) error {
 	key := "client-assertion\n" + c.ID + "\n" + jti
 	err := s.run.decided.Update(ctx, key, func(old *struct{}) (*struct{}, time.Time, error) {
 		if old != nil {

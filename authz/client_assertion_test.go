@@ -215,3 +215,15 @@ func TestA41_ConfigurationsThatAreRefused(t *testing.T) {
 		require.ErrorContains(t, err, want)
 	}
 }
+
+func TestA41_AnAssertionIsNotSpentOnARateLimit(t *testing.T) {
+	f := authztest.New(t, withAssertions(t, func(c *authz.Config) { c.RateLimit.Client = 1 }))
+	sign := func() string { return jws(t, jose.ES256, assertionKeys()[0], assertionClaims(f, "signer", nil)) }
+	require.Equal(t, http.StatusOK, assertedToken(f, sign()).Status)
+	early := sign()
+	require.Equal(t, http.StatusTooManyRequests, assertedToken(f, early).Status)
+	f.Clock.Advance(time.Second)
+	assert.Equal(t, http.StatusOK, assertedToken(f, early).Status)
+	f.Clock.Advance(time.Second)
+	assert.Equal(t, "invalid_client", assertedToken(f, early).Get("error"), "used before")
+}

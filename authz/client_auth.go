@@ -93,8 +93,9 @@ func (s *Server) checkClient(ctx context.Context, presented clientCredentials) (
 		oauth.SameSecret(fingerprint, unknownSecret)
 		return nil, refused.Because(errNoClient)
 	}
+	jti := ""
 	if presented.assertion != "" {
-		err := s.checkAssertion(ctx, c, presented.assertion)
+		jti, err = s.checkAssertion(ctx, c, presented.assertion)
 		switch {
 		case errors.Is(err, oauth.TemporarilyUnavailable):
 			return nil, err
@@ -117,7 +118,14 @@ func (s *Server) checkClient(ctx context.Context, presented clientCredentials) (
 	if presented.method == AuthNone {
 		return c, s.admitNamed(c.ID)
 	}
-	return c, s.admitClient(c.ID)
+	if err := s.admitClient(c.ID); err != nil || jti == "" {
+		return c, err
+	}
+	err = s.takeClientAssertion(ctx, c, jti) // after the count: whoever is told to wait has not used it
+	if errors.Is(err, errAssertionReplay) {
+		return nil, refused.Because(err)
+	}
+	return c, err
 }
 
 // unknownSecret stands in for the secret of a client that is not there.

@@ -31,9 +31,6 @@ var (
 // authorizeAsserted gives a client what the person of an assertion has agreed to before: there is no page
 // to agree on. Nothing that comes of it outlives the assertion.
 func (s *Server) authorizeAsserted(ctx context.Context, r *TokenRequest, said asserted) (*Authorization, error) {
-	if err := s.takeAssertion(ctx, said); err != nil {
-		return nil, err
-	}
 	user, err := s.cfg.Users.(users.Finder).Find(ctx, said.attribute, said.name)
 	switch {
 	case errors.Is(err, users.ErrNotFound), errors.Is(err, users.ErrDisabled):
@@ -42,6 +39,8 @@ func (s *Server) authorizeAsserted(ctx context.Context, r *TokenRequest, said as
 		return nil, errUserStore.Because(err)
 	case !r.client.admits(user):
 		return nil, errAssertion.Because(errAssertedRefused)
+	case user.Subject == r.client.ID: // the token would look like the client's own
+		return nil, errAssertion.Because(errSubjectClash)
 	}
 	scope, err := s.agreedBefore(ctx, r.client, user.Subject, r.scope)
 	if err != nil {
@@ -53,10 +52,18 @@ func (s *Server) authorizeAsserted(ctx context.Context, r *TokenRequest, said as
 	}
 	a.grantID, a.authTime, a.until = oauth.NewID(), said.signedIn, said.expires
 	s.beginFamily(a, r.now)
+	begin := a.commit
+	a.commit = func(ctx context.Context) (*refreshToken, error) {
+		if err := s.takeAssertion(ctx, said); err != nil || begin == nil {
+			return nil, err
+		}
+		return begin(ctx)
+	}
 	return a, nil
 }
 
-// takeAssertion makes an assertion good for one request.
+// takeAssertion makes an assertion good for one answer. It comes late: who is told to try again has nothing else
+// to try with.
 func (s *Server) takeAssertion(ctx context.Context, said asserted) error {
 	key := "assertion\n" + said.issuer + "\n" + said.id
 	err := s.run.decided.Update(ctx, key, func(old *struct{}) (*struct{}, time.Time, error) {

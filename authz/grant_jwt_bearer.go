@@ -44,7 +44,10 @@ func (g jwtBearerGrant) Authorize(ctx context.Context, r *TokenRequest) (*Author
 		return nil, oauth.Errorf(oauth.InvalidRequest, "assertion is missing")
 	}
 	said, err := g.s.verifyGrantJWT(ctx, r.Params.Get("assertion"))
-	if err != nil {
+	switch {
+	case errors.Is(err, oauth.TemporarilyUnavailable):
+		return nil, err
+	case err != nil:
 		return nil, errAssertion.Because(err)
 	}
 	return g.s.authorizeAsserted(ctx, r, said)

@@ -11,6 +11,8 @@ import (
 
 	"github.com/gatewright/gatewright/authz"
 	"github.com/gatewright/gatewright/authz/authztest"
+	"github.com/gatewright/gatewright/authz/users"
+	"github.com/gatewright/gatewright/authz/users/static"
 )
 
 const grantJWTBearer = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -99,4 +101,48 @@ func TestE2_JWTIssuersThatAreRefused(t *testing.T) {
 		_, err := authz.New(cfg)
 		require.ErrorContains(t, err, want)
 	}
+}
+
+func TestE2_AnAssertionIsNotSpentOnATemporaryFailure(t *testing.T) {
+	store := &faulty{Store: authztest.People(t)}
+	f := authztest.New(t, withJWTIssuer(t, func(c *authz.Config) { c.Users = store }))
+	raw := jws(t, jose.ES256, assertionKeys()[0], aboutAlice(f, nil))
+	ask := func() authztest.Answer { return f.Token("shop", "grant_type", grantJWTBearer, "assertion", raw) }
+	store.failure.Store(&users.ErrUnavailable)
+	assert.Equal(t, "temporarily_unavailable", ask().Get("error"))
+	store.failure.Store(nil)
+	assert.Equal(t, http.StatusOK, ask().Status)
+	assert.Equal(t, "invalid_grant", ask().Get("error"), "RFC 7523 §3 7: used before")
+}
+
+// A token of somebody whose subject is the client's ID could pass for one that the client got for itself.
+func TestE2_NobodyIsAssertedAtTheirNamesake(t *testing.T) {
+	people := authztest.Users(t)
+	people[0].Name = "shop"
+	list, err := static.New(people)
+	require.NoError(t, err)
+	f := authztest.New(t, withJWTIssuer(t, func(c *authz.Config) { c.Users = list }))
+	raw := jws(t, jose.ES256, assertionKeys()[0], aboutAlice(f, nil))
+	assert.Equal(t, "invalid_grant", f.Token("shop", "grant_type", grantJWTBearer, "assertion", raw).Get("error"))
+}
+
+func TestA5_KeysThatCannotBeFetchedRefuseNothingForGood(t *testing.T) {
+	const nowhere = "https://127.0.0.1:1/jwks"
+	own := assertionKeys()[0]
+	f := authztest.New(t, withAssertions(t, func(c *authz.Config) {
+		for i := range c.Clients {
+			if c.Clients[i].ID == "signer" || c.Clients[i].ID == "shop" {
+				c.Clients[i].JWKS, c.Clients[i].JWKSURL = nil, nowhere
+			}
+		}
+	}))
+	answer := assertedToken(f, jws(t, jose.ES256, own, assertionClaims(f, "signer", nil)))
+	assert.Equal(t, http.StatusServiceUnavailable, answer.Status)
+	assert.Equal(t, "temporarily_unavailable", answer.Get("error"))
+	page := f.NewBrowser().Get(f.AuthorizeURL("request", signedBy(t, own, "k1", "", requestOf(t, f.AuthorizeURL(), nil))))
+	assert.Equal(t, "temporarily_unavailable", page.Location.Query().Get("error"))
+
+	f = authztest.New(t, withJWTIssuer(t, func(c *authz.Config) { c.JWTIssuers[0].JWKS, c.JWTIssuers[0].JWKSURL = nil, nowhere }))
+	answer = f.Token("shop", "grant_type", grantJWTBearer, "assertion", jws(t, jose.ES256, own, aboutAlice(f, nil)))
+	assert.Equal(t, "temporarily_unavailable", answer.Get("error"))
 }

@@ -99,5 +99,6 @@ func (s *Server) revocationSubject(t *token.AccessToken) revocation.Subject {
 	}
 }
 
-// forItself tells a token that a client got for itself from a person's: those have an auth_time.
+// forItself tells a token that a client got for itself from a person's: those have an auth_time, or come of an
+// assertion, which may be about anybody but the client's namesake.
 func forItself(t *token.AccessToken) bool { return t.Subject == t.ClientID && t.AuthTime.IsZero() }

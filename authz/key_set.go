@@ -11,6 +11,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/gatewright/gatewright/authz/fetch"
+	"github.com/gatewright/gatewright/authz/oauth"
 	"github.com/gatewright/gatewright/authz/token"
 )
 
@@ -96,20 +97,23 @@ func (k *keySet[T]) get(ctx context.Context) (*T, error) {
 	return nil, fmt.Errorf("public keys: %w", errors.Join(k.failure, ctx.Err()))
 }
 
-// newer returns what is made of keys that were fetched after those of stale, nil where none could be: a
-// signature names a key that stale doesn't have (A5: bounded by keysRetry).
-func (k *keySet[T]) newer(ctx context.Context, stale *T) *T {
+// newer returns what is made of keys that were fetched after those of stale, nil where there are none: a
+// signature names a key that stale doesn't have (A5: bounded by keysRetry). The error is why the last try to
+// fetch them failed.
+func (k *keySet[T]) newer(ctx context.Context, stale *T) (*T, error) {
 	if k.from.url == "" {
-		return nil
+		return nil, nil
 	}
 	k.mu.Lock()
 	k.unfit = k.unfit || k.current == stale
 	k.mu.Unlock()
 	k.refresh(ctx, true)
-	if current, _, _ := k.held(); current != stale {
-		return current
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.current != stale {
+		return k.current, nil
 	}
-	return nil
+	return nil, k.failure
 }
 
 // held is the set in memory, its age, and whether it is time to look for a newer one.
@@ -162,18 +166,25 @@ func (k *keySet[T]) load(ctx context.Context) (*T, error) {
 }
 
 // verifyWith checks a signature. A key that is not known yet is looked for once more, since whoever signs
-// rotates keys.
+// rotates keys. Keys that can't be fetched now are temporarily_unavailable: they say nothing of the signature.
 func verifyWith(ctx context.Context, keys *keySet[token.Verifier], raw string, typ ...string) ([]byte, error) {
 	verifier, err := keys.get(ctx)
 	if err != nil {
-		return nil, err
+		return nil, errKeys.Because(err)
 	}
 	payload, err := verifier.Verify(raw, typ...)
 	if !errors.Is(err, token.ErrUnknownKey) {
 		return payload, err
 	}
-	if newer := keys.newer(ctx, verifier); newer != nil {
+	newer, failure := keys.newer(ctx, verifier)
+	switch {
+	case failure != nil:
+		return nil, errKeys.Because(failure)
+	case newer != nil:
 		return newer.Verify(raw, typ...)
 	}
 	return nil, err
 }
+
+// errKeys: whether a signature is right can't be told now.
+var errKeys = oauth.Errorf(oauth.TemporarilyUnavailable, "the public keys can't be fetched now")

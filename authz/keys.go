@@ -185,5 +185,6 @@ func (s *Server) RotateKeys(ctx context.Context) error {
 	if err := s.run.keyring.apply(ctx, s.run.keyring.plan.Rotate); err != nil {
 		return fmt.Errorf("rotate keys of %s: %w", s.cfg.Issuer, err)
 	}
+	s.cfg.Observe(ctx, Event{Name: "keys_rotated", Issuer: s.cfg.Issuer})
 	return nil
 }

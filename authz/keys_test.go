@@ -331,11 +331,18 @@ func TestG12_RotationByHandIsPublishedAhead(t *testing.T) {
 		cfg := keyConfig(newSharedKeyStore())
 		cfg.Signing.Rotate = 0
 		cfg.ResourceServers[0].Encryption = authz.EncryptionNone
+		rotated := 0
+		cfg.Observe = func(_ context.Context, e authz.Event) {
+			if e.Name == "keys_rotated" {
+				rotated++
+			}
+		}
 		n := startNode(t, cfg)
 		pass(100 * time.Hour)
 		first := n.signer()
 		require.Equal(t, []string{first}, n.kids())
 		require.NoError(t, n.RotateKeys(t.Context()))
+		require.Equal(t, 1, rotated, "O1")
 		require.NoError(t, n.RotateKeys(t.Context()), "it is under way")
 		require.Len(t, n.kids(), 2)
 		pass(token.PublishAhead - time.Minute)

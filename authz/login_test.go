@@ -39,6 +39,13 @@ func (f *faulty) Lookup(ctx context.Context, subject string) (*users.User, error
 	return f.Store.Lookup(ctx, subject)
 }
 
+func (f *faulty) Find(ctx context.Context, attribute, value string) (*users.User, error) {
+	if err := f.failure.Load(); err != nil {
+		return nil, *err
+	}
+	return f.Store.(users.Finder).Find(ctx, attribute, value)
+}
+
 func TestU1_WordsForWhyAnAccountCantSignIn(t *testing.T) {
 	store := &faulty{Store: people(t)}
 	cfg := authztest.Config()

@@ -61,7 +61,10 @@ func (s *Server) unpack(ctx context.Context, c *client, outer oauth.Params) (oau
 	if err == nil {
 		err = s.checkRequestObject(c, outer, claims)
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, oauth.TemporarilyUnavailable):
+		return nil, err
+	case err != nil:
 		return nil, errRequestObject.Because(err)
 	}
 	inner, err := requestParams(claims)
@@ -206,15 +209,20 @@ func numericDate(claim any) (time.Time, bool) {
 	return time.Unix(int64(seconds), 0), true
 }
 
-// aboutObject are the members that speak of the object itself (RFC 7519 §4.1).
-var aboutObject = []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti"}
+// authorizeParameters are those that authorizeChecks read. Members of other names are ignored, whatever they
+// hold (RFC 6749 §3.1), and so are those that speak of the object itself (RFC 7519 §4.1).
+var authorizeParameters = []string{
+	"response_type", "response_mode", "redirect_uri", "scope", "state", "nonce", "prompt", "max_age", "ui_locales",
+	"id_token_hint", "login_hint", "acr_values", "claims", "registration", "code_challenge", "code_challenge_method", "resource",
+	"resourceServer", "revocation_id", "device_id",
+}
 
 // requestParams turns members into the parameters that they stand for: numbers and objects in their
 // JSON spelling (OpenID Connect Core §6.1). One that is empty counts as left out.
 func requestParams(claims map[string]any) (oauth.Params, error) {
 	params := make(oauth.Params, len(claims))
 	for name, value := range claims {
-		if slices.Contains(aboutObject, name) {
+		if !slices.Contains(authorizeParameters, name) {
 			continue
 		}
 		list, several := value.([]any)

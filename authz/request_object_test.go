@@ -354,3 +354,24 @@ func TestA51_RequestURIOfAClientThatRegisteredItself(t *testing.T) {
 		})
 	}
 }
+
+func TestE1_MembersThatNoParameterHasAreIgnored(t *testing.T) {
+	f := authztest.New(t, authztest.Config())
+	for name, row := range map[string]struct {
+		member string
+		value  any
+		code   string
+	}{
+		"RFC 6749 §3.1 a bool":           {"x_flag", true, "login_required"},
+		"RFC 6749 §3.1 null":             {"x_null", nil, "login_required"},
+		"RFC 6749 §3.1 an array":         {"amr", []string{"pwd"}, "login_required"},
+		"a parameter that is a bool":     {"prompt", true, "invalid_request_object"},
+		"a parameter that is an array":   {"scope", []string{"openid"}, "invalid_request_object"},
+		"a parameter that may be listed": {"resource", []string{"https://orders.example.com"}, "login_required"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			raw := unsigned(t, requestOf(t, f.AuthorizeURL("prompt", "none"), map[string]any{row.member: row.value}))
+			assert.Equal(t, row.code, f.NewBrowser().Get(f.AuthorizeURL("request", raw)).Location.Query().Get("error"))
+		})
+	}
+}

@@ -21,8 +21,8 @@ type compiled struct {
 // errAddress: a client without an address is inside no range, and outside of none.
 var errAddress = errors.New("the client's address is not known")
 
-// Holds tells whether a condition that an identity alone decides (scope, role, client, contract, claim)
-// holds for one; for nobody, nil, none does.
+// Holds tells whether a condition that an identity alone decides (scope, role, client, claim) holds for one; for
+// nobody, nil, none does.
 func (c Condition) Holds(id *Identity) bool {
 	if id == nil {
 		return false
@@ -34,13 +34,26 @@ func (c Condition) Holds(id *Identity) bool {
 		return Requirement{Kind: RequireRole, Values: c.Values}.met(id)
 	case IfClient:
 		return slices.Contains(c.Values, id.ClientID)
-	case IfContract:
-		acr, _ := id.Login()
-		return slices.Contains(c.Values, acr)
 	case IfClaim:
 		return Requirement{Kind: RequireClaim, Name: c.Name, Values: c.Values}.met(id)
 	}
 	return false
+}
+
+// contract compares how somebody signed in. Who is permitted by a contract is by a better one as well, while it
+// lasts, as `require contract` has it; who is denied by one is not if they did more than it asks.
+func (c Condition) contract(deny bool) compiled {
+	return compiled{ofRequest: true, test: func(f facts) (ok bool, err error) {
+		acr, at := f.id.Login()
+		switch {
+		case acr == "":
+			return false, nil
+		case deny:
+			return slices.Contains(c.Values, acr), nil
+		}
+		ok, _ = satisfies(f.p.from.issuer, c.Values, acr, at)
+		return ok, nil
+	}}
 }
 
 // compile checks a condition of a rule that denies or permits.
@@ -49,7 +62,7 @@ func (c Condition) compile(deny bool) (compiled, error) {
 		return compiled{}, fmt.Errorf("%s: no value", c.Kind)
 	}
 	switch c.Kind {
-	case IfScope, IfRole, IfClient, IfContract, IfClaim:
+	case IfScope, IfRole, IfClient, IfClaim:
 		if c.Kind == IfScope && !allScopes(c.Values) {
 			return compiled{}, fmt.Errorf("scope: %q is no list of scopes", c.Values)
 		}
@@ -57,6 +70,8 @@ func (c Condition) compile(deny bool) (compiled, error) {
 			return compiled{}, errors.New("claim: no name")
 		}
 		return compiled{test: func(f facts) (bool, error) { return c.Holds(f.id), nil }}, nil
+	case IfContract:
+		return c.contract(deny), nil
 	case IfMethod:
 		return c.method(deny)
 	case IfPath:

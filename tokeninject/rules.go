@@ -49,7 +49,7 @@ const (
 	IfScope      ConditionKind = "scope"
 	IfRole       ConditionKind = "role"
 	IfClient     ConditionKind = "client"
-	IfContract   ConditionKind = "contract" // the acr by which somebody signed in
+	IfContract   ConditionKind = "contract" // by which somebody signed in
 	IfClaim      ConditionKind = "claim"
 	IfMethod     ConditionKind = "method"
 	IfPath       ConditionKind = "path"       // as it goes on to the upstream

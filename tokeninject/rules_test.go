@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -129,6 +130,40 @@ func TestW2_EachKindOfCondition(t *testing.T) {
 					w := record(t, guard(e, http.NotFoundHandler()), "https://app.example/orders/7", "Authorization: Bearer "+raw)
 					require.Equal(t, row.fits == (effect == Permit), w.Code == http.StatusNotFound, "%s: %d", effect, w.Code)
 				}
+			}
+		})
+	}
+}
+
+func TestW2_AContractOfAHigherLevelPermitsAndIsNotDenied(t *testing.T) {
+	for _, row := range []struct {
+		rule   string
+		effect Effect
+		acr    string
+		age    time.Duration
+		pass   bool
+	}{
+		{"permit, the contract", Permit, "low", 0, true},
+		{"permit, a higher one", Permit, "high", 0, true},
+		{"permit, a higher one that is too old", Permit, "high", 6 * time.Minute, false},
+		{"permit, none", Permit, "", 0, false},
+		{"permit, one that nobody knows", Permit, "other", 0, false},
+		{"deny, the contract", Deny, "low", 0, false},
+		{"deny, a higher one", Deny, "high", 0, true},
+		{"deny, none", Deny, "", 0, true},
+	} {
+		t.Run(row.rule, func(t *testing.T) {
+			rules := []Rule{{Effect: row.effect, Conditions: []Condition{when(IfContract, "low")}}}
+			if row.effect == Deny {
+				rules = append(rules, permit(when(IfRole, "buyer")).at(2))
+			}
+			s := newSite(t, func(cfg *Config) {
+				needs()(cfg)
+				withPolicy(rules...)(cfg)
+			})
+			raw := s.issuer.accessToken(t, func(a *token.AccessToken) { a.ACR, a.AuthTime = row.acr, s.clock.now().Add(-row.age) })
+			for range 2 { // verified, and from the cache
+				require.Equal(t, row.pass, s.get("/", "Authorization: Bearer "+raw).status == http.StatusOK)
 			}
 		})
 	}

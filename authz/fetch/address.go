@@ -43,7 +43,7 @@ func parseHosts(hosts []string) (map[string]bool, error) {
 	return allowed, nil
 }
 
-// checkAddress refuses what is not a public address and port.
+// checkAddress refuses what is not a public address, of any port.
 func checkAddress(address string) error {
 	at, err := netip.ParseAddrPort(address)
 	if err != nil || !public(at.Addr()) {

@@ -30,7 +30,7 @@ func TestStatusOfCodes(t *testing.T) {
 		InvalidTarget:                  {"RFC 8707 §2", http.StatusBadRequest},
 		UnsupportedTokenType:           {"RFC 7009 §2.2.1", http.StatusBadRequest},
 		LoginRequired:                  {"OpenID Connect Core §3.1.2.6", http.StatusBadRequest},
-		RequestURINotSupported:         {"OpenID Connect Core §3.1.2.6", http.StatusBadRequest},
+		InvalidRequestURI:              {"OpenID Connect Core §3.1.2.6", http.StatusBadRequest},
 		InsufficientUserAuthentication: {"RFC 9470 §3", http.StatusUnauthorized},
 	} {
 		require.Equal(t, row.want, code.Status(), "%s %s", row.rule, code)
