@@ -814,3 +814,22 @@ func TestA53_WhatNobodyUsedLeavesNoRevocation(t *testing.T) {
 	assert.False(t, revoked(false))
 	assert.True(t, revoked(true))
 }
+
+func TestA78_WhatGotTokensMeanwhileIsNotDeletedAsUnused(t *testing.T) {
+	cfg := registryConfig(t, authz.RegistrationOpen)
+	store := &slow{Store: cfg.Users}
+	cfg.Users = store
+	g := &registry{authztest.New(t, cfg), t}
+	admin, c := g.token("alice", "registration.full"), g.register("", app)
+	store.meanwhile = func() { // the registration is read already
+		store.meanwhile = nil
+		browser := g.NewBrowser()
+		request := g.AuthorizeURL("client_id", c.Get("client_id"), "redirect_uri", "https://app.example.com/callback", "scope", "openid")
+		require.NotNil(t, browser.Submit(browser.SignIn(request, "erin"), "decision", "allow").Location)
+	}
+	remove := func() int { return g.call(http.MethodDelete, "/register/"+c.Get("client_id"), admin, nil).Status }
+	require.Equal(t, http.StatusServiceUnavailable, remove())
+	require.Nil(t, g.event("client_revoked"))
+	require.Equal(t, http.StatusNoContent, remove())
+	assert.NotNil(t, g.event("client_revoked"))
+}
