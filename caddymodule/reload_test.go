@@ -253,6 +253,19 @@ func TestA56_AnUngatedProxyBesideAGateIsWarnedOf(t *testing.T) {
 		w.start()
 		require.NotContains(t, w.log(), warning)
 	})
+	const named = "\n}\n\n&(upstream) {\n\treverse_proxy 127.0.0.1:1\n}\n\n&(gate) {\n\ttoken_inject {\n\t\tsession\n\t}\n"
+	t.Run("ungated, in a named route", func(t *testing.T) {
+		w := newWorld(t)
+		w.site = "token_inject /app/* {\n\t\tsession\n\t}\n\tinvoke upstream" + named
+		w.start()
+		require.Contains(t, w.log(), warning)
+	})
+	t.Run("guarded by a gate in a named route", func(t *testing.T) {
+		w := newWorld(t)
+		w.site = "route {\n\t\tinvoke gate\n\t\tinvoke upstream\n\t}" + named
+		w.start()
+		require.NotContains(t, w.log(), warning)
+	})
 	t.Run("a gate before everything", func(t *testing.T) {
 		w := newWorld(t)
 		w.site = "token_inject {\n\t\tsession\n\t}\n\thandle /a/* {\n\t\treverse_proxy 127.0.0.1:1\n\t}\n\treverse_proxy 127.0.0.1:1"

@@ -31,7 +31,7 @@ func warnUngated(ctx caddy.Context, log *zap.Logger) {
 // warnUngatedOf looks at the sites of one server. Routes that ask for no host are one site together: the
 // adapter does not wrap those of a site that has the listener for itself.
 func warnUngatedOf(server *caddyhttp.Server, log *zap.Logger) {
-	var open ways
+	open := ways{server: server}
 	gated := false
 	for i := range server.Routes {
 		hosts, site := hostsOf(server.Routes[i]), server.Routes[i:i+1]
@@ -39,7 +39,7 @@ func warnUngatedOf(server *caddyhttp.Server, log *zap.Logger) {
 			gated = open.walk(site, gated)
 			continue
 		}
-		var found ways
+		found := ways{server: server}
 		found.walk(site, gated)
 		found.warn(hosts, log)
 	}
@@ -50,6 +50,9 @@ func warnUngatedOf(server *caddyhttp.Server, log *zap.Logger) {
 type ways struct {
 	gates   []string // where they stand; "" where that is not known
 	ungated bool     // a reverse proxy is reached without passing a gate
+
+	server  *caddyhttp.Server
+	invoked []string // named routes on the way
 }
 
 func (f *ways) warn(hosts []string, log *zap.Logger) {
@@ -70,6 +73,8 @@ func (f *ways) walk(routes caddyhttp.RouteList, gated bool) bool {
 				here, f.gates = true, append(f.gates, h.Place)
 			case *caddyhttp.Subroute:
 				here = f.walk(h.Routes, here)
+			case *caddyhttp.Invoke:
+				here = f.invoke(h.Name, here)
 			case *reverseproxy.Handler:
 				f.ungated = f.ungated || !here
 			}
@@ -78,6 +83,18 @@ func (f *ways) walk(routes caddyhttp.RouteList, gated bool) bool {
 			gated = here
 		}
 	}
+	return gated
+}
+
+// invoke goes on in a named route, but not round and round.
+func (f *ways) invoke(name string, gated bool) bool {
+	route := f.server.NamedRoutes[name]
+	if route == nil || slices.Contains(f.invoked, name) {
+		return gated
+	}
+	f.invoked = append(f.invoked, name)
+	gated = f.walk(caddyhttp.RouteList{*route}, gated)
+	f.invoked = f.invoked[:len(f.invoked)-1]
 	return gated
 }
 

@@ -167,6 +167,7 @@ func decodeEntry(head *[entryHead]byte, text string) (id *Identity, judged judge
 		Expires:  time.Unix(int64(binary.LittleEndian.Uint64(head[32:])), 0), //nolint:gosec // see encodeEntry
 		IssuedAt: time.Unix(int64(binary.LittleEndian.Uint64(head[40:])), 0), //nolint:gosec // see encodeEntry
 		source:   head[76],
+		counts:   int64(binary.LittleEndian.Uint64(head[56:])), //nolint:gosec // see encodeEntry
 		claims:   text[:binary.LittleEndian.Uint16(head[entryHead-4:])],
 	}
 	for i, field := range id.fields() {

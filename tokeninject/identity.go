@@ -26,6 +26,7 @@ type Identity struct {
 	Expires time.Time
 
 	claims  string // one JSON object
+	counts  int64  // of a token: until when its issuer's word counts, in Unix seconds
 	source  uint8  // index of the issuer among the gate's
 	session *Session
 	from    *source // whose word it is

@@ -3,6 +3,7 @@ package tokeninject
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -45,8 +46,15 @@ func (s *stranger) RolesClaim() string { return "groups" }
 func (s *stranger) Introspects() bool { return s.asks }
 
 func (s *stranger) Open(ctx context.Context, raw string, decrypt Decrypt) ([]byte, time.Time, error) {
+	s.mu.Lock()
 	s.asked = append(s.asked, raw)
-	if claims, ok := s.opaque[raw]; ok {
+	claims, ok := s.opaque[raw]
+	away := s.notReady
+	s.mu.Unlock()
+	if away != nil {
+		return nil, time.Time{}, fmt.Errorf("%w: %w", oauth.TemporarilyUnavailable, away)
+	}
+	if ok {
 		return []byte(claims), s.clock.now().Add(time.Minute), nil
 	}
 	return s.testIssuer.Open(ctx, raw, decrypt)
@@ -107,6 +115,51 @@ func TestA69_EveryIssuersRevocationEndsItsStreams(t *testing.T) {
 	requireOpen(t, theirs)
 	require.NoError(t, other.feed.Revoke(t.Context(), revocation.Family, "grant-b", time.Time{}))
 	requireCut(t, theirs)
+}
+
+func TestA69_AStreamGoesOnForAsLongAsTheIssuerVouchesForItsToken(t *testing.T) {
+	const claims = `{"iss":"` + strangerURL + `","sub":"s","aud":"` + testAudience + `","client_id":"c","jti":"j","iat":1777890000,"exp":%d}`
+	for name, row := range map[string]struct {
+		lasts time.Duration // the token, by every answer of the issuer's
+		ends  func(*stranger)
+	}{
+		"withdrawn": {time.Hour, func(other *stranger) { delete(other.opaque, "thing") }},
+		"withdrawn, the issuer never saying when it ends": {time.Minute, func(other *stranger) { delete(other.opaque, "thing") }},
+		"for another audience":                            {time.Hour, func(other *stranger) { other.opaque["thing"] = `{"aud":"else"}` }},
+		"away for too long":                               {time.Hour, func(other *stranger) { other.notReady = errors.New("away") }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newClock()
+			other := newStranger(t, c)
+			other.asks, other.opaque = true, map[string]string{}
+			s := newSite(t, func(cfg *Config) {
+				cfg.Audiences, cfg.Others, cfg.Now = []string{testAudience}, []Issuer{other}, c.now
+			})
+			vouch := func() { other.opaque["thing"] = fmt.Sprintf(claims, c.now().Add(row.lasts).Unix()) }
+			vouch()
+			s.upstream = events
+			ended := s.open(newBrowser(t), map[string]string{"Authorization": "Bearer thing"})
+			asked := func() int {
+				other.mu.Lock()
+				defer other.mu.Unlock()
+				return len(other.asked)
+			}
+			require.Equal(t, 1, asked())
+			c.advance(time.Minute)
+			other.set(vouch)
+			require.Eventually(t, func() bool { return asked() == 2 }, 5*time.Second, 10*time.Millisecond)
+			requireOpen(t, ended)
+			require.Equal(t, 2, asked(), "its word counts for a minute")
+			other.set(func() { row.ends(other) })
+			c.advance(time.Minute)
+			require.Eventually(t, func() bool { return asked() == 3 }, 5*time.Second, 10*time.Millisecond)
+			if name == "away for too long" {
+				requireOpen(t, ended)
+				c.advance(askBound)
+			}
+			requireCut(t, ended)
+		})
+	}
 }
 
 func TestW6_OneIssuerAwayKeepsNobodyElseOut(t *testing.T) {

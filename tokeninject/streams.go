@@ -26,6 +26,7 @@ var errCut = errors.New("the credential was revoked or has expired")
 type streams struct {
 	now      func() time.Time
 	sources  []*source
+	asking   chan struct{} // one place for each question about a stream's token
 	shards   [streamShards]streamShard
 	next     atomic.Uint32
 	active   atomic.Int64
@@ -44,12 +45,14 @@ type flight struct {
 	shard      *streamShard
 	next, prev *passage
 	cancel     context.CancelCauseFunc
-	checked    uint64      // epoch of the feed that it was last held against; the watcher's
-	stream     atomic.Bool // it has no end of its own: an event stream, an upgraded connection
+	checked    uint64       // epoch of the feed that it was last held against; the watcher's
+	counts     atomic.Int64 // Identity.counts, as it grows; whoever asks the issuer moves it out of the way
+	known      int64        // when the issuer's word ended that was the last to be had; the asker's
+	stream     atomic.Bool  // it has no end of its own: an event stream, an upgraded connection
 }
 
 func newStreams(now func() time.Time, sources []*source) *streams {
-	s := &streams{now: now, sources: sources}
+	s := &streams{now: now, sources: sources, asking: make(chan struct{}, maxAsking)}
 	for i := range s.shards {
 		root := &s.shards[i].root
 		root.flight.next, root.flight.prev = root, root
@@ -75,6 +78,8 @@ func (p *passage) forward() Verdict {
 	r.Trailer = nil
 	p.flight.cancel = cancel
 	p.flight.checked = p.epoch
+	p.flight.known = p.id.counts
+	p.flight.counts.Store(p.id.counts)
 	p.flight.writer = watchedWriter{ResponseWriter: p.w, p: p}
 	p.flight.stream.Store(len(r.Header["Upgrade"]) > 0 || r.Method == http.MethodConnect)
 	p.e.streams.join(p)
@@ -172,7 +177,7 @@ func (p *passage) ended(now time.Time) bool {
 	}
 	stream := p.flight.stream.Load()
 	if p.live == nil {
-		return stream && !now.Before(p.id.Expires)
+		return stream && p.lapsed(now)
 	}
 	// An open stream is not use: it ends with an idle session.
 	idle := p.live.idleSince(now) >= min(p.live.idle, p.e.cfg.Session.Idle)
@@ -218,15 +223,23 @@ func (w *watchedWriter) look(status int) {
 		return
 	}
 	w.wrote = true
-	if contentType := w.Header()["Content-Type"]; len(contentType) > 0 && isEventStream(contentType[0]) {
+	if contentType := w.Header()["Content-Type"]; len(contentType) > 0 && isStream(contentType[0]) {
 		w.p.flight.stream.Store(true)
 	}
 }
 
-func isEventStream(contentType string) bool {
-	const want = "text/event-stream"
-	if len(contentType) < len(want) || !strings.EqualFold(contentType[:len(want)], want) {
-		return false
+// streamTypes are the media types of answers that go on for as long as they like. Of gRPC, calls with one answer
+// look the same; they are over before their token is.
+var streamTypes = []string{"text/event-stream", "application/grpc", "multipart/x-mixed-replace"}
+
+func isStream(contentType string) bool {
+	for _, want := range streamTypes {
+		if len(contentType) < len(want) || !strings.EqualFold(contentType[:len(want)], want) {
+			continue
+		}
+		if len(contentType) == len(want) || strings.IndexByte("; +-", contentType[len(want)]) >= 0 { // application/grpc+proto, grpc-web
+			return true
+		}
 	}
-	return len(contentType) == len(want) || contentType[len(want)] == ';' || contentType[len(want)] == ' '
+	return false
 }

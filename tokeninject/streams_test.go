@@ -241,11 +241,12 @@ func TestWatchedWriterPassesEverythingOn(t *testing.T) {
 	require.Equal(t, "data: 1", recorder.Body.String())
 }
 
-func TestEventStreamIsToldByItsType(t *testing.T) {
+func TestA69_AStreamIsToldByItsType(t *testing.T) {
 	for contentType, want := range map[string]bool{
 		"text/event-stream": true, "TEXT/Event-Stream;charset=utf-8": true, "text/event-stream ": true,
+		"application/grpc": true, "application/grpc+proto": true, "application/grpc-web": true, "multipart/x-mixed-replace; boundary=x": true,
 		"text/event-streams": false, "text/html": false, "": false,
 	} {
-		require.Equal(t, want, isEventStream(contentType), contentType)
+		require.Equal(t, want, isStream(contentType), contentType)
 	}
 }

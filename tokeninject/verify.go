@@ -28,6 +28,7 @@ var (
 	errRevoked  = errors.New("the token is revoked")
 	errBusy     = fmt.Errorf("%w: too many decryptions are waiting", oauth.TemporarilyUnavailable)
 	errBefore   = errors.New("refused a moment ago")
+	errNotSame  = errors.New("the token is good, but no longer for what it was")
 )
 
 // verify finds out whether the bearer token is good (W1): from the cache where these bytes were seen
@@ -81,10 +82,19 @@ func (p *passage) verifyAfresh() *Refusal {
 		e.refused.add(&p.caller, p.now)
 		return p.invalid(err)
 	}
-	judged := e.judge(id)
-	e.verified.put(&p.caller, id, judged, p.epoch, until)
-	p.accept(id, judged)
+	p.accept(id, p.remember(id, until))
 	return nil
+}
+
+// remember judges what was verified, and keeps it for as long as the issuer's word counts.
+func (p *passage) remember(id *Identity, until time.Time) judgement {
+	judged := p.e.judge(id)
+	id.counts = id.Expires.Unix()
+	if !until.IsZero() {
+		id.counts = min(id.counts, until.Unix())
+	}
+	p.e.verified.put(&p.caller, id, judged, p.epoch, until)
+	return judged
 }
 
 // open finds the issuer whose token this is, and what it says. Where one of several can't answer, nobody can

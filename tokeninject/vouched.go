@@ -1,0 +1,79 @@
+package tokeninject
+
+import (
+	"context"
+	"math"
+	"time"
+)
+
+const (
+	// maxAsking is how many questions about the tokens of open streams are under way at once, so that many streams
+	// whose time comes together are no flood.
+	maxAsking = 16
+	// askWait bounds one question.
+	askWait = 10 * time.Second
+	// askRetry is the pause after one that had no answer, askBound how long a stream goes on without.
+	askRetry = 5 * time.Second
+	askBound = time.Minute
+)
+
+// lapsed tells whether the token of an open stream has ended. One that its issuer only vouches for is good for as
+// long as the issuer goes on to: it is asked again whenever its word has run out (A69).
+func (p *passage) lapsed(now time.Time) bool {
+	if !introspects(p.from) {
+		return !now.Before(p.id.Expires)
+	}
+	counts := p.flight.counts.Load()
+	if now.Unix() < counts {
+		return false
+	}
+	select {
+	case p.e.streams.asking <- struct{}{}:
+		p.flight.counts.Store(math.MaxInt64) // nobody else asks meanwhile
+		go p.vouch(now)
+	default: // at the next look
+	}
+	return false
+}
+
+// vouch asks the issuer again, and cuts the stream where it says no, or nothing for too long.
+func (p *passage) vouch(now time.Time) {
+	defer func() { <-p.e.streams.asking }()
+	counts, err := p.openAgain(now)
+	switch {
+	case err == nil:
+		p.flight.known = counts
+	case unavailable(err) && now.Unix()-p.flight.known < int64(askBound/time.Second):
+		counts = now.Add(askRetry).Unix()
+	default:
+		p.flight.cancel(errCut)
+		return
+	}
+	p.flight.counts.Store(counts)
+}
+
+// openAgain verifies the token as a new request with it would, which may have done so already. It returns until when
+// that counts.
+func (p *passage) openAgain(now time.Time) (counts int64, err error) {
+	e := p.e
+	id, judged, _ := e.verified.get(&p.caller, now)
+	if id == nil {
+		// The request is another goroutine's, so this is done by a passage that never passes.
+		again := &passage{e: e, r: p.r, now: now, from: p.from, issuer: p.issuer, taken: p.taken, caller: p.caller}
+		ctx, cancel := context.WithTimeout(context.Background(), askWait)
+		defer cancel()
+		again.epoch = p.issuer.feed.Epoch()
+		payload, until, err := p.from.issuer.Open(ctx, p.taken.bearer, again.decryption())
+		if err != nil {
+			return 0, err
+		}
+		if id, err = again.examine(payload); err != nil {
+			return 0, err
+		}
+		judged = again.remember(id, until)
+	}
+	if judged != p.judged {
+		return 0, errNotSame
+	}
+	return id.counts, nil
+}
