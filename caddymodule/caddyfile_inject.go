@@ -53,10 +53,10 @@ import (
 //		}
 //		missing skip|empty|deny
 //		refresh <duration>
-//		inject header <name> <value> [repeat]
-//		inject tag <header> <tag>=<value>
-//		inject cookie <name> <value>
-//		inject query <name> <value> [repeat]
+//		inject header <name> <value> [repeat|list]
+//		inject tag <header> <tag>=<value> [list]
+//		inject cookie <name> <value> [list]
+//		inject query <name> <value> [repeat|list]
 //		inject basic <user> <password>
 //		inject token {
 //			issuer <name or url>
@@ -220,10 +220,11 @@ func inject(dst **Injection) parser {
 		}
 		args := d.RemainingArgs()
 		repeat := len(args) == 3 && args[2] == "repeat" && (kind == "header" || kind == "query")
-		if len(args) != 2 && !repeat {
+		list := len(args) == 3 && args[2] == "list" && kind != "basic"
+		if len(args) != 2 && !repeat && !list {
 			return d.Errf("inject %s needs two values", kind)
 		}
-		value := NamedValue{Name: args[0], Value: Template(args[1]), Repeat: repeat}
+		value := NamedValue{Name: args[0], Value: Template(args[1]), Repeat: repeat, List: list}
 		switch kind {
 		case "header":
 			i.Headers = append(i.Headers, value)
@@ -236,7 +237,7 @@ func inject(dst **Injection) parser {
 			if !ok || tag == "" {
 				return d.Errf("inject tag needs <tag>=<value>, not %s", args[1])
 			}
-			i.Tags = append(i.Tags, TagValue{Header: args[0], Tag: tag, Value: Template(text)})
+			i.Tags = append(i.Tags, TagValue{Header: args[0], Tag: tag, Value: Template(text), List: list})
 		case "basic":
 			if i.Basic != nil {
 				return d.Err("inject basic is set already")

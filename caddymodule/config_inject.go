@@ -81,6 +81,8 @@ type NamedValue struct {
 	Value Template `json:"value"`
 	// Gives each item of a list a header or parameter of its own, instead of joining them.
 	Repeat bool `json:"repeat,omitempty"`
+	// Writes a single item as a list of one, its commas encoded.
+	List bool `json:"list,omitempty"`
 }
 
 // TagValue is one tag=value in a header.
@@ -91,6 +93,8 @@ type TagValue struct {
 	Tag string `json:"tag"`
 	// Its value.
 	Value Template `json:"value"`
+	// Writes a single item as a list of one, its commas encoded.
+	List bool `json:"list,omitempty"`
 }
 
 // BasicValue is a user name and a password for the upstream.
@@ -212,17 +216,17 @@ func (i *Injection) addTo(cfg *tokeninject.Config) error {
 		if v.Repeat {
 			cfg.HeaderLists = append(cfg.HeaderLists, tokeninject.ListInjection{Name: name, Values: c.values(where, v.Value, encodeHeaderItem)})
 		} else {
-			cfg.Headers = append(cfg.Headers, tokeninject.HeaderInjection{Name: name, Value: c.value(where, v.Value, encodeHeaderItem)})
+			cfg.Headers = append(cfg.Headers, tokeninject.HeaderInjection{Name: name, Value: c.joined(where, v.Value, v.List, encodeHeaderItem)})
 		}
 	}
 	for _, v := range i.Tags {
 		cfg.Tags = append(cfg.Tags, tokeninject.TagInjection{
-			Header: http.CanonicalHeaderKey(v.Header), Tag: v.Tag, Value: c.value("inject tag "+v.Header, v.Value, encodeHeaderItem),
+			Header: http.CanonicalHeaderKey(v.Header), Tag: v.Tag, Value: c.joined("inject tag "+v.Header, v.Value, v.List, encodeHeaderItem),
 		})
 	}
 	for _, v := range i.Cookies {
 		cfg.Cookies = append(cfg.Cookies, tokeninject.ValueInjection{
-			Name: v.Name, Value: c.value("inject cookie "+v.Name, v.Value, encodeItem),
+			Name: v.Name, Value: c.joined("inject cookie "+v.Name, v.Value, v.List, encodeItem),
 		})
 	}
 	for _, v := range i.Query {
@@ -231,7 +235,7 @@ func (i *Injection) addTo(cfg *tokeninject.Config) error {
 			whole := func(item string) string { return item } // nothing joins them
 			cfg.QueryLists = append(cfg.QueryLists, tokeninject.ListInjection{Name: v.Name, Values: c.values(where, v.Value, whole)})
 		} else {
-			cfg.Query = append(cfg.Query, tokeninject.ValueInjection{Name: v.Name, Value: c.value(where, v.Value, encodeItem)})
+			cfg.Query = append(cfg.Query, tokeninject.ValueInjection{Name: v.Name, Value: c.joined(where, v.Value, v.List, encodeItem)})
 		}
 	}
 	if i.Basic != nil {

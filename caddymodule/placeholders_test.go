@@ -41,6 +41,24 @@ func TestA57_ItemsInAHeaderAreEncodedOnce(t *testing.T) {
 	require.Equal(t, "ops%2Cadmin,Zo\u00eb", joinItems([]string{"ops,admin", "Zo\u00eb"}, encodeItem), "a query can hold that")
 }
 
+func TestA57_AListOfOneIsNoListOfItsParts(t *testing.T) {
+	const dn = "CN=Staff,OU=admin"
+	read := func(value any, encode itemEncoder) string {
+		groups := func(context.Context, *tokeninject.Identity) any { return value }
+		text, _ := valueOf([]piece{{key: "authz.claim.groups", lookup: asList(groups), encode: encode}})(t.Context(), nil, &tokeninject.Identity{})
+		return text
+	}
+	for _, encode := range []itemEncoder{encodeItem, encodeHeaderItem} {
+		require.Equal(t, "CN=Staff%2COU=admin", read(dn, encode))
+		require.Equal(t, "CN=Staff%2COU=admin", read([]any{dn}, encode))
+		require.Equal(t, "CN=Staff%2COU=admin,b", read([]any{dn, "b"}, encode))
+		require.Empty(t, read(nil, encode))
+	}
+	var c compiler
+	c.list("inject header X", "x", encodeItem)
+	require.ErrorContains(t, c.err, "inject header X: list is for a placeholder of the gate")
+}
+
 func TestUsernameOfATokenIsThePersonsAndARobotHasNone(t *testing.T) {
 	w := newWorld(t)
 	w.site = strings.Replace(w.site, "{http.auth.user.id}", "{authz.username}/{authz.user.mail}", 1)

@@ -21,13 +21,48 @@ type compiler struct {
 	err error
 }
 
-// value compiles one template. Most are one placeholder, or none, which costs a request nothing but
-// the look-up itself. encode is for the items of lists.
+// value compiles one template. encode is for the items of lists.
 func (c *compiler) value(where string, t Template, encode itemEncoder) tokeninject.Value {
-	pieces, err := parseTemplate(string(t), encode)
-	if err != nil && c.err == nil {
-		c.err = fmt.Errorf("%s: %w", where, err)
+	return valueOf(c.parse(where, t, encode))
+}
+
+// list compiles a template in which what may be a list is always written as one, also where there is only one
+// item: else that one's commas would look like those between items (A57).
+func (c *compiler) list(where string, t Template, encode itemEncoder) tokeninject.Value {
+	pieces := c.parse(where, t, encode)
+	found := false
+	for i, piece := range pieces {
+		if piece.lookup != nil {
+			found, pieces[i].lookup = true, asList(piece.lookup)
+		}
 	}
+	if !found {
+		c.fail(where, fmt.Errorf("list is for a placeholder of the gate, such as {authz.claim.groups}, and not %q", t))
+	}
+	return valueOf(pieces)
+}
+
+// joined compiles a template by list or value.
+func (c *compiler) joined(where string, t Template, list bool, encode itemEncoder) tokeninject.Value {
+	if list {
+		return c.list(where, t, encode)
+	}
+	return c.value(where, t, encode)
+}
+
+// asList reads a single text as a list of one.
+func asList(read lookup) lookup {
+	return func(ctx context.Context, id *tokeninject.Identity) any {
+		value := read(ctx, id)
+		if single, ok := value.(string); ok {
+			return []string{single}
+		}
+		return value
+	}
+}
+
+// valueOf joins pieces. Most values are one placeholder, or none, which costs a request nothing but the look-up itself.
+func valueOf(pieces []piece) tokeninject.Value {
 	if len(pieces) == 0 {
 		return func(context.Context, *http.Request, *tokeninject.Identity) (string, bool) { return "", true }
 	}
@@ -53,19 +88,28 @@ func (c *compiler) value(where string, t Template, encode itemEncoder) tokeninje
 
 // values compiles a template that gives several values: one placeholder of the gate, and nothing else.
 func (c *compiler) values(where string, t Template, encode itemEncoder) tokeninject.Values {
-	pieces, err := parseTemplate(string(t), encode)
-	if err == nil && (len(pieces) != 1 || pieces[0].lookup == nil) {
-		err = fmt.Errorf("repeat is for one placeholder with a list, such as {authz.roles}, and not %q", t)
-	}
-	if err != nil {
-		if c.err == nil {
-			c.err = fmt.Errorf("%s: %w", where, err)
-		}
+	pieces := c.parse(where, t, encode)
+	if len(pieces) != 1 || pieces[0].lookup == nil {
+		c.fail(where, fmt.Errorf("repeat is for one placeholder with a list, such as {authz.roles}, and not %q", t))
 		return nil
 	}
 	read := pieces[0].lookup
 	return func(ctx context.Context, _ *http.Request, id *tokeninject.Identity) []string {
 		return claimItems(read(ctx, id), encode)
+	}
+}
+
+func (c *compiler) parse(where string, t Template, encode itemEncoder) []piece {
+	pieces, err := parseTemplate(string(t), encode)
+	if err != nil {
+		c.fail(where, err)
+	}
+	return pieces
+}
+
+func (c *compiler) fail(where string, err error) {
+	if c.err == nil {
+		c.err = fmt.Errorf("%s: %w", where, err)
 	}
 }
 
