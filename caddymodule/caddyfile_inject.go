@@ -45,7 +45,7 @@ import (
 //		require contract <uri...>
 //		policy {
 //			permit|deny [priority <n>] {
-//				scope|role|client|contract|method|path|remote_ip <value...>
+//				scope|role|client|issuer|contract|method|path|remote_ip <value...>
 //				claim <name> <value...>
 //				expression <CEL>
 //			}

@@ -11,7 +11,7 @@ import (
 //
 //	policy {
 //		permit|deny [priority <n>] {
-//			scope|role|client|contract|method|path|remote_ip <value...>
+//			scope|role|client|issuer|contract|method|path|remote_ip <value...>
 //			claim <name> <value...>
 //			expression <CEL>
 //		}
@@ -41,7 +41,7 @@ func policyRule(p *GatePolicy) parser {
 		}
 		lines := words{}
 		for _, word := range []string{
-			"scope", "role", "client", "contract", "method", "path", "remote_ip", "claim", "expression",
+			"scope", "role", "client", "issuer", "contract", "method", "path", "remote_ip", "claim", "expression",
 		} {
 			lines[word] = policyLine(&r)
 		}
@@ -75,8 +75,8 @@ func policyLine(r *PolicyRule) parser {
 			return d.Errf("%s needs a value", word)
 		}
 		*map[string]*[]string{
-			"scope": &line.Scopes, "role": &line.Roles, "client": &line.Clients, "contract": &line.Contracts,
-			"method": &line.Methods, "path": &line.Paths, "remote_ip": &line.RemoteIPs,
+			"scope": &line.Scopes, "role": &line.Roles, "client": &line.Clients, "issuer": &line.Issuers,
+			"contract": &line.Contracts, "method": &line.Methods, "path": &line.Paths, "remote_ip": &line.RemoteIPs,
 		}[word] = values
 		return r.add(d, line)
 	}

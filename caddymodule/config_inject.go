@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -203,6 +204,20 @@ func (r Requirement) addTo(cfg *tokeninject.Config) error {
 		return errors.New("exactly one of scope, role, contract, or claim with value is needed")
 	}
 	return nil
+}
+
+// templates are what is injected as text.
+func (i *Injection) templates() (all []Template) {
+	for _, v := range slices.Concat(i.Headers, i.Cookies, i.Query) {
+		all = append(all, v.Value)
+	}
+	for _, v := range i.Tags {
+		all = append(all, v.Value)
+	}
+	if i.Basic != nil {
+		all = append(all, i.Basic.User, i.Basic.Password)
+	}
+	return all
 }
 
 // addTo compiles the values and adds them to the gate's configuration.

@@ -1,6 +1,8 @@
 package caddymodule
 
 import (
+	"strings"
+
 	"github.com/gatewright/gatewright/tokeninject"
 )
 
@@ -31,6 +33,8 @@ type PolicyLine struct {
 	Roles []string `json:"role,omitempty"`
 	// One of these clients.
 	Clients []string `json:"client,omitempty"`
+	// The word of one of these issuers of the gate, each by its name or URL.
+	Issuers []string `json:"issuer,omitempty"`
 	// Signed in by one of these contracts.
 	Contracts []string `json:"contract,omitempty"`
 	// One of these methods.
@@ -44,8 +48,8 @@ type PolicyLine struct {
 	Claim string `json:"claim,omitempty"`
 	// The values of the claim.
 	Values []string `json:"value,omitempty"`
-	// A CEL expression over subject, client, contract, scopes, roles, claims, username, user, method, path,
-	// host and remote_ip.
+	// A CEL expression over subject, client, issuer, contract, scopes, roles, claims, username, user, method,
+	// path, host and remote_ip.
 	Expression string `json:"expression,omitempty"`
 }
 
@@ -84,6 +88,7 @@ func (l PolicyLine) conditions() (all []tokeninject.Condition) {
 	add(tokeninject.IfScope, "", l.Scopes)
 	add(tokeninject.IfRole, "", l.Roles)
 	add(tokeninject.IfClient, "", l.Clients)
+	add(tokeninject.IfIssuer, "", l.Issuers)
 	add(tokeninject.IfContract, "", l.Contracts)
 	add(tokeninject.IfMethod, "", l.Methods)
 	add(tokeninject.IfPath, "", l.Paths)
@@ -103,6 +108,16 @@ func (p *GatePolicy) scopes() []string {
 // contracts are those that the rules name.
 func (p *GatePolicy) contracts() []string {
 	return p.named(func(l PolicyLine) []string { return l.Contracts })
+}
+
+// asksIssuer tells whether a rule looks at whose word it is.
+func (p *GatePolicy) asksIssuer() bool {
+	return len(p.named(func(l PolicyLine) []string {
+		if strings.Contains(l.Expression, "issuer") {
+			return []string{l.Expression}
+		}
+		return l.Issuers
+	})) > 0
 }
 
 func (p *GatePolicy) named(of func(PolicyLine) []string) (all []string) {

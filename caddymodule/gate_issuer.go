@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -78,6 +79,7 @@ func (h *TokenInject) findIssuers(app *App, cfg *tokeninject.Config) error {
 	if err := h.placeIntrospect(app, named); err != nil {
 		return err
 	}
+	urls := map[string]string{}
 	for n, i := range named {
 		is, made, err := app.gateIssuer(i, h.Session, cfg.Audiences, n == 0)
 		switch {
@@ -91,7 +93,9 @@ func (h *TokenInject) findIssuers(app *App, cfg *tokeninject.Config) error {
 		if is != nil {
 			h.issuers = append(h.issuers, is)
 		}
+		urls[i.Name] = made.URL()
 	}
+	nameIssuers(cfg.Policy, urls)
 	switch foreign := h.issuer.server == nil; {
 	case cfg.Session == nil:
 	case !foreign && cfg.Session.Callback != "":
@@ -100,6 +104,44 @@ func (h *TokenInject) findIssuers(app *App, cfg *tokeninject.Config) error {
 		cfg.Session.Callback = defaultCallback
 	}
 	return h.findMint(app, cfg)
+}
+
+// nameIssuers puts URLs in the place of names in the rules, as the gate knows its issuers.
+func nameIssuers(policy *tokeninject.Policy, urls map[string]string) {
+	if policy == nil {
+		return
+	}
+	for _, rule := range policy.Rules {
+		for n, condition := range rule.Conditions {
+			if condition.Kind != tokeninject.IfIssuer {
+				continue
+			}
+			known := slices.Clone(condition.Values)
+			for i, name := range known {
+				known[i] = cmp.Or(urls[name], name)
+			}
+			rule.Conditions[n].Values = known
+		}
+	}
+}
+
+// namesakes tells whether the upstream can't know whose person it is told of: an issuer's alice is somebody else
+// than another's.
+func (h *TokenInject) namesakes() bool {
+	if len(h.Issuers) < 2 || h.Inject == nil || h.Policy.asksIssuer() {
+		return false
+	}
+	names := func(t Template, keys ...string) bool {
+		return slices.ContainsFunc(keys, func(key string) bool { return strings.Contains(string(t), "{"+key+"}") })
+	}
+	person := false
+	for _, t := range h.Inject.templates() {
+		if names(t, issuerPlaceholder, claimPrefix+"iss", userPrefix+"iss") {
+			return false
+		}
+		person = person || names(t, userIDPlaceholder, usernamePlaceholder, claimPrefix+"sub", userPrefix+"sub")
+	}
+	return person
 }
 
 // placeIntrospect gives the gate's own introspect line to the one issuer that it can be for.
@@ -278,13 +320,30 @@ func trusting(files []string) (*http.Client, error) {
 // resource servers, scopes and clients; of another process's nothing is known before it is asked.
 func (h *TokenInject) checkIssuer(cfg tokeninject.Config) error {
 	if h.issuer.server != nil {
-		return errors.Join(h.checkResources(cfg), h.checkNames(cfg))
+		return errors.Join(h.checkResources(cfg), h.checkNames(cfg), checkAudiences(cfg, cfg.Others))
 	}
-	if cfg.ResourceServer != "" && len(cfg.Audiences) == 0 {
-		return fmt.Errorf("resource_server %s: the issuer %s does not tell its audience, write audience <value>", cfg.ResourceServer, h.issuer.url)
+	if err := checkAudiences(cfg, append([]tokeninject.Issuer{cfg.Issuer}, cfg.Others...)); err != nil {
+		return err
 	}
 	if cfg.Session == nil && len(cfg.Audiences) == 0 {
 		return errors.New("neither session nor audience: nobody could pass")
+	}
+	return nil
+}
+
+// checkAudiences refuses issuers of which it is not known for whom their tokens for the resource server are: the gate
+// could take none.
+func checkAudiences(cfg tokeninject.Config, issuers []tokeninject.Issuer) error {
+	if cfg.ResourceServer == "" || len(cfg.Audiences) > 0 {
+		return nil
+	}
+	for _, issuer := range issuers {
+		switch _, err := issuer.Audience(cfg.ResourceServer); {
+		case errors.Is(err, tokeninject.ErrUnknownResource):
+			return fmt.Errorf("resource_server %s: the issuer %s does not tell its audience, write audience <value>", cfg.ResourceServer, issuer.URL())
+		case err != nil:
+			return err
+		}
 	}
 	return nil
 }

@@ -111,6 +111,10 @@ func (h *TokenInject) provision(ctx caddy.Context) (err error) {
 	if h.enforcer, err = tokeninject.New(cfg); err != nil {
 		return err
 	}
+	if h.namesakes() {
+		h.log.Warn("the upstream is told of people of several issuers, and not of which: somebody may have the same name or id at another; inject {authz.issuer} as well, or ask for issuer in a policy",
+			zap.String("token_inject", h.Place))
+	}
 	if len(h.enforcer.Resources()) > 0 {
 		app.described = append(app.described, h)
 	}

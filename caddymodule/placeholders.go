@@ -16,10 +16,12 @@ import (
 
 // Placeholders of a request that passed a gate.
 const (
-	userIDPlaceholder = "http.auth.user.id" // Caddy's access log takes user_id from it
-	userPrefix        = "http.auth.user."
-	claimPrefix       = "authz.claim."
-	attributePrefix   = "authz.user."
+	userIDPlaceholder   = "http.auth.user.id" // Caddy's access log takes user_id from it
+	usernamePlaceholder = "authz.username"
+	issuerPlaceholder   = "authz.issuer"
+	userPrefix          = "http.auth.user."
+	claimPrefix         = "authz.claim."
+	attributePrefix     = "authz.user."
 )
 
 // itemEncoder encodes one item of a list so that it can stand among others.
@@ -30,12 +32,13 @@ type itemEncoder func(item string) string
 type lookup func(ctx context.Context, id *tokeninject.Identity) any
 
 var fixedPlaceholders = map[string]lookup{
-	userIDPlaceholder:  func(_ context.Context, id *tokeninject.Identity) any { return id.Subject },
-	"authz.username":   loginName,
-	"authz.client_id":  func(_ context.Context, id *tokeninject.Identity) any { return id.ClientID },
-	"authz.session_id": func(_ context.Context, id *tokeninject.Identity) any { return id.SessionID },
-	"authz.scope":      func(_ context.Context, id *tokeninject.Identity) any { return id.Scope },
-	"authz.roles":      func(_ context.Context, id *tokeninject.Identity) any { return id.Roles() },
+	userIDPlaceholder:   func(_ context.Context, id *tokeninject.Identity) any { return id.Subject },
+	usernamePlaceholder: loginName,
+	issuerPlaceholder:   func(_ context.Context, id *tokeninject.Identity) any { return id.Issuer() },
+	"authz.client_id":   func(_ context.Context, id *tokeninject.Identity) any { return id.ClientID },
+	"authz.session_id":  func(_ context.Context, id *tokeninject.Identity) any { return id.SessionID },
+	"authz.scope":       func(_ context.Context, id *tokeninject.Identity) any { return id.Scope },
+	"authz.roles":       func(_ context.Context, id *tokeninject.Identity) any { return id.Roles() },
 }
 
 // What can't be read of a person is not there; the option missing says what that does.

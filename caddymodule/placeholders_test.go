@@ -137,7 +137,7 @@ func TestExposedPlaceholders(t *testing.T) {
 	expose(r, nil)
 	for _, key := range []string{
 		"http.auth.user.id", "http.auth.user.email", "authz.claim.email", "authz.user.mail", "authz.roles", "authz.scope",
-		"authz.client_id", "authz.username", "authz.session_id",
+		"authz.client_id", "authz.issuer", "authz.username", "authz.session_id",
 	} {
 		value, known := repl.GetString(key)
 		require.True(t, known, key)

@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -171,4 +172,30 @@ func TestW2_WhatNobodyDefinesIsRefused(t *testing.T) {
 	require.ErrorContains(t, w.load(), `contract "urn:tpyo" is not defined`)
 	w.site = "token_inject {\nresource_server orders\npolicy {\n}\n}"
 	require.ErrorContains(t, w.load(), "it has no rule")
+}
+
+func TestW2_W3_WhoseWordItIs(t *testing.T) {
+	const warning = "the upstream is told of people of several issuers, and not of which"
+	for name, row := range map[string]struct {
+		lines  string
+		warned bool
+	}{
+		"an id":                   {"inject header X-User {http.auth.user.id}", true},
+		"a name":                  {"inject basic {authz.username} x", true},
+		"no person":               {"inject header X-Client {authz.client_id}", false},
+		"an id and its issuer":    {"inject tag X-User id={http.auth.user.id}\ninject tag X-User of={authz.issuer}", false},
+		"a rule that asks":        {"inject query user {authz.username}\npolicy {\npermit {\nissuer default\n}\n}", false},
+		"an expression that asks": {"inject query user {authz.username}\npolicy {\npermit {\nexpression `issuer != \"\"`\n}\n}", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.site = "token_inject {\nissuer default\nissuer https://id.example\naudience " + w.issuer + "/rs/orders\n" + row.lines + "\n}\n" +
+				`respond "{authz.issuer}"`
+			w.start()
+			require.Equal(t, row.warned, strings.Contains(w.log(), warning))
+			status, _, body := w.robot("/")
+			require.Equal(t, http.StatusOK, status)
+			require.Equal(t, w.issuer, body)
+		})
+	}
 }

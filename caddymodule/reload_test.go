@@ -152,6 +152,12 @@ func TestProvisionErrorsNameWhatIsWrong(t *testing.T) {
 		`resource_server orders: the issuer https://id.example does not tell its audience, write audience <value>`: func(w *world) {
 			w.site = "token_inject {\n\t\tissuer https://id.example\n\t\tresource_server orders\n\t}"
 		},
+		`resource_server orders: the issuer https://b.example does not tell its audience, write audience <value>`: func(w *world) {
+			w.site = "token_inject {\n\t\tissuer default\n\t\tissuer https://b.example\n\t\tresource_server orders\n\t}"
+		},
+		`policy: "other" is no issuer of this gate`: func(w *world) {
+			w.site = "token_inject {\n\t\tissuer default\n\t\tsession\n\t\tpolicy {\n\t\t\tpermit {\n\t\t\t\tissuer default other\n\t\t\t}\n\t\t}\n\t}"
+		},
 		`issuer default is of this config, and asked without a network: it takes no tls_ca, roles or introspect`: func(w *world) {
 			w.site = "token_inject {\n\t\tissuer default {\n\t\t\troles groups\n\t\t}\n\t\tsession\n\t}"
 		},

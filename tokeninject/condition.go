@@ -21,8 +21,8 @@ type compiled struct {
 // errAddress: a client without an address is inside no range, and outside of none.
 var errAddress = errors.New("the client's address is not known")
 
-// Holds tells whether a condition that an identity alone decides (scope, role, client, claim) holds for one; for
-// nobody, nil, none does.
+// Holds tells whether a condition that an identity alone decides (scope, role, client, issuer, claim) holds for
+// one; for nobody, nil, none does.
 func (c Condition) Holds(id *Identity) bool {
 	if id == nil {
 		return false
@@ -34,6 +34,8 @@ func (c Condition) Holds(id *Identity) bool {
 		return Requirement{Kind: RequireRole, Values: c.Values}.met(id)
 	case IfClient:
 		return slices.Contains(c.Values, id.ClientID)
+	case IfIssuer:
+		return slices.Contains(c.Values, id.Issuer())
 	case IfClaim:
 		return Requirement{Kind: RequireClaim, Name: c.Name, Values: c.Values}.met(id)
 	}
@@ -62,7 +64,7 @@ func (c Condition) compile(deny bool) (compiled, error) {
 		return compiled{}, fmt.Errorf("%s: no value", c.Kind)
 	}
 	switch c.Kind {
-	case IfScope, IfRole, IfClient, IfClaim:
+	case IfScope, IfRole, IfClient, IfIssuer, IfClaim:
 		if c.Kind == IfScope && !allScopes(c.Values) {
 			return compiled{}, fmt.Errorf("scope: %q is no list of scopes", c.Values)
 		}
@@ -81,7 +83,7 @@ func (c Condition) compile(deny bool) (compiled, error) {
 	case IfExpression:
 		return c.expression()
 	}
-	return compiled{}, fmt.Errorf("%q is none of scope, role, client, contract, method, path, remote_ip, claim, expression", c.Kind)
+	return compiled{}, fmt.Errorf("%q is none of scope, role, client, issuer, contract, method, path, remote_ip, claim, expression", c.Kind)
 }
 
 // method compares as the method's letters are written: those of other case are others (RFC 9110 §9.1). Some

@@ -27,6 +27,7 @@ var expressionEnv = sync.OnceValues(func() (*cel.Env, error) {
 		ext.Strings(),
 		cel.Variable("subject", cel.StringType),
 		cel.Variable("client", cel.StringType),
+		cel.Variable("issuer", cel.StringType),
 		cel.Variable("contract", cel.StringType),
 		cel.Variable("scopes", texts),
 		cel.Variable("roles", texts),
@@ -107,6 +108,8 @@ func (a *activation) ResolveName(name string) (any, bool) {
 		return id.Subject, true
 	case "client":
 		return id.ClientID, true
+	case "issuer":
+		return id.Issuer(), true
 	case "contract":
 		acr, _ := id.Login()
 		return acr, true

@@ -69,6 +69,15 @@ func (id *Identity) Roles() []string {
 	return stringsOf(value)
 }
 
+// Issuer is the URL of whoever says all this. Subjects, roles and login names of two issuers have nothing to do
+// with each other.
+func (id *Identity) Issuer() string {
+	if id.from == nil {
+		return ""
+	}
+	return id.from.issuer.URL()
+}
+
 // Session is what the issuer says of the person who signed in; nil for a token. It must not be changed.
 func (id *Identity) Session() *Session { return id.session }
 

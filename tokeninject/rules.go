@@ -49,6 +49,7 @@ const (
 	IfScope      ConditionKind = "scope"
 	IfRole       ConditionKind = "role"
 	IfClient     ConditionKind = "client"
+	IfIssuer     ConditionKind = "issuer"   // by URL; one of the gate's own
 	IfContract   ConditionKind = "contract" // by which somebody signed in
 	IfClaim      ConditionKind = "claim"
 	IfMethod     ConditionKind = "method"
@@ -119,6 +120,21 @@ func newPolicy(cfg *Policy) (*policy, error) {
 		errs = append(errs, errors.New("policy: it has no rule, so that nobody could pass"))
 	}
 	return p, errors.Join(errs...)
+}
+
+// issuers are those that the rules name.
+func (cfg *Policy) issuers() (all []string) {
+	if cfg == nil {
+		return nil
+	}
+	for _, r := range cfg.Rules {
+		for _, condition := range r.Conditions {
+			if condition.Kind == IfIssuer {
+				all = append(all, condition.Values...)
+			}
+		}
+	}
+	return all
 }
 
 func (cfg *Policy) checkDenial() error {

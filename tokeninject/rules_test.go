@@ -324,6 +324,7 @@ func TestW2_RulesThatMakeNoSenseAreRefused(t *testing.T) {
 		"is no list of scopes":                  {Rules: []Rule{permit(when(IfScope, "a b"))}},
 		"claim: no name":                        {Rules: []Rule{permit(when(IfClaim, "x"))}},
 		`"get" is no method in capital letters`: {Rules: []Rule{permit(when(IfMethod, "get"))}},
+		`"https://x" is no issuer of this gate`: {Rules: []Rule{permit(when(IfIssuer, testURL, "https://x"))}},
 		`"admin" fits no path`:                  {Rules: []Rule{permit(when(IfPath, "admin"))}},
 		`"/a/../b" fits no path`:                {Rules: []Rule{permit(when(IfPath, "/a/../b"))}},
 		`"/%61" fits no path`:                   {Rules: []Rule{permit(when(IfPath, "/%61"))}},
@@ -344,7 +345,7 @@ func TestW2_RulesThatMakeNoSenseAreRefused(t *testing.T) {
 
 func TestExpressionsThatOnlyAskForTheIdentityAreRemembered(t *testing.T) {
 	for text, ofRequest := range map[string]bool{
-		`"a" in roles`: false, `claims.x == 1 && subject == client`: false, `contract == "" || "s" in scopes`: false,
+		`"a" in roles`: false, `claims.x == 1 && subject == client`: false, `contract == "" || "s" in scopes`: false, `issuer == "x"`: false,
 		`path == "/"`: true, `"a" in roles && method == "GET"`: true, `user.x == "y"`: true, `username == "x"`: true,
 	} {
 		e, err := newExpression(text)

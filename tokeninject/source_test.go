@@ -270,3 +270,48 @@ func TestW2_RolesAreWhereTheIssuerHasThem(t *testing.T) {
 	require.Equal(t, http.StatusForbidden, s.get("/", suspended).status)
 	require.Equal(t, http.StatusForbidden, s.get("/", suspended).status, "from the cache as well")
 }
+
+// One sub may be two people: rules and values can say whose word it is.
+func TestW2_W3_RulesAndValuesKnowTheIssuer(t *testing.T) {
+	c := newClock()
+	other := newStranger(t, c)
+	s := newSite(t, func(cfg *Config) {
+		withSession(cfg)
+		cfg.Audiences, cfg.Others = []string{testAudience}, []Issuer{other}
+		cfg.Headers = []HeaderInjection{
+			{"X-User", subject}, {"X-Issuer", func(_ context.Context, _ *http.Request, id *Identity) (string, bool) { return id.Issuer(), true }},
+		}
+		cfg.Policy = &Policy{Rules: []Rule{
+			deny(when(IfIssuer, strangerURL), when(IfRole, "boss")), deny(when(IfExpression, `issuer == "`+strangerURL+`" && client == "teller"`)),
+			permit(always),
+		}}
+	})
+	alice := func(role, client string) func(*token.AccessToken) {
+		return func(a *token.AccessToken) {
+			a.Subject, a.ClientID, a.Roles, a.Extra = "alice-id", client, []string{role}, map[string]any{"groups": []string{role}}
+		}
+	}
+	theirs := func(role, client string) string {
+		return other.accessToken(t, func(a *token.AccessToken) { ofStranger(a); alice(role, client)(a) })
+	}
+	for raw, want := range map[string]string{
+		s.issuer.accessToken(t, alice("boss", "teller")): testURL, theirs("clerk", "shop"): strangerURL, theirs("boss", "shop"): "", theirs("clerk", "teller"): "",
+	} {
+		for range 2 { // from the cache as well
+			status := s.get("/", "Authorization: Bearer "+raw).status
+			if want == "" {
+				require.Equal(t, http.StatusForbidden, status)
+				continue
+			}
+			require.Equal(t, http.StatusOK, status)
+			seen := s.last()
+			require.Equal(t, []string{"alice-id"}, seen.header["X-User"])
+			require.Equal(t, []string{want}, seen.header["X-Issuer"])
+		}
+	}
+	s.nothingArrived()
+	browser := newBrowser(t)
+	s.signIn(browser, "/")
+	require.Equal(t, http.StatusOK, s.do(browser, http.MethodGet, "/").status)
+	require.Equal(t, []string{testURL}, s.last().header["X-Issuer"])
+}

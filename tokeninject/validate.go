@@ -120,6 +120,11 @@ func (c Config) checkIssuers() error {
 			asking++
 		}
 	}
+	for _, named := range c.Policy.issuers() {
+		if !seen[named] {
+			return fmt.Errorf("policy: %q is no issuer of this gate", named)
+		}
+	}
 	switch {
 	case len(seen) > maxIssuers:
 		return fmt.Errorf("more than %d issuers", maxIssuers)
