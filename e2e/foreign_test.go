@@ -190,6 +190,9 @@ func TestExample_Gateway(t *testing.T) {
 	})
 	c.run()
 	require.Equal(t, "/api/orders\nuser: robot\nname: \nclient: robot\n", c.types(typed[2]))
+	metadata := get(t, c.client(), c.gate()+"/.well-known/oauth-protected-resource/api")
+	require.Equal(t, http.StatusOK, metadata.status, "RFC 9728")
+	require.Contains(t, get(t, c.client(), c.gate()+"/api/orders").header.Get("WWW-Authenticate"), `resource_metadata="`+c.gate()+"/.well-known/oauth-protected-resource/api")
 	require.Equal(t, "/partner/visit\nuser: \nname: \nclient: visitor\n", c.types(typed[2] + typed[3])[len("/api/orders\nuser: robot\nname: \nclient: robot\n"):])
 	c.node(t, "foreign.mjs", "gateway", map[string]any{"partner": partner, "warehouse": "https://localhost:" + c.port["8445"]}, nil)
 }

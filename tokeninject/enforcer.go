@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/gatewright/gatewright/authz/oauth"
 	"github.com/gatewright/gatewright/authz/token"
 )
@@ -35,6 +37,8 @@ type Enforcer struct {
 	refused    *refusedTokens
 	decrypting chan struct{} // one place per decryption under way
 	failed     addressLimit  // decryptions
+	lines      *rate.Limiter // of the log, about refused credentials
+	unsaid     atomic.Int64  // lines that were too many
 	sessions   *Sessions
 	logins     *logins
 	callers    *callerTokens
@@ -63,6 +67,7 @@ func New(cfg Config) (*Enforcer, error) {
 		refused:    &refusedTokens{},
 		decrypting: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
 		failed:     addressLimit{rate: undecryptableRate, burst: undecryptableBurst},
+		lines:      rate.NewLimiter(lineRate, lineBurst),
 		sources:    newSources(cfg),
 		callers:    &callerTokens{},
 		look:       newLook(cfg.Brand),

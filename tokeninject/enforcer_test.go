@@ -140,7 +140,7 @@ func TestPagesDoNothingButShow(t *testing.T) {
 
 func TestPagesSpeakGerman(t *testing.T) {
 	for _, p := range []page{
-		pageCookies, pageLoop, pageDenied, pageFailed, pageHost, pageForbidden, pageUnknown, pageBusy, pageDown, pageBad, pageLogout, pageLoggedOut, pageHalfOut,
+		pageCookies, pageLoop, pageDenied, pageFailed, pageHost, pageForbidden, pageUnknown, pagePrograms, pageBusy, pageDown, pageBad, pageLogout, pageLoggedOut, pageHalfOut,
 	} {
 		for _, text := range []string{p.title, p.text, p.button, p.label} {
 			require.Equal(t, text == "", german[text] == "", text)
@@ -192,4 +192,16 @@ func TestW1_ARequestWithoutAPathIsNoLogin(t *testing.T) {
 	s := newSite(t, withSession)
 	status, _ := s.raw("GET http://HOST HTTP/1.1\nHost: HOST\nAuthorization: Bearer " + s.issuer.accessToken(t, nil) + "\nConnection: close\n\n")
 	require.Equal(t, http.StatusOK, status)
+}
+
+func TestA5_AFloodFillsNoLog(t *testing.T) {
+	core, logs := observer.New(zap.InfoLevel)
+	s := newSite(t, func(cfg *Config) { cfg.Logger = zap.New(core) })
+	for i := range 3 * lineBurst {
+		s.get("/", fmt.Sprint("Authorization: Bearer bad-", i))
+	}
+	require.Equal(t, lineBurst, logs.Len())
+	s.clock.advance(time.Second)
+	s.get("/", "Authorization: Bearer bad")
+	require.EqualValues(t, 2*lineBurst, logs.All()[lineBurst].ContextMap()["not_logged_before"])
 }

@@ -19,6 +19,9 @@ const (
 	// many tokens that were not made for it.
 	undecryptableRate  = rate.Limit(1) // a second
 	undecryptableBurst = 30
+	// So many refused credentials are logged; of the others a number is.
+	lineRate  = rate.Limit(10) // a second
+	lineBurst = 100
 	// maxAddresses and maxAttempts bound what is remembered of strangers.
 	maxAddresses = 8192
 	maxAttempts  = 8192

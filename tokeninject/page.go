@@ -63,6 +63,10 @@ var (
 		id: "error", title: "Please sign in",
 		text: "This page needs you to be signed in. Open it again from the start.",
 	}
+	pagePrograms = page{
+		id: "error", title: "This address is for programs",
+		text: "Applications come here with an access token. There is nothing to see in a browser.",
+	}
 	pageBusy = page{
 		id: "error", title: "Too many sign-ins",
 		text: "There were too many sign-ins from your address. Wait a moment, then open the page again.",
@@ -108,6 +112,8 @@ var german = map[string]string{
 	pageForbidden.text:  "Sie sind angemeldet, dürfen diese Seite aber nicht sehen. Bitten Sie den Betreiber um Zugang.",
 	pageUnknown.title:   "Bitte melden Sie sich an",
 	pageUnknown.text:    "Für diese Seite müssen Sie angemeldet sein. Öffnen Sie sie noch einmal von vorn.",
+	pagePrograms.title:  "Diese Adresse ist für Programme",
+	pagePrograms.text:   "Anwendungen kommen mit einem Zugriffstoken hierher. Im Browser gibt es nichts zu sehen.",
 	pageBusy.title:      "Zu viele Anmeldungen",
 	pageBusy.text:       "Von Ihrer Adresse kamen zu viele Anmeldungen. Warten Sie einen Moment und öffnen Sie die Seite dann noch einmal.",
 	pageDown.title:      "Zurzeit nicht verfügbar",

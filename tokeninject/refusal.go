@@ -42,6 +42,9 @@ func (p *passage) challenge(err *oauth.Error) *Refusal {
 	refusal := p.refuse(http.StatusUnauthorized, err)
 	switch err.Code {
 	case "":
+		if p.e.cfg.Session == nil {
+			refusal.page = pagePrograms
+		}
 		c.Scope = p.e.requiredScope
 		refusal.Err = &oauth.Error{Code: oauth.InvalidToken, Description: "sign in or send an access token"}
 		refusal.bare = true
@@ -84,18 +87,26 @@ func (p *passage) refuse(status int, err *oauth.Error) *Refusal {
 	return refusal
 }
 
-// log tells of a refusal: a fault loudly, a bad credential quietly, a missing one hardly.
+// log tells of a refusal: a fault loudly, a bad credential quietly, a missing one hardly. A flood of bad ones
+// fills no disk.
 func (p *passage) log(refusal *Refusal) {
-	level := zap.InfoLevel
+	level, unsaid := zap.InfoLevel, int64(0)
 	switch {
 	case refusal.Status >= http.StatusInternalServerError:
 		level = zap.ErrorLevel
 	case refusal.Status == http.StatusUnauthorized && p.unknownClient, p.remembered:
 		level = zap.DebugLevel
+	case refusal.Status == http.StatusUnauthorized:
+		if !p.e.lines.AllowN(p.now, 1) {
+			p.e.unsaid.Add(1)
+			level = zap.DebugLevel
+		} else {
+			unsaid = p.e.unsaid.Swap(0)
+		}
 	}
 	if entry := p.e.cfg.Logger.Check(level, "request refused"); entry != nil {
 		entry.Write(zap.Int("status", refusal.Status), zap.String("host", p.r.Host), zap.String("path", p.r.URL.Path),
-			zap.String("reference", refusal.Reference), zap.Error(refusal.Err))
+			zap.String("reference", refusal.Reference), zap.Int64("not_logged_before", unsaid), zap.Error(refusal.Err))
 	}
 }
 
