@@ -71,7 +71,7 @@ type client struct {
 	// nobody has checked it (A36), since when it is there, when it goes if nobody uses it, and whether
 	// anybody has.
 	formerHash   string
-	formerSecret string // itself, for AuthSecretJWT alone
+	formerSecret string // itself, where it signs
 	formerUntil  time.Time
 	unverified   bool
 	since, until time.Time

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -60,7 +61,7 @@ func (s *Server) checkAssertion(ctx context.Context, c *client, raw string) (jti
 	case AuthPrivateKeyJWT:
 		payload, err = c.verify(ctx, raw, "", "JWT", typeClientAssertion)
 	case AuthSecretJWT:
-		payload, err = c.verifyHMAC(raw, s.now())
+		payload, err = c.verifyHMAC(raw, s.now(), "", "JWT", typeClientAssertion)
 	default:
 		err = errAuthMethod
 	}
@@ -75,16 +76,32 @@ func (s *Server) checkAssertion(ctx context.Context, c *client, raw string) (jti
 }
 
 // verifyHMAC verifies by the client's secret, or the one before while that is taken (C15).
-func (c *client) verifyHMAC(raw string, now time.Time) ([]byte, error) {
-	payload, err := verifyBySecret(raw, c.Secret)
+func (c *client) verifyHMAC(raw string, now time.Time, typ ...string) ([]byte, error) {
+	payload, err := verifyBySecret(raw, c.Secret, typ)
 	if err != nil && c.formerSecret != "" && now.Before(c.formerUntil) {
-		return verifyBySecret(raw, c.formerSecret)
+		return verifyBySecret(raw, c.formerSecret, typ)
 	}
 	return payload, err
 }
 
+// SignsBySecret tells a client that signs its assertions or its request objects by its secret.
+func (c *Client) SignsBySecret() bool {
+	return c.AuthMethod == AuthSecretJWT || hmacAlgorithms[c.RequestObjectAlg] != 0
+}
+
+// checkSecretFor checks that what is signed by the secret can be verified.
+func (c *Client) checkSecretFor(what string, alg jose.SignatureAlgorithm) error {
+	switch size := hmacAlgorithms[alg]; {
+	case c.Secret == "":
+		return fmt.Errorf("%s needs the secret itself, its hash is not enough", what)
+	case len(c.Secret) < size:
+		return fmt.Errorf("%s needs a secret of at least %d bytes (RFC 7518 §3.2)", what, size)
+	}
+	return nil
+}
+
 // verifyBySecret takes algorithms of a list of its own, so that no public key can be taken for a secret (A2).
-func verifyBySecret(raw, secret string) ([]byte, error) {
+func verifyBySecret(raw, secret string, typ []string) ([]byte, error) {
 	var fit []jose.SignatureAlgorithm
 	for alg, size := range hmacAlgorithms {
 		if len(secret) >= size {
@@ -94,6 +111,9 @@ func verifyBySecret(raw, secret string) ([]byte, error) {
 	signed, err := jose.ParseSignedCompact(raw, fit)
 	if err != nil {
 		return nil, err
+	}
+	if got, _ := signed.Signatures[0].Protected.ExtraHeaders[jose.HeaderType].(string); !token.HasType(got, typ) {
+		return nil, token.ErrType
 	}
 	return signed.Verify([]byte(secret))
 }
@@ -143,15 +163,11 @@ func (c *client) checkAssertions() error {
 			return fmt.Errorf("auth_method private_key_jwt %s is unknown", c.AuthAlg)
 		}
 	case AuthSecretJWT:
-		size, known := hmacAlgorithms[cmp.Or(c.AuthAlg, jose.HS256)]
-		switch {
-		case !known:
-			return fmt.Errorf("auth_method client_secret_jwt %s is none of HS256, HS384, HS512", c.AuthAlg)
-		case c.Secret == "":
-			return errors.New("auth_method client_secret_jwt needs the secret itself, its hash is not enough")
-		case len(c.Secret) < size:
-			return fmt.Errorf("auth_method client_secret_jwt needs a secret of at least %d bytes (RFC 7518 §3.2)", size)
+		alg := cmp.Or(c.AuthAlg, jose.HS256)
+		if hmacAlgorithms[alg] == 0 {
+			return fmt.Errorf("auth_method client_secret_jwt %s is none of HS256, HS384, HS512", alg)
 		}
+		return c.checkSecretFor("auth_method client_secret_jwt", alg)
 	default:
 		if c.AuthAlg != "" {
 			return errors.New("only client_secret_jwt and private_key_jwt have an algorithm")
@@ -164,12 +180,13 @@ func (c *client) checkAssertions() error {
 // but who signs by a secret has to be in the configuration, or to register.
 func (s *Server) assertions() (methods []string, algorithms []jose.SignatureAlgorithm) {
 	methods, algorithms = []string{AuthPrivateKeyJWT}, token.SignatureAlgorithms()
-	bySecret := s.cfg.Registration != RegistrationOff
-	for _, c := range s.clients {
-		bySecret = bySecret || c.AuthMethod == AuthSecretJWT
-	}
-	if bySecret {
+	if s.anyClient(func(c *client) bool { return c.AuthMethod == AuthSecretJWT }) {
 		return append(methods, AuthSecretJWT), append(slices.Clip(algorithms), jose.HS256, jose.HS384, jose.HS512)
 	}
 	return methods, algorithms
+}
+
+// anyClient tells whether there may be a client of a kind: one is in the configuration, or may register.
+func (s *Server) anyClient(is func(*client) bool) bool {
+	return s.cfg.Registration != RegistrationOff || slices.ContainsFunc(slices.Collect(maps.Values(s.clients)), is)
 }

@@ -83,7 +83,7 @@ func (s *Server) compileRegistered(rec *registration) (*client, error) {
 	reg := rec.Metadata.client()
 	reg.ID, reg.SecretHash = rec.ID, rec.SecretHash
 	var former string
-	if reg.AuthMethod == AuthSecretJWT {
+	if reg.SignsBySecret() {
 		var errs [2]error
 		reg.Secret, errs[0] = s.openClientSecret(rec.ID, rec.SealedSecret)
 		former, errs[1] = s.openClientSecret(rec.ID, rec.FormerSealed)

@@ -305,7 +305,8 @@ type Client struct {
 	AccessType AccessType // default: user
 	// SecretHash is oauth.Fingerprint of the secret; empty: a public client.
 	SecretHash string
-	// Secret is the secret itself, for AuthSecretJWT alone: at least 32 bytes (RFC 7518 §3.2).
+	// Secret is the secret itself, for AuthSecretJWT and where RequestObjectAlg is an HMAC: at least 32 bytes (RFC
+	// 7518 §3.2).
 	Secret string
 	// AuthMethod is the one method the client may use; empty: basic and post with a secret, else none.
 	AuthMethod string

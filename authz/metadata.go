@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/go-jose/go-jose/v4"
-
 	"github.com/gatewright/gatewright/authz/oauth"
 	"github.com/gatewright/gatewright/authz/token"
 )
@@ -63,7 +61,7 @@ func (s *Server) buildMetadata() ([]byte, error) {
 		"request_parameter_supported":                      true,
 		"request_uri_parameter_supported":                  true,
 		"require_request_uri_registration":                 true,
-		"request_object_signing_alg_values_supported":      append([]jose.SignatureAlgorithm{AlgNone}, token.SignatureAlgorithms()...),
+		"request_object_signing_alg_values_supported":      s.requestObjectAlgorithms(),
 		"request_object_encryption_alg_values_supported":   token.KeyAlgorithms(),
 		"request_object_encryption_enc_values_supported":   token.ContentEncryptions(),
 	}

@@ -21,7 +21,7 @@ const (
 // newClientSecret makes a secret; one that signs is long enough for every algorithm (RFC 7518 §3.2).
 func (s *Server) newClientSecret(rec *registration) string {
 	secret := oauth.NewSecret()
-	if rec.Metadata.TokenEndpointAuthMethod == AuthSecretJWT {
+	if reg := rec.Metadata.client(); reg.SignsBySecret() {
 		secret += oauth.NewSecret()
 	}
 	rec.SecretHash = oauth.Fingerprint(secret)

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
+
 	"github.com/gatewright/gatewright/authz/fetch"
 	"github.com/gatewright/gatewright/authz/oauth"
 	"github.com/gatewright/gatewright/authz/token"
@@ -106,14 +108,14 @@ func (s *Server) openRequestObject(ctx context.Context, c *client, raw string) (
 		}
 		raw = signed
 	}
-	payload, err := c.verifyRequestObject(ctx, raw)
+	payload, err := s.verifyRequestObject(ctx, c, raw)
 	if err != nil {
 		return nil, err
 	}
 	return token.Claims(payload)
 }
 
-func (c *client) verifyRequestObject(ctx context.Context, raw string) ([]byte, error) {
+func (s *Server) verifyRequestObject(ctx context.Context, c *client, raw string) ([]byte, error) {
 	alg, err := token.Algorithm(raw)
 	switch {
 	case err != nil:
@@ -124,6 +126,8 @@ func (c *client) verifyRequestObject(ctx context.Context, raw string) ([]byte, e
 		return nil, errObjectAlg
 	case alg == string(AlgNone):
 		return token.Unsigned(raw, "", "JWT", typeRequestObject)
+	case hmacAlgorithms[c.RequestObjectAlg] != 0: // only by the registered word: else a leaked secret would sign, too
+		return c.verifyHMAC(raw, s.now(), "", "JWT", typeRequestObject)
 	}
 	return c.verify(ctx, raw, "", "JWT", typeRequestObject)
 }
@@ -272,9 +276,24 @@ func (s *Server) refuseObject(w http.ResponseWriter, r *http.Request, c *client,
 	s.redirectError(w, r, req, err)
 }
 
+// requestObjectAlgorithms are those that request objects may be signed by.
+func (s *Server) requestObjectAlgorithms() []jose.SignatureAlgorithm {
+	all := append([]jose.SignatureAlgorithm{AlgNone}, token.SignatureAlgorithms()...)
+	if s.anyClient(func(c *client) bool { return hmacAlgorithms[c.RequestObjectAlg] != 0 }) {
+		all = append(all, jose.HS256, jose.HS384, jose.HS512)
+	}
+	return all
+}
+
 // prepareRequests checks how the client makes its authorization requests.
 func (c *client) prepareRequests(cfg *Config) (err error) {
-	if alg := c.RequestObjectAlg; alg != "" && alg != AlgNone && token.CheckSignature(alg) != nil {
+	bySecret := hmacAlgorithms[c.RequestObjectAlg] != 0
+	switch alg := c.RequestObjectAlg; {
+	case bySecret:
+		if err := c.checkSecretFor(fmt.Sprintf("request_object signed %s", alg), alg); err != nil {
+			return err
+		}
+	case alg != "" && alg != AlgNone && token.CheckSignature(alg) != nil:
 		return fmt.Errorf("request_object signed %s is unknown", alg)
 	}
 	if c.RequireSignedRequest && c.RequestObjectAlg == AlgNone {
@@ -291,7 +310,7 @@ func (c *client) prepareRequests(cfg *Config) (err error) {
 			c.signing, err = nil, nil // keys to encrypt to, and none to verify with
 		}
 	}
-	if err == nil && c.signing == nil && (c.RequireSignedRequest || c.RequestObjectAlg != "" && c.RequestObjectAlg != AlgNone) {
+	if err == nil && c.signing == nil && !bySecret && (c.RequireSignedRequest || c.RequestObjectAlg != "" && c.RequestObjectAlg != AlgNone) {
 		err = errors.New("request_object: signatures need jwks with a key that verifies them")
 	}
 	return err

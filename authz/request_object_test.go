@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -298,7 +299,12 @@ func TestE1_RequestObjectsThatCannotBe(t *testing.T) {
 		edit    func(*authz.Client)
 		problem string
 	}{
-		"an unknown algorithm":         {func(c *authz.Client) { c.RequestObjectAlg = "HS256" }, "unknown"},
+		"an unknown algorithm":       {func(c *authz.Client) { c.RequestObjectAlg = "HS1" }, "unknown"},
+		"by a secret that is hashed": {func(c *authz.Client) { c.RequestObjectAlg = jose.HS256 }, "request_object signed HS256 needs the secret itself, its hash is not enough"},
+		"by a secret that is short":  {func(c *authz.Client) { c.RequestObjectAlg, c.Secret = jose.HS512, authztest.Secret }, "at least 64 bytes"},
+		"by a secret and no secret": {func(c *authz.Client) {
+			*c = authz.Client{ID: "spa", RedirectURIs: c.RedirectURIs, RequestObjectAlg: jose.HS256}
+		}, "needs the secret itself"},
 		"signed without keys":          {func(c *authz.Client) { c.RequestObjectAlg = jose.ES256 }, "need jwks"},
 		"required without keys":        {func(c *authz.Client) { c.RequireSignedRequest = true }, "need jwks"},
 		"required, and by none":        {func(c *authz.Client) { c.RequireSignedRequest, c.RequestObjectAlg = true, authz.AlgNone }, "exclude"},
@@ -374,4 +380,48 @@ func TestE1_MembersThatNoParameterHasAreIgnored(t *testing.T) {
 			assert.Equal(t, row.code, f.NewBrowser().Get(f.AuthorizeURL("request", raw)).Location.Query().Get("error"))
 		})
 	}
+}
+
+func TestE1_RequestObjectsSignedByTheSecret(t *testing.T) {
+	cfg := authztest.Config()
+	cfg.Clients[0].RequestObjectAlg, cfg.Clients[0].Secret, cfg.Clients[0].RequireSignedRequest = jose.HS256, authztest.Secret, true
+	f := authztest.New(t, cfg)
+	request := func(client string, change map[string]any) map[string]any {
+		return requestOf(t, f.AuthorizeURL("client_id", client, "prompt", "none"), change)
+	}
+	ask := func(client, raw string) string {
+		page := f.NewBrowser().Get(f.AuthorizeURL("client_id", client, "redirect_uri", "https://"+client+".example.com/callback", "request", raw))
+		require.NotNil(t, page.Location, page.Body)
+		return page.Location.Query().Get("error")
+	}
+	by := func(alg jose.SignatureAlgorithm, key any) string { return jws(t, alg, key, request("shop", nil)) }
+	assert.Equal(t, "login_required", ask("shop", by(jose.HS256, []byte(authztest.Secret))))
+	for name, raw := range map[string]string{
+		"another secret":              by(jose.HS256, []byte(strings.Repeat("x", 40))),
+		"another algorithm":           by(jose.HS384, []byte(authztest.Secret)),
+		"A2 a key":                    by(jose.ES256, assertionKeys()[0]),
+		"A31 none":                    unsigned(t, request("shop", nil)),
+		"A31 an assertion of its own": jws(t, jose.HS256, []byte(authztest.Secret), request("shop", map[string]any{"sub": "shop"})),
+	} {
+		assert.Equal(t, "invalid_request_object", ask("shop", raw), name)
+	}
+	rotating := request("rotating", map[string]any{"redirect_uri": "https://rotating.example.com/callback"})
+	assert.Equal(t, "invalid_request_object", ask("rotating", jws(t, jose.HS256, []byte(authztest.Secret), rotating)), "who has not registered it")
+	for supported, cfg := range map[bool]authz.Config{true: cfg, false: authztest.Config()} {
+		document := authztest.New(t, cfg).Bearer(http.MethodGet, "/.well-known/openid-configuration", "").JSON
+		list := document["request_object_signing_alg_values_supported"].([]any)
+		assert.Equal(t, supported, slices.Contains(list, any("HS256")))
+	}
+}
+
+func TestE1_ARegisteredClientSignsRequestsByItsSecret(t *testing.T) {
+	g := newRegistry(t, authz.RegistrationOpen)
+	const callback = "https://app.example.com/callback"
+	app := g.register("", members{"redirect_uris": []string{callback}, "request_object_signing_alg": "HS512"})
+	request := g.AuthorizeURL("client_id", app.Get("client_id"), "redirect_uri", callback, "scope", "openid")
+	raw := jws(t, jose.HS512, []byte(app.Get("client_secret")), requestOf(t, request, nil))
+	assert.Equal(t, "login", g.NewBrowser().Get(request+"&request="+raw).ID())
+	assert.Equal(t, 400, g.call("POST", "/register", "", members{
+		"redirect_uris": []string{callback}, "request_object_signing_alg": "HS256", "token_endpoint_auth_method": "none",
+	}).Status)
 }

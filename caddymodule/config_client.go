@@ -182,13 +182,13 @@ func (c *Client) domain() (authz.Client, error) {
 		converted.UserInfoAlg = jose.SignatureAlgorithm(c.UserInfo.Signed)
 		converted.UserInfoKeyAlgorithm, converted.UserInfoContentEncryption = c.UserInfo.Alg, c.UserInfo.Enc
 	}
-	if c.AuthMethod == authz.AuthSecretJWT {
-		converted.Secret = c.Secret
-	}
 	converted.RequestURIs = c.RequestURIs
 	if c.RequestObject != nil {
 		converted.RequestObjectAlg = jose.SignatureAlgorithm(c.RequestObject.Signed)
 		converted.RequireSignedRequest = c.RequestObject.Required
+	}
+	if converted.SignsBySecret() {
+		converted.Secret = c.Secret
 	}
 	if converted.JWKS, err = c.JWKS.read(); err != nil {
 		return authz.Client{}, err

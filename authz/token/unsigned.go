@@ -34,7 +34,7 @@ func Unsigned(raw string, typ ...string) ([]byte, error) {
 		return nil, refuse(ErrAlgorithm, "alg is not none")
 	case parts[2] != "":
 		return nil, refuse(ErrSignature, "alg is none, and yet there is a signature")
-	case !wanted(mediaType(given), typ):
+	case !HasType(mediaType(given), typ):
 		return nil, refuse(ErrType, "typ is not one that is taken here")
 	}
 	return decode(parts[1])

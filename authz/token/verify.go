@@ -137,7 +137,7 @@ func (v *Verifier) Verify(raw string, typ ...string) ([]byte, error) {
 			return nil, err
 		}
 	}
-	if !wanted(head.typ, typ) {
+	if !HasType(head.typ, typ) {
 		return nil, refuse(ErrType, "typ is not one that is taken here")
 	}
 	payload, err := decode(parts[1])
@@ -232,9 +232,10 @@ func (v *Verifier) remember(part string, head signedHeader) {
 	v.known.Store(&next)
 }
 
-func wanted(typ string, list []string) bool {
+// HasType tells whether a typ is one of a list, in any of its spellings.
+func HasType(typ string, list []string) bool {
 	for _, want := range list {
-		if strings.EqualFold(typ, mediaType(want)) {
+		if strings.EqualFold(mediaType(typ), mediaType(want)) {
 			return true
 		}
 	}
