@@ -75,7 +75,7 @@ func (s *Server) Unlock(ctx context.Context, username string) error {
 			return fmt.Errorf("unlock: %w", err)
 		}
 	}
-	s.cfg.Observe(ctx, Event{Name: "unlocked", Issuer: s.cfg.Issuer, Account: clip(username)})
+	s.cfg.Observe(ctx, Event{Name: "unlocked", Issuer: s.cfg.Issuer, Account: oauth.Clip(username)})
 	return nil
 }
 

@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/gatewright/gatewright/authz/oauth"
@@ -58,22 +57,12 @@ func (m passwordMethod) take(w http.ResponseWriter, r *http.Request, st *step, f
 // failed says in the audit what a login came to: many of them from one address, or for one account,
 // are an attack.
 func (e Event) failed(err error, username string) Event {
-	e.Name, e.Code, e.Account = "login_failed", oauth.AccessDenied, clip(username)
+	e.Name, e.Code, e.Account = "login_failed", oauth.AccessDenied, oauth.Clip(username)
 	if errors.Is(err, errLocked) {
 		e.Name = "login_paused"
 	}
 	return e
 }
-
-// clip keeps what a stranger typed from filling the log.
-func clip(s string) string {
-	if len(s) > maxClip {
-		return strings.ToValidUTF8(s[:maxClip], "") + "…"
-	}
-	return s
-}
-
-const maxClip = 64 // bytes
 
 // errLocked is the pause after too many guesses (U9).
 var errLocked = errors.New("too many wrong guesses")

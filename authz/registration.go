@@ -68,7 +68,7 @@ func (s *Server) answerRegistration(w http.ResponseWriter, r *http.Request, stat
 // refuseRegistration answers with an error of RFC 7591 §3.2.2, or about the token (RFC 6750 §3).
 func (s *Server) refuseRegistration(w http.ResponseWriter, r *http.Request, err error) {
 	e := oauth.From(err)
-	s.observe(r, Event{Name: "registration_refused", ClientID: clip(r.PathValue("id")), Code: e.Code, Address: s.clientIP(r)})
+	s.observe(r, Event{Name: "registration_refused", ClientID: oauth.Clip(r.PathValue("id")), Code: e.Code, Address: s.clientIP(r)})
 	switch {
 	case errors.Is(err, errNoRegistration):
 		s.log(r, "registration refused", e)

@@ -178,40 +178,33 @@ func (p *authzParser) parse(d *caddyfile.Dispenser) error {
 }
 
 func (p *authzParser) jwtIssuer(d *caddyfile.Dispenser) error {
-	if !d.NextArg() || d.Val() == "" {
-		return d.Err("jwt_issuer needs the iss of its JWTs")
-	}
-	issuer := JWTIssuer{Issuer: d.Val()}
-	for _, other := range p.config.JWTIssuers {
-		if other.Issuer == issuer.Issuer {
-			return d.Errf("jwt_issuer %s is there already", issuer.Issuer)
-		}
-	}
-	err := words{
-		"jwks":           jwks(&issuer.JWKS),
-		"audience":       text(&issuer.Audience),
-		"user_attribute": text(&issuer.UserAttribute),
-	}.only(d)
-	p.config.JWTIssuers = append(p.config.JWTIssuers, issuer)
-	return err
+	return trusted(d, "the iss of its JWTs", &p.config.JWTIssuers, func(i *JWTIssuer) (*string, words) {
+		return &i.Issuer, words{"jwks": jwks(&i.JWKS), "audience": text(&i.Audience), "user_attribute": text(&i.UserAttribute)}
+	})
 }
 
 func (p *authzParser) samlIssuer(d *caddyfile.Dispenser) error {
+	return trusted(d, "an entity ID", &p.config.SAMLIssuers, func(i *SAMLIssuer) (*string, words) {
+		return &i.EntityID, words{"certificate": list(&i.Certificates), "audience": text(&i.Audience), "user_attribute": text(&i.UserAttribute)}
+	})
+}
+
+// trusted reads a directive that names one of those whose assertions are taken, each of them once.
+func trusted[T any](d *caddyfile.Dispenser, needs string, all *[]T, parts func(*T) (name *string, lines words)) error {
+	directive := d.Val()
 	if !d.NextArg() || d.Val() == "" {
-		return d.Err("saml_issuer needs an entity ID")
+		return d.Errf("%s needs %s", directive, needs)
 	}
-	issuer := SAMLIssuer{EntityID: d.Val()}
-	for _, other := range p.config.SAMLIssuers {
-		if other.EntityID == issuer.EntityID {
-			return d.Errf("saml_issuer %s is there already", issuer.EntityID)
+	for i := range *all {
+		if name, _ := parts(&(*all)[i]); *name == d.Val() {
+			return d.Errf("%s %s is there already", directive, *name)
 		}
 	}
-	err := words{
-		"certificate":    list(&issuer.Certificates),
-		"audience":       text(&issuer.Audience),
-		"user_attribute": text(&issuer.UserAttribute),
-	}.only(d)
-	p.config.SAMLIssuers = append(p.config.SAMLIssuers, issuer)
+	var one T
+	name, lines := parts(&one)
+	*name = d.Val()
+	err := lines.only(d)
+	*all = append(*all, one)
 	return err
 }
 

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/beevik/etree"
+
+	"github.com/gatewright/gatewright/authz/oauth"
 )
 
 const (
@@ -21,7 +23,7 @@ func issuerOf(root *etree.Element) (string, error) {
 		return "", err
 	}
 	if format := issuer.SelectAttrValue("Format", entity); format != entity {
-		return "", refuse(ErrIssuer, "format %q", clip(format))
+		return "", refuse(ErrIssuer, "format %q", oauth.Clip(format))
 	}
 	return text(issuer)
 }
@@ -82,7 +84,7 @@ func (v *Verifier) confirmed(subject *etree.Element, now time.Time) (time.Time, 
 		until, err := valid(data, now)
 		switch recipient := data.SelectAttrValue("Recipient", ""); {
 		case !slices.Contains(v.recipients, recipient):
-			cause = refuse(ErrAudience, "recipient %q", clip(recipient))
+			cause = refuse(ErrAudience, "recipient %q", oauth.Clip(recipient))
 		case err != nil:
 			cause = err
 		default:
@@ -108,7 +110,7 @@ func checkConditions(conditions *etree.Element, issuer *Issuer, now time.Time) (
 			restricted = true
 		case "OneTimeUse": // every assertion is
 		default:
-			return until, refuse(ErrMalformed, "an unknown condition: %s", clip(condition.Tag))
+			return until, refuse(ErrMalformed, "an unknown condition: %s", oauth.Clip(condition.Tag))
 		}
 	}
 	if !restricted {

@@ -10,6 +10,8 @@ import (
 
 	"github.com/beevik/etree"
 	dsig "github.com/russellhaering/goxmldsig"
+
+	"github.com/gatewright/gatewright/authz/oauth"
 )
 
 // Leeway is how far the clocks of an identity provider and ours may differ.
@@ -94,7 +96,7 @@ func (v *Verifier) Verify(encoded string, now time.Time) (*Assertion, error) {
 	}
 	issuer := v.issuers[claimed]
 	if issuer == nil {
-		return nil, refuse(ErrIssuer, "%q", clip(claimed))
+		return nil, refuse(ErrIssuer, "%q", oauth.Clip(claimed))
 	}
 	signed, err := verify(root, issuer, now)
 	if err != nil {
@@ -118,12 +120,4 @@ func verify(root *etree.Element, issuer *Issuer, now time.Time) (*etree.Element,
 		}
 	}
 	return nil, refuse(ErrSignature, "by none of the issuer's certificates")
-}
-
-// clip keeps what a stranger sent from filling the log.
-func clip(s string) string {
-	if len(s) > 100 {
-		return s[:100]
-	}
-	return s
 }
