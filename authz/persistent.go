@@ -105,10 +105,8 @@ func (s *Server) forgetSession(w http.ResponseWriter, r *http.Request, session *
 	}
 	s.clearCookie(w, cookieSession)
 	for _, cookie := range r.Cookies() {
-		if strings.HasPrefix(cookie.Name, s.cookieName(cookieBrowser)) {
-			cleared := s.newCookie("", "", -1)
-			cleared.Name = cookie.Name
-			http.SetCookie(w, cleared)
+		if kind, ok := strings.CutPrefix(cookie.Name, s.cookieName("")); ok && strings.HasPrefix(kind, cookieBrowser) {
+			s.clearCookie(w, kind) // that of a tab, too
 		}
 	}
 	return s.forgetPersistent(w, r)
