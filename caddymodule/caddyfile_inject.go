@@ -34,6 +34,7 @@ import (
 //			callback <path>
 //			logout <path>
 //			login <path>
+//			login_rate <n>/s
 //			domain <name>
 //			cookie <name>
 //			host <name[:port]...>
@@ -103,16 +104,17 @@ func gateSession(dst **GateSession) parser {
 		}
 		s := made(dst)
 		return words{
-			"scope":    list(&s.Scopes),
-			"idle":     span(&s.Idle),
-			"absolute": span(&s.Absolute),
-			"callback": text(&s.Callback),
-			"logout":   text(&s.Logout),
-			"login":    text(&s.Login),
-			"domain":   text(&s.Domain),
-			"cookie":   text(&s.Cookie),
-			"host":     list(&s.Hosts),
-			"client":   clientPair(&s.Client, &s.Secret),
+			"login_rate": perSecond(&s.LoginRate),
+			"scope":      list(&s.Scopes),
+			"idle":       span(&s.Idle),
+			"absolute":   span(&s.Absolute),
+			"callback":   text(&s.Callback),
+			"logout":     text(&s.Logout),
+			"login":      text(&s.Login),
+			"domain":     text(&s.Domain),
+			"cookie":     text(&s.Cookie),
+			"host":       list(&s.Hosts),
+			"client":     clientPair(&s.Client, &s.Secret),
 		}.only(d)
 	}
 }

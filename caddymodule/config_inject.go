@@ -33,6 +33,8 @@ type GateSession struct {
 	// The path that signs in, and goes back to the page that linked to it; default, where the gate is
 	// optional: /.authz/login.
 	Login string `json:"login,omitempty"`
+	// Logins a second that one address may begin, and thirty times as many at once; default: 1.
+	LoginRate int `json:"login_rate,omitempty"`
 	// Hosts on which browsers may sign in, with a port where it is not the site's own; those that
 	// the site's addresses name are known without being listed.
 	Hosts []string `json:"host,omitempty"`
@@ -173,6 +175,7 @@ func (s *GateSession) domain() *tokeninject.SessionConfig {
 		Callback:     s.Callback,
 		Logout:       s.Logout,
 		Login:        s.Login,
+		LoginRate:    s.LoginRate,
 		Domain:       strings.ToLower(s.Domain),
 		Cookie:       s.Cookie,
 	}

@@ -101,6 +101,9 @@ type SessionConfig struct {
 	// Login is the path, as the gate sees it, that begins a login and ends at the page that linked to
 	// it. Empty: none, or DefaultLogin where the gate is optional, since there nothing else begins one.
 	Login string
+	// LoginRate is how many logins a second one address (oauth.Network) may begin, and thirty seconds' worth at once;
+	// default 1.
+	LoginRate int
 	// Domain shares the session: whoever signed in at one gate of the same issuer and client on a host of
 	// this domain is signed in at all of them. Empty: every host has its own. Whoever has a host there can
 	// plant a cookie of theirs (A66), so all hosts of the domain MUST be trusted.

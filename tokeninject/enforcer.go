@@ -117,7 +117,7 @@ func (e *Enforcer) initSession() {
 	if e.sessions == nil {
 		e.sessions = NewSessions(e.cfg.Store, e.cfg.Now)
 	}
-	e.logins = newLogins(e.sessions.store)
+	e.logins = newLogins(e.sessions.store, e.cfg.Session.LoginRate)
 }
 
 // Close ends the gate after the last configuration that uses it: new requests are refused, while

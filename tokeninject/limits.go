@@ -12,9 +12,12 @@ import (
 )
 
 const (
-	// Each login costs a durable write, so an address may begin only so many.
-	loginRate  = rate.Limit(1) // a second
-	loginBurst = 30
+	// Each login costs a durable write, so an address may begin only so many: those of loginBurst seconds at once.
+	defaultLoginRate = 1 // a second
+	loginBurst       = 30
+	// loginsAtOnce bounds what strangers of many addresses can fill the store with: so many begin at once, and as many
+	// again while those expire.
+	loginsAtOnce = 20_000
 	// Each decryption with a private key costs as much as twenty signatures, so an address may bring only so
 	// many tokens that were not made for it.
 	undecryptableRate  = rate.Limit(1) // a second
@@ -54,10 +57,15 @@ func (l *addressLimit) reserve(address string, now time.Time) time.Duration {
 		limiter = rate.NewLimiter(l.rate, l.burst)
 		l.limiters[key] = limiter
 	}
+	return reserve(limiter, now)
+}
+
+// reserve takes one token and returns 0, or how long to wait for the next.
+func reserve(limiter *rate.Limiter, now time.Time) time.Duration {
 	if limiter.AllowN(now, 1) {
 		return 0
 	}
-	return time.Duration((1 - limiter.TokensAt(now)) / float64(l.rate) * float64(time.Second))
+	return time.Duration((1 - limiter.TokensAt(now)) / float64(limiter.Limit()) * float64(time.Second))
 }
 
 // spent tells whether one more would be too many.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/time/rate"
 
 	"github.com/gatewright/gatewright/authz/oauth"
 	"github.com/gatewright/gatewright/authz/store"
@@ -20,8 +21,9 @@ const (
 	loginLifetime = 45 * time.Minute
 	// loginWait bounds what the issuer is asked on the way.
 	loginWait = 20 * time.Second
-	// maxURL is the longest URL that a login comes back to, in bytes; a longer one loses its query.
-	maxURL = 8 << 10
+	// maxURL is the longest URL that a login comes back to, in bytes; a longer one loses its query. It is kept twice
+	// for whoever asks, so a path that is longer begins no login.
+	maxURL = 2 << 10
 )
 
 // loginRecord is a login under way, kept under its state. Where it comes back to is here and never in
@@ -45,10 +47,10 @@ type logins struct {
 	attempts  attempts
 }
 
-func newLogins(s store.Store) *logins {
+func newLogins(s store.Store, perSecond int) *logins {
 	return &logins{
 		records:   store.NewRecords[loginRecord](s, "gate-login"),
-		addresses: addressLimit{rate: loginRate, burst: loginBurst},
+		addresses: addressLimit{rate: rate.Limit(perSecond), burst: perSecond * loginBurst},
 	}
 }
 
@@ -86,8 +88,14 @@ func (p *passage) beginLoginTo(page string, scope []string, again bool) *Refusal
 			return refusal
 		}
 	}
+	if len(page) > maxURL || len(p.redirectURI()) > maxURL {
+		return p.refuse(http.StatusRequestURITooLong, oauth.Errorf(oauth.InvalidRequest, "the URL is too long to sign in at"))
+	}
 	if wait := e.logins.addresses.reserve(seen.ClientIP, p.now); wait > 0 {
-		return p.tooMany(wait)
+		return p.tooMany(wait, "too many sign-ins from your address")
+	}
+	if wait := reserve(e.sessions.logins, p.now); wait > 0 {
+		return p.tooMany(wait, "too many sign-ins in all")
 	}
 	browser := p.taken.browser
 	if browser == "" {
@@ -149,8 +157,8 @@ func (p *passage) redirect(status int, target string) {
 	p.w.WriteHeader(status)
 }
 
-func (p *passage) tooMany(wait time.Duration) *Refusal {
-	refusal := p.refuse(http.StatusTooManyRequests, oauth.Errorf(oauth.TemporarilyUnavailable, "too many sign-ins from your address"))
+func (p *passage) tooMany(wait time.Duration, why string) *Refusal {
+	refusal := p.refuse(http.StatusTooManyRequests, oauth.Errorf(oauth.TemporarilyUnavailable, "%s", why))
 	refusal.Header.Set("Retry-After", seconds(wait))
 	return refusal
 }

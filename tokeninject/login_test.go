@@ -438,6 +438,39 @@ func TestA68_LoginsAreLimitedPerAddress(t *testing.T) {
 	require.Equal(t, http.StatusFound, s.get("/app", asNavigation).status)
 }
 
+func TestA68_TheRateOfLoginsIsTheOperators(t *testing.T) {
+	s := newSite(t, func(cfg *Config) { withSession(cfg); cfg.Session.LoginRate = 2 })
+	for range 2 * loginBurst {
+		require.Equal(t, http.StatusFound, s.get("/app", asNavigation).status)
+	}
+	require.Equal(t, http.StatusTooManyRequests, s.get("/app", asNavigation).status)
+	s.clock.advance(time.Second / 2)
+	require.Equal(t, http.StatusFound, s.get("/app", asNavigation).status)
+}
+
+func TestA68_LoginsOfManyAddressesFillNoStore(t *testing.T) {
+	s := newSite(t, withSession)
+	require.True(t, s.enforcer.sessions.logins.AllowN(s.clock.now(), loginsAtOnce))
+	got := s.get("/app", asNavigation)
+	require.Equal(t, http.StatusTooManyRequests, got.status)
+	require.Equal(t, "1", got.header.Get("Retry-After"))
+	require.Contains(t, got.body, pageBusy.title)
+	require.Empty(t, s.issuer.begun())
+	s.clock.advance(time.Second)
+	require.Equal(t, http.StatusFound, s.get("/app", asNavigation).status)
+}
+
+func TestA68_ALoginKeepsNoLongURL(t *testing.T) {
+	s := newSite(t, withSession)
+	long := strings.Repeat("x", maxURL)
+	browser := newBrowser(t)
+	l := s.begin(browser, "/app?q="+long)
+	got := s.do(browser, http.MethodGet, s.answerPath(l), asNavigation)
+	require.Equal(t, s.server.URL+"/app", got.header.Get("Location"), "the query is lost")
+	require.Equal(t, http.StatusRequestURITooLong, s.get("/"+long, asNavigation).status)
+	require.Len(t, s.issuer.begun(), 1)
+}
+
 func TestW5_GatesOfOneHostShareASessionAndAskForTheUnion(t *testing.T) {
 	s := newSite(t, withSession)
 	browser := newBrowser(t)
@@ -468,7 +501,7 @@ func TestW5_StoreOrIssuerDownIsAPage(t *testing.T) {
 
 func TestAddressLimitIsBoundedAndKnowsNetworks(t *testing.T) {
 	c := newClock()
-	l := addressLimit{rate: loginRate, burst: loginBurst}
+	l := addressLimit{rate: defaultLoginRate, burst: loginBurst}
 	for range loginBurst {
 		require.Zero(t, l.reserve("2001:db8::1", c.now()))
 	}

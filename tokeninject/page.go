@@ -69,7 +69,7 @@ var (
 	}
 	pageBusy = page{
 		id: "error", title: "Too many sign-ins",
-		text: "There were too many sign-ins from your address. Wait a moment, then open the page again.",
+		text: "There were too many sign-ins. Wait a moment, then open the page again.",
 	}
 	pageDown = page{
 		id: "error", title: "Not available right now",
@@ -115,7 +115,7 @@ var german = map[string]string{
 	pagePrograms.title:  "Diese Adresse ist für Programme",
 	pagePrograms.text:   "Anwendungen kommen mit einem Zugriffstoken hierher. Im Browser gibt es nichts zu sehen.",
 	pageBusy.title:      "Zu viele Anmeldungen",
-	pageBusy.text:       "Von Ihrer Adresse kamen zu viele Anmeldungen. Warten Sie einen Moment und öffnen Sie die Seite dann noch einmal.",
+	pageBusy.text:       "Es gab zu viele Anmeldungen. Warten Sie einen Moment und öffnen Sie die Seite dann noch einmal.",
 	pageDown.title:      "Zurzeit nicht verfügbar",
 	pageDown.text:       "Wir können gerade nicht prüfen, ob Sie diese Seite sehen dürfen. Versuchen Sie es in einigen Minuten noch einmal.",
 	pageBad.title:       "Das hat nicht geklappt",

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/gatewright/gatewright/authz/revocation"
 	"github.com/gatewright/gatewright/authz/store"
 )
@@ -27,6 +29,7 @@ type Sessions struct {
 	records store.Records[sessionRecord]
 	now     func() time.Time
 	shards  [sessionShards]sessionShard
+	logins  *rate.Limiter // that begin, at all gates
 }
 
 type sessionShard struct {
@@ -94,7 +97,10 @@ func NewSessions(s store.Store, now func() time.Time) *Sessions {
 	if now == nil {
 		now = time.Now
 	}
-	return &Sessions{store: s, records: store.NewRecords[sessionRecord](s, "gate-session"), now: now}
+	return &Sessions{
+		store: s, records: store.NewRecords[sessionRecord](s, "gate-session"), now: now,
+		logins: rate.NewLimiter(rate.Limit(loginsAtOnce/loginLifetime.Seconds()), loginsAtOnce),
+	}
 }
 
 func newLive(r *sessionRecord) *liveSession {

@@ -52,6 +52,7 @@ func (c Config) withDefaults() Config {
 		setDefault(&session.Idle, defaultIdle)
 		setDefault(&session.Absolute, defaultAbsolute)
 		setDefault(&session.Logout, DefaultLogout)
+		setDefault(&session.LoginRate, defaultLoginRate)
 		if c.Optional {
 			setDefault(&session.Login, DefaultLogin)
 		}
@@ -147,6 +148,9 @@ func (c Config) checkSession() error {
 	}
 	if c.Session.Idle < time.Second || c.Session.Absolute < c.Session.Idle {
 		errs = append(errs, errors.New("session: idle must be a second or more, and absolute not shorter than idle"))
+	}
+	if c.Session.LoginRate < 1 {
+		errs = append(errs, errors.New("session: login_rate must be one or more"))
 	}
 	if !strings.HasPrefix(c.Session.Logout, "/") {
 		errs = append(errs, errors.New("session: logout must be a path"))
