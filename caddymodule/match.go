@@ -17,55 +17,73 @@ import (
 // MatchScope matches requests that passed a gate with one of these scopes. Like the other matchers of
 // this module it looks at what a gate found out, so it matches nothing in front of one: in routes and
 // directives that come before token_inject, and for requests that the gate does not see.
-type MatchScope []string
+type MatchScope = listMatcher[ofScope]
 
 // MatchRole matches requests of somebody who has one of these roles; see MatchScope.
-type MatchRole []string
+type MatchRole = listMatcher[ofRole]
 
 // MatchClient matches requests with a token or session of one of these clients; see MatchScope.
-type MatchClient []string
+type MatchClient = listMatcher[ofClient]
 
 // MatchClaim matches requests of somebody who has, for each claim named, one of its values; see MatchScope.
 type MatchClaim map[string][]string
 
-// CaddyModule returns the Caddy module information.
-func (MatchScope) CaddyModule() caddy.ModuleInfo { return matcherInfo[MatchScope]("authz_scope") }
+// listMatcher matches requests for which a condition of one kind holds.
+type listMatcher[K ofKind] []string
+
+// ofKind is what the values of a listMatcher are.
+type ofKind interface {
+	kind() tokeninject.ConditionKind
+}
+
+type (
+	ofScope  struct{}
+	ofRole   struct{}
+	ofClient struct{}
+)
+
+func (ofScope) kind() tokeninject.ConditionKind  { return tokeninject.IfScope }
+func (ofRole) kind() tokeninject.ConditionKind   { return tokeninject.IfRole }
+func (ofClient) kind() tokeninject.ConditionKind { return tokeninject.IfClient }
+
+func (m listMatcher[K]) condition() tokeninject.Condition {
+	var k K
+	return tokeninject.Condition{Kind: k.kind(), Values: m}
+}
+
+// name is the matcher's word in a Caddyfile and an expression.
+func (m listMatcher[K]) name() string { return "authz_" + string(m.condition().Kind) }
 
 // CaddyModule returns the Caddy module information.
-func (MatchRole) CaddyModule() caddy.ModuleInfo { return matcherInfo[MatchRole]("authz_role") }
+func (m listMatcher[K]) CaddyModule() caddy.ModuleInfo {
+	return matcherInfo(m.name(), func() caddy.Module { return new(listMatcher[K]) })
+}
 
 // CaddyModule returns the Caddy module information.
-func (MatchClient) CaddyModule() caddy.ModuleInfo { return matcherInfo[MatchClient]("authz_client") }
+func (MatchClaim) CaddyModule() caddy.ModuleInfo {
+	return matcherInfo("authz_claim", func() caddy.Module { return new(MatchClaim) })
+}
 
-// CaddyModule returns the Caddy module information.
-func (MatchClaim) CaddyModule() caddy.ModuleInfo { return matcherInfo[MatchClaim]("authz_claim") }
-
-func matcherInfo[T any, P interface {
-	*T
-	caddy.Module
-}](name string) caddy.ModuleInfo {
-	return caddy.ModuleInfo{ID: caddy.ModuleID("http.matchers." + name), New: func() caddy.Module { return P(new(T)) }}
+func matcherInfo(name string, made func() caddy.Module) caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: caddy.ModuleID("http.matchers." + name), New: made}
 }
 
 // UnmarshalCaddyfile implements caddyfile.Unmarshaler. Syntax:
 //
-//	authz_scope <scope...>
-func (m *MatchScope) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	return matcherValues(d, (*[]string)(m))
-}
-
-// UnmarshalCaddyfile implements caddyfile.Unmarshaler. Syntax:
-//
-//	authz_role <role...>
-func (m *MatchRole) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	return matcherValues(d, (*[]string)(m))
-}
-
-// UnmarshalCaddyfile implements caddyfile.Unmarshaler. Syntax:
-//
-//	authz_client <client...>
-func (m *MatchClient) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	return matcherValues(d, (*[]string)(m))
+//	authz_scope|authz_role|authz_client <value...>
+func (m *listMatcher[K]) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	for d.Next() {
+		word := d.Val()
+		args := d.RemainingArgs()
+		if len(args) == 0 {
+			return d.Errf("%s needs a value", word)
+		}
+		*m = append(*m, args...)
+		if d.NextBlock(0) {
+			return d.Errf("%s has no block", word)
+		}
+	}
+	return nil
 }
 
 // UnmarshalCaddyfile implements caddyfile.Unmarshaler. Syntax:
@@ -88,34 +106,9 @@ func (m *MatchClaim) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-func matcherValues(d *caddyfile.Dispenser, dst *[]string) error {
-	for d.Next() {
-		word := d.Val()
-		args := d.RemainingArgs()
-		if len(args) == 0 {
-			return d.Errf("%s needs a value", word)
-		}
-		*dst = append(*dst, args...)
-		if d.NextBlock(0) {
-			return d.Errf("%s has no block", word)
-		}
-	}
-	return nil
-}
-
 // Provision checks the values.
-func (m *MatchScope) Provision(caddy.Context) error {
-	return errors.Join(expand("authz_scope", (*[]string)(m)), m.condition().Check())
-}
-
-// Provision checks the values.
-func (m *MatchRole) Provision(caddy.Context) error {
-	return errors.Join(expand("authz_role", (*[]string)(m)), m.condition().Check())
-}
-
-// Provision checks the values.
-func (m *MatchClient) Provision(caddy.Context) error {
-	return errors.Join(expand("authz_client", (*[]string)(m)), m.condition().Check())
+func (m *listMatcher[K]) Provision(caddy.Context) error {
+	return errors.Join(expand(m.name(), (*[]string)(m)), m.condition().Check())
 }
 
 // Provision checks the values.
@@ -134,34 +127,12 @@ func (m *MatchClaim) Provision(caddy.Context) error {
 	return nil
 }
 
-func (m MatchScope) condition() tokeninject.Condition {
-	return tokeninject.Condition{Kind: tokeninject.IfScope, Values: m}
-}
-
-func (m MatchRole) condition() tokeninject.Condition {
-	return tokeninject.Condition{Kind: tokeninject.IfRole, Values: m}
-}
-
-func (m MatchClient) condition() tokeninject.Condition {
-	return tokeninject.Condition{Kind: tokeninject.IfClient, Values: m}
-}
-
 func claimCondition(name string, values []string) tokeninject.Condition {
 	return tokeninject.Condition{Kind: tokeninject.IfClaim, Name: name, Values: values}
 }
 
 // MatchWithError implements caddyhttp.RequestMatcherWithError.
-func (m MatchScope) MatchWithError(r *http.Request) (bool, error) {
-	return m.condition().Holds(identityOf(r)), nil
-}
-
-// MatchWithError implements caddyhttp.RequestMatcherWithError.
-func (m MatchRole) MatchWithError(r *http.Request) (bool, error) {
-	return m.condition().Holds(identityOf(r)), nil
-}
-
-// MatchWithError implements caddyhttp.RequestMatcherWithError.
-func (m MatchClient) MatchWithError(r *http.Request) (bool, error) {
+func (m listMatcher[K]) MatchWithError(r *http.Request) (bool, error) {
 	return m.condition().Holds(identityOf(r)), nil
 }
 
@@ -177,19 +148,7 @@ func (m MatchClaim) MatchWithError(r *http.Request) (bool, error) {
 }
 
 // Match implements caddyhttp.RequestMatcher.
-func (m MatchScope) Match(r *http.Request) bool {
-	ok, _ := m.MatchWithError(r) // it has none
-	return ok
-}
-
-// Match implements caddyhttp.RequestMatcher.
-func (m MatchRole) Match(r *http.Request) bool {
-	ok, _ := m.MatchWithError(r) // it has none
-	return ok
-}
-
-// Match implements caddyhttp.RequestMatcher.
-func (m MatchClient) Match(r *http.Request) bool {
+func (m listMatcher[K]) Match(r *http.Request) bool {
 	ok, _ := m.MatchWithError(r) // it has none
 	return ok
 }
@@ -209,27 +168,16 @@ func identityOf(r *http.Request) *tokeninject.Identity {
 }
 
 // CELLibrary makes the matcher a function of expressions: authz_scope('orders.read', 'orders.write').
-func (MatchScope) CELLibrary(ctx caddy.Context) (cel.Library, error) {
-	return listLibrary("authz_scope", func(list []string) (caddyhttp.RequestMatcherWithError, error) {
-		m := MatchScope(list)
-		return m, m.Provision(ctx)
-	})
-}
-
-// CELLibrary makes the matcher a function of expressions: authz_role('admin').
-func (MatchRole) CELLibrary(ctx caddy.Context) (cel.Library, error) {
-	return listLibrary("authz_role", func(list []string) (caddyhttp.RequestMatcherWithError, error) {
-		m := MatchRole(list)
-		return m, m.Provision(ctx)
-	})
-}
-
-// CELLibrary makes the matcher a function of expressions: authz_client('robot').
-func (MatchClient) CELLibrary(ctx caddy.Context) (cel.Library, error) {
-	return listLibrary("authz_client", func(list []string) (caddyhttp.RequestMatcherWithError, error) {
-		m := MatchClient(list)
-		return m, m.Provision(ctx)
-	})
+func (m listMatcher[K]) CELLibrary(ctx caddy.Context) (cel.Library, error) {
+	return caddyhttp.CELMatcherImpl(m.name(), m.name()+"_matcher", []*cel.Type{cel.ListType(cel.StringType)},
+		func(data ref.Val) (caddyhttp.RequestMatcherWithError, error) {
+			list, err := data.ConvertToNative(reflect.TypeFor[[]string]())
+			if err != nil {
+				return nil, err
+			}
+			made := listMatcher[K](list.([]string))
+			return made, made.Provision(ctx)
+		})
 }
 
 // CELLibrary makes the matcher a function of expressions: authz_claim({'tenant': ['a', 'b']}).
@@ -245,33 +193,14 @@ func (MatchClaim) CELLibrary(ctx caddy.Context) (cel.Library, error) {
 		})
 }
 
-func listLibrary(name string, of func([]string) (caddyhttp.RequestMatcherWithError, error)) (cel.Library, error) {
-	return caddyhttp.CELMatcherImpl(name, name+"_matcher", []*cel.Type{cel.ListType(cel.StringType)},
-		func(data ref.Val) (caddyhttp.RequestMatcherWithError, error) {
-			list, err := data.ConvertToNative(reflect.TypeFor[[]string]())
-			if err != nil {
-				return nil, err
-			}
-			return of(list.([]string))
-		})
-}
-
 // Interface guards.
 var (
 	_ caddyhttp.RequestMatcherWithError = (*MatchScope)(nil)
-	_ caddyhttp.RequestMatcherWithError = (*MatchRole)(nil)
-	_ caddyhttp.RequestMatcherWithError = (*MatchClient)(nil)
 	_ caddyhttp.RequestMatcherWithError = (*MatchClaim)(nil)
 	_ caddyhttp.CELLibraryProducer      = (*MatchScope)(nil)
-	_ caddyhttp.CELLibraryProducer      = (*MatchRole)(nil)
-	_ caddyhttp.CELLibraryProducer      = (*MatchClient)(nil)
 	_ caddyhttp.CELLibraryProducer      = (*MatchClaim)(nil)
 	_ caddyfile.Unmarshaler             = (*MatchScope)(nil)
-	_ caddyfile.Unmarshaler             = (*MatchRole)(nil)
-	_ caddyfile.Unmarshaler             = (*MatchClient)(nil)
 	_ caddyfile.Unmarshaler             = (*MatchClaim)(nil)
 	_ caddy.Provisioner                 = (*MatchScope)(nil)
-	_ caddy.Provisioner                 = (*MatchRole)(nil)
-	_ caddy.Provisioner                 = (*MatchClient)(nil)
 	_ caddy.Provisioner                 = (*MatchClaim)(nil)
 )

@@ -80,18 +80,20 @@ func New(cfg Config) (*Enforcer, error) {
 		}
 		e.decrypter = decrypter
 	}
+	var scopes []string
 	for _, require := range cfg.Require {
 		if require.Kind == RequireScope {
-			e.requiredScope = joinScope(e.requiredScope, require.Values)
+			scopes = union(scopes, require.Values)
 		}
 	}
+	e.requiredScope = oauth.FormatScope(scopes)
 	var err error
 	if e.policy, err = newPolicy(cfg.Policy); err != nil {
 		return nil, fmt.Errorf("tokeninject: %w", err)
 	}
 	e.owned.addOverrides(e.policy)
 	e.fillsAuthorization = cfg.fillsAuthorization()
-	if e.documents, err = newDocuments(cfg, strings.Fields(e.requiredScope)); err != nil {
+	if e.documents, err = newDocuments(cfg, scopes); err != nil {
 		return nil, fmt.Errorf("tokeninject: %w", err)
 	}
 	e.byAsking = byAsking(e.sources)

@@ -214,13 +214,7 @@ func (p *passage) unminted(err error) *Refusal {
 	case errors.Is(err, oauth.InsufficientScope) && p.live != nil && !p.live.again && navigation(p.r):
 		return p.signIn(union(p.live.asked, p.e.needs), true)
 	case errors.Is(err, oauth.InsufficientScope):
-		refusal := p.challenge(oauth.Errorf(oauth.InsufficientScope, "a scope is missing").Because(err))
-		challenge := oauth.Challenge{
-			Realm: p.r.Host, Code: oauth.InsufficientScope, Description: "a scope is missing",
-			Scope: oauth.FormatScope(p.e.cfg.Token.Scope), ResourceMetadata: p.metadataURL(),
-		}
-		refusal.Header.Set("WWW-Authenticate", challenge.String())
-		return refusal
+		return p.challengeFor(oauth.FormatScope(p.e.cfg.Token.Scope), oauth.Errorf(oauth.InsufficientScope, "a scope is missing").Because(err))
 	}
 	return p.fault(fmt.Errorf("mint a token: %w", err))
 }

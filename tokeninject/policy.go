@@ -97,16 +97,6 @@ func anyOf(have, want []string) bool {
 	return slices.ContainsFunc(want, func(value string) bool { return slices.Contains(have, value) })
 }
 
-// joinScope adds scopes to a list separated by spaces, each once.
-func joinScope(list string, scopes []string) string {
-	for _, scope := range scopes {
-		if !hasScope(list, scope) {
-			list = strings.TrimPrefix(list+" "+scope, " ")
-		}
-	}
-	return list
-}
-
 // union of scope lists, each scope once, in the order of first mention.
 func union(lists ...[]string) []string {
 	var all []string

@@ -37,7 +37,10 @@ var answered = &Refusal{}
 
 // challenge refuses for want of a credential that will do (RFC 6750 §3). An empty code is for a
 // request that had none at all: RFC 6750 §3.1 wants no error code then.
-func (p *passage) challenge(err *oauth.Error) *Refusal {
+func (p *passage) challenge(err *oauth.Error) *Refusal { return p.challengeFor(p.e.requiredScope, err) }
+
+// challengeFor is a challenge that names the scope which would do.
+func (p *passage) challengeFor(scope string, err *oauth.Error) *Refusal {
 	c := oauth.Challenge{Realm: p.r.Host, Code: err.Code, Description: err.Description, ResourceMetadata: p.metadataURL()}
 	refusal := p.refuse(http.StatusUnauthorized, err)
 	switch err.Code {
@@ -45,11 +48,11 @@ func (p *passage) challenge(err *oauth.Error) *Refusal {
 		if p.e.cfg.Session == nil {
 			refusal.page = pagePrograms
 		}
-		c.Scope = p.e.requiredScope
+		c.Scope = scope
 		refusal.Err = &oauth.Error{Code: oauth.InvalidToken, Description: "sign in or send an access token"}
 		refusal.bare = true
 	case oauth.InsufficientScope:
-		c.Scope = p.e.requiredScope
+		c.Scope = scope
 		refusal.Status = http.StatusForbidden
 	case oauth.InsufficientUserAuthentication:
 		p.stepUpMembers(&c)

@@ -2,9 +2,11 @@
 // Gatewright, or any that speaks OAuth 2.0 and OpenID Connect (W6).
 //
 //	metadata.go    where its endpoints are (OpenID Connect Discovery §4, RFC 8414 §3)
-//	keys.go        what verifies its signatures (RFC 7517)
-//	open.go        access tokens: by its keys (RFC 9068), else by asking it (RFC 7662, RFC 9701)
-//	login.go       logins: code and PKCE, the ID token, refresh, logout
+//	held.go        what was fetched and is kept: these, and the keys that verify its signatures (RFC 7517)
+//	open.go        access tokens: by its keys (RFC 9068)
+//	introspect.go  and else by asking it (RFC 7662, RFC 9701)
+//	login.go       logins: code and PKCE, refresh, logout
+//	idtoken.go     what a login says of the person (OpenID Connect Core §3.1.3.7)
 //	mint.go        tokens for upstreams: token exchange (RFC 8693), client credentials
 //	http.go        how it is spoken to
 //
