@@ -144,7 +144,7 @@ func (s *Slapd) start(t testing.TB) {
 	}()
 	for _, url := range []string{s.URL, s.TLS} { // it listens at one before it does at the other
 		_, address, _ := strings.Cut(url, "://")
-		require.Eventually(t, func() bool { return listens(address) }, 10*time.Second, 5*time.Millisecond, "slapd does not listen: %s", &said)
+		require.Eventually(t, func() bool { return listens(address) }, 30*time.Second, 5*time.Millisecond, "slapd does not listen: %s", &said)
 	}
 }
 
