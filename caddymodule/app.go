@@ -32,6 +32,8 @@ type App struct {
 	foreign map[string]*issuer         // by URL: those of other processes at which our gates sign people in
 	clients map[string]*foreign.Issuer // by their whole configuration, so that gates share what is fetched
 	gates   []*TokenInject             // those with a session
+	// releases give back what the foreign issuers have of the pool.
+	releases []func() error
 	// described are the gates that have metadata of a resource, and places the handlers that serve it.
 	described []*TokenInject
 	places    []documents
@@ -216,6 +218,11 @@ const lateRequests = 10 * time.Second
 // runs after a Provision or Start that failed, when there may be nothing to give back.
 func (a *App) Cleanup() error {
 	live.CompareAndSwap(a, nil)
+	for _, release := range a.releases {
+		if err := release(); err != nil {
+			a.log.Error("giving back what is shared failed", zap.Error(err))
+		}
+	}
 	for _, is := range slices.Concat(slices.Collect(maps.Values(a.issuers)), slices.Collect(maps.Values(a.foreign))) {
 		if a.started && !caddy.Exiting() {
 			time.AfterFunc(lateRequests, is.lease.give)

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -235,8 +236,8 @@ func (a *App) foreignIssuer(i GateIssuer, client foreign.Client, audiences []str
 		return made, nil
 	}
 	cfg := foreign.Config{URL: i.Name, Client: client, RolesClaim: i.Roles}
-	if cfg.HTTP, err = trusting(i.CA); err != nil {
-		return nil, fmt.Errorf("issuer %s: tls_ca: %w", i.Name, err)
+	if cfg.Documents, err = a.foreignDocuments(i); err != nil {
+		return nil, err
 	}
 	if q := i.Introspect; q != nil {
 		cfg.Introspection = &foreign.Introspection{
@@ -298,22 +299,47 @@ func (h *TokenInject) findMint(app *App, cfg *tokeninject.Config) error {
 	return err
 }
 
-// trusting makes the client that speaks to a foreign issuer; nil: the usual one.
-func trusting(files []string) (*http.Client, error) {
+// foreignDocuments are what an issuer publishes: a reload must not forget them, the issuer may be away.
+func (a *App) foreignDocuments(i GateIssuer) (*foreign.Documents, error) {
+	client, trust, err := trusting(i.CA)
+	if err != nil {
+		return nil, fmt.Errorf("issuer %s: tls_ca: %w", i.Name, err)
+	}
+	shared, release, err := acquire(fmt.Sprintf("foreign %s %x", i.Name, trust), func() (sharedDocuments, error) {
+		documents, err := foreign.NewDocuments(i.Name, client, nil)
+		return sharedDocuments{documents}, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.releases = append(a.releases, release)
+	return shared.Documents, nil
+}
+
+// sharedDocuments outlive a config.
+type sharedDocuments struct{ *foreign.Documents }
+
+// Destruct implements caddy.Destructor; there is nothing to close.
+func (sharedDocuments) Destruct() error { return nil }
+
+// trusting makes the client that speaks to a foreign issuer, nil for the usual one, and tells by a hash whom it trusts.
+func trusting(files []string) (client *http.Client, trust [sha256.Size]byte, err error) {
 	if len(files) == 0 {
-		return nil, nil
+		return nil, trust, nil
 	}
 	pool := x509.NewCertPool()
+	var all []byte
 	for _, file := range files {
 		text, err := os.ReadFile(file) // #nosec G304 -- the operator names the file
 		if err != nil {
-			return nil, err
+			return nil, trust, err
 		}
 		if !pool.AppendCertsFromPEM(text) {
-			return nil, fmt.Errorf("%s has no certificate", file)
+			return nil, trust, fmt.Errorf("%s has no certificate", file)
 		}
+		all = append(all, text...)
 	}
-	return foreign.NewClient(&tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}), nil
+	return foreign.NewClient(&tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}), sha256.Sum256(all), nil
 }
 
 // checkIssuer checks what the gate needs of its issuer: an authorization server of this config knows its

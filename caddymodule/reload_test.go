@@ -6,15 +6,18 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
 	"github.com/stretchr/testify/require"
 
 	"github.com/gatewright/gatewright/authz/store/bolt"
+	"github.com/gatewright/gatewright/authz/token"
 )
 
 // load on the running config, until stopped: each caller is one kind of request, over and over.
@@ -278,6 +281,45 @@ func TestA56_AnUngatedProxyBesideAGateIsWarnedOf(t *testing.T) {
 		w.start()
 		require.NotContains(t, w.log(), warning)
 	})
+}
+
+func TestO4_AForeignIssuerMayBeAwayAtAReload(t *testing.T) {
+	keys, err := token.GenerateKeys([]jose.SignatureAlgorithm{jose.ES256}, time.Now())
+	require.NoError(t, err)
+	var away atomic.Bool
+	var issuer *httptest.Server
+	issuer = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		switch {
+		case away.Load():
+			rw.WriteHeader(http.StatusBadGateway)
+		case r.URL.Path == "/jwks":
+			_, _ = rw.Write(keys.JWKS())
+		default:
+			_, _ = fmt.Fprintf(rw, `{"issuer":%q,"jwks_uri":%q}`, issuer.URL, issuer.URL+"/jwks")
+		}
+	}))
+	t.Cleanup(issuer.Close)
+	w := newWorld(t)
+	w.site = "token_inject {\n\t\tissuer " + issuer.URL + "\n\t\taudience https://api.example\n\t}\n\trespond \"user={http.auth.user.id}\""
+	w.start()
+	raw := func(sub string) string {
+		raw, err := keys.Sign(jose.ES256, token.TypeAccessToken, fmt.Appendf(nil,
+			`{"iss":%q,"sub":%q,"aud":"https://api.example","client_id":"shop","jti":%q,"iat":%d,"exp":%d}`,
+			issuer.URL, sub, sub, time.Now().Unix(), time.Now().Add(time.Hour).Unix()))
+		require.NoError(t, err)
+		return raw
+	}
+	passes := func(sub string) {
+		_, body, err := w.api(w.browser(), raw(sub))
+		require.NoError(t, err)
+		require.Equal(t, "user="+sub, body)
+	}
+	passes("before")
+	away.Store(true)
+	for _, sub := range []string{"after", "and after that"} {
+		require.NoError(t, w.load())
+		passes(sub)
+	}
 }
 
 func TestO4_AStreamOutlivesAReloadAndW7_IsCutByALogoutAfterIt(t *testing.T) {

@@ -3,6 +3,7 @@
 //
 //	metadata.go    where its endpoints are (OpenID Connect Discovery §4, RFC 8414 §3)
 //	held.go        what was fetched and is kept: these, and the keys that verify its signatures (RFC 7517)
+//	documents.go   as Issuers of one URL share it
 //	open.go        access tokens: by its keys (RFC 9068)
 //	introspect.go  and else by asking it (RFC 7662, RFC 9701)
 //	login.go       logins: code and PKCE, refresh, logout
@@ -18,5 +19,5 @@
 //     one that was configured; keys and endpoints are https, or on loopback where the issuer is.
 //   - A redirect is never followed, an answer is never larger than maxBody, a wait never longer than
 //     fetchTimeout.
-//   - Issuers share nothing: each Issuer has its own keys.
+//   - Issuers of different URLs, or trusted in different ways, share nothing: each has its own keys.
 package foreign

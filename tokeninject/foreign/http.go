@@ -24,7 +24,7 @@ const (
 func errAway(cause error) error { return fmt.Errorf("%w: %w", oauth.TemporarilyUnavailable, cause) }
 
 // get fetches a JSON document.
-func (i *Issuer) get(ctx context.Context, address string, bearer string) ([]byte, error) {
+func (d *Documents) get(ctx context.Context, address string, bearer string) ([]byte, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return nil, err
@@ -33,7 +33,7 @@ func (i *Issuer) get(ctx context.Context, address string, bearer string) ([]byte
 	if bearer != "" {
 		r.Header.Set("Authorization", "Bearer "+bearer)
 	}
-	status, _, body, err := i.do(r)
+	status, _, body, err := d.do(r)
 	if err == nil && status != http.StatusOK {
 		err = fmt.Errorf("%s answered with status %d", address, status)
 	}
@@ -41,8 +41,8 @@ func (i *Issuer) get(ctx context.Context, address string, bearer string) ([]byte
 }
 
 // do sends a request and reads the answer, bounded.
-func (i *Issuer) do(r *http.Request) (status int, header http.Header, body []byte, err error) {
-	resp, err := i.cfg.HTTP.Do(r) // #nosec G704 -- the operator named the issuer, and that one its endpoints
+func (d *Documents) do(r *http.Request) (status int, header http.Header, body []byte, err error) {
+	resp, err := d.http.Do(r) // #nosec G704 -- the operator named the issuer, and that one its endpoints
 	if err != nil {
 		return 0, nil, nil, errAway(err)
 	}

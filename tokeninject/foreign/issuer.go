@@ -14,7 +14,6 @@ import (
 	"github.com/gatewright/gatewright/authz/oauth"
 	"github.com/gatewright/gatewright/authz/revocation"
 	"github.com/gatewright/gatewright/authz/store"
-	"github.com/gatewright/gatewright/authz/token"
 	"github.com/gatewright/gatewright/tokeninject"
 )
 
@@ -30,7 +29,9 @@ type Config struct {
 	RolesClaim string
 	// HTTP speaks to the issuer; nil: a client that follows no redirect.
 	HTTP *http.Client
-	Now  func() time.Time // nil: time.Now
+	// Documents are those of URL, which HTTP then is, too; nil: the Issuer's own.
+	Documents *Documents
+	Now       func() time.Time // nil: time.Now
 }
 
 // Client is a client of the issuer's. Without a secret it is a public one.
@@ -53,27 +54,29 @@ const defaultCache = time.Minute
 
 // Issuer implements tokeninject.Issuer. It is safe for concurrent use.
 type Issuer struct {
-	cfg      Config
-	metadata *held[*metadata]
-	keys     *held[*token.Verifier]
-	asking   singleflight.Group // by token
-	places   chan struct{}      // one for each question under way
-	feed     *revocation.Feed   // always empty: a foreign issuer tells nobody what it revokes
+	*Documents
+	cfg    Config
+	asking singleflight.Group // by token
+	places chan struct{}      // one for each question under way
+	feed   *revocation.Feed   // always empty: a foreign issuer tells nobody what it revokes
 }
 
 // New makes an issuer. It fetches nothing.
 func New(cfg Config) (*Issuer, error) {
-	if cfg.HTTP == nil {
-		cfg.HTTP = NewClient(nil)
-	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
 	if cfg.RolesClaim == "" {
 		cfg.RolesClaim = "roles"
 	}
-	if err := checkURL(cfg.URL); err != nil {
-		return nil, fmt.Errorf("issuer %q: %w", cfg.URL, err)
+	switch {
+	case cfg.Documents == nil:
+		var err error
+		if cfg.Documents, err = NewDocuments(cfg.URL, cfg.HTTP, cfg.Now); err != nil {
+			return nil, err
+		}
+	case cfg.Documents.url != cfg.URL:
+		return nil, fmt.Errorf("issuer %q: the documents are of another", cfg.URL)
 	}
 	if q := cfg.Introspection; q != nil {
 		copied := *q
@@ -92,12 +95,10 @@ func New(cfg Config) (*Issuer, error) {
 		}
 		cfg.Introspection = &copied
 	}
-	i := &Issuer{
-		cfg: cfg, places: make(chan struct{}, maxAsking), feed: revocation.New(store.NewMemory(cfg.Now), cfg.Now),
-	}
-	i.metadata = newHeld(cfg.Now, i.fetchMetadata)
-	i.keys = newHeld(cfg.Now, i.fetchKeys)
-	return i, nil
+	return &Issuer{
+		Documents: cfg.Documents,
+		cfg:       cfg, places: make(chan struct{}, maxAsking), feed: revocation.New(store.NewMemory(cfg.Now), cfg.Now),
+	}, nil
 }
 
 // checkURL wants https, or http where nothing leaves the machine (P2).

@@ -15,8 +15,8 @@ import (
 
 // fetchMetadata asks at both well-known places: that of OpenID Connect behind the issuer's path, that of
 // RFC 8414 §3 before it.
-func (i *Issuer) fetchMetadata(ctx context.Context) (*metadata, error) {
-	u, err := url.Parse(i.cfg.URL)
+func (d *Documents) fetchMetadata(ctx context.Context) (*metadata, error) {
+	u, err := url.Parse(d.url)
 	if err != nil {
 		return nil, err
 	}
@@ -24,9 +24,9 @@ func (i *Issuer) fetchMetadata(ctx context.Context) (*metadata, error) {
 	var failures []error
 	for _, at := range []string{path + "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server" + path} {
 		u.Path, u.RawPath = at, ""
-		body, err := i.get(ctx, u.String(), "")
+		body, err := d.get(ctx, u.String(), "")
 		if err == nil {
-			return i.readMetadata(body)
+			return d.readMetadata(body)
 		}
 		failures = append(failures, err)
 	}
@@ -35,12 +35,12 @@ func (i *Issuer) fetchMetadata(ctx context.Context) (*metadata, error) {
 
 // readMetadata takes metadata of the issuer itself only (RFC 8414 §3.3): whoever can put a document there
 // under another name could send everybody anywhere.
-func (i *Issuer) readMetadata(body []byte) (*metadata, error) {
+func (d *Documents) readMetadata(body []byte) (*metadata, error) {
 	m := new(metadata)
 	if err := json.Unmarshal(body, m); err != nil {
 		return nil, fmt.Errorf("metadata: %w", err)
 	}
-	if m.Issuer != i.cfg.URL {
+	if m.Issuer != d.url {
 		return nil, fmt.Errorf("metadata: it is that of %q", clip(m.Issuer))
 	}
 	for name, endpoint := range map[string]string{
@@ -51,7 +51,7 @@ func (i *Issuer) readMetadata(body []byte) (*metadata, error) {
 		if endpoint == "" {
 			continue
 		}
-		if err := i.checkEndpoint(endpoint); err != nil {
+		if err := d.checkEndpoint(endpoint); err != nil {
 			return nil, fmt.Errorf("metadata: %s: %w", name, err)
 		}
 	}
@@ -60,11 +60,11 @@ func (i *Issuer) readMetadata(body []byte) (*metadata, error) {
 
 // checkEndpoint takes what is on this machine only of an issuer that is: others would have us speak to what
 // nobody else can reach, such as Caddy's admin endpoint.
-func (i *Issuer) checkEndpoint(address string) error {
+func (d *Documents) checkEndpoint(address string) error {
 	if err := checkURL(address); err != nil {
 		return err
 	}
-	if onLoopback(address) && !onLoopback(i.cfg.URL) {
+	if onLoopback(address) && !onLoopback(d.url) {
 		return errors.New("it is on this machine, and the issuer is not")
 	}
 	return nil
@@ -76,15 +76,15 @@ func onLoopback(address string) bool {
 }
 
 // fetchKeys gets the issuer's JWKS.
-func (i *Issuer) fetchKeys(ctx context.Context) (*token.Verifier, error) {
-	m, err := i.metadata.get(ctx)
+func (d *Documents) fetchKeys(ctx context.Context) (*token.Verifier, error) {
+	m, err := d.metadata.get(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if m.JWKS == "" {
 		return nil, errors.New("metadata: there is no jwks_uri")
 	}
-	body, err := i.get(ctx, m.JWKS, "")
+	body, err := d.get(ctx, m.JWKS, "")
 	if err != nil {
 		return nil, err
 	}
@@ -93,8 +93,8 @@ func (i *Issuer) fetchKeys(ctx context.Context) (*token.Verifier, error) {
 
 // verify checks a signature by the issuer's keys; for one that is not at hand, newer ones are looked for. There
 // are issuers that call a new key by the name of the old one.
-func (i *Issuer) verify(ctx context.Context, raw string, typ ...string) ([]byte, error) {
-	keys, err := i.keys.get(ctx)
+func (d *Documents) verify(ctx context.Context, raw string, typ ...string) ([]byte, error) {
+	keys, err := d.keys.get(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +102,7 @@ func (i *Issuer) verify(ctx context.Context, raw string, typ ...string) ([]byte,
 	if !errors.Is(err, token.ErrUnknownKey) && !errors.Is(err, token.ErrSignature) {
 		return payload, err
 	}
-	newer, away := i.keys.newer(ctx)
+	newer, away := d.keys.newer(ctx)
 	if away != nil || newer == keys {
 		return nil, cmp.Or(away, err)
 	}
