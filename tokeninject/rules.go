@@ -85,6 +85,10 @@ type rule struct {
 	deny       bool
 	ofIdentity []test
 	ofRequest  []test
+	// What a refusal tells of a permit rule: the lists of scopes of which each wants one, and the tests of
+	// ofIdentity that are about something else.
+	scopes [][]string
+	others []test
 }
 
 // policy is a compiled Policy.
@@ -173,6 +177,12 @@ func (p *policy) compile(configured Rule) (rule, error) {
 		} else {
 			r.ofIdentity = append(r.ofIdentity, c.test)
 		}
+		switch {
+		case condition.Kind == IfScope:
+			r.scopes = append(r.scopes, condition.Values)
+		case !c.ofRequest:
+			r.others = append(r.others, c.test)
+		}
 		p.seesPath = p.seesPath || c.seesPath
 		p.seesMethod = p.seesMethod || c.seesMethod
 	}
@@ -219,6 +229,26 @@ func (p *policy) permits(f facts, fits uint64) bool {
 	return false
 }
 
+// lacking returns the scopes for want of which the request does not pass, "" where it would not with any.
+func (p *policy) lacking(f facts) string {
+	for i := range p.rules {
+		r := &p.rules[i]
+		switch {
+		case r.deny && r.fitsIdentity(f.id) && r.fits(r.ofRequest, f):
+			return ""
+		case !r.deny && len(r.scopes) > 0 && r.fits(r.others, f) && r.fits(r.ofRequest, f):
+			var missing []string
+			for _, wanted := range r.scopes {
+				if !slices.ContainsFunc(wanted, func(scope string) bool { return hasScope(f.id.Scope, scope) }) {
+					missing = append(missing, wanted[0])
+				}
+			}
+			return strings.Join(missing, " ")
+		}
+	}
+	return ""
+}
+
 // plain refuses a path that the upstream may take for another one, where the policy looks at paths.
 func (p *passage) plain() *Refusal {
 	if p.e.policy == nil || !p.e.policy.seesPath {
@@ -251,6 +281,11 @@ func (p *passage) permitted() *Refusal {
 		p.e.cfg.Logger.Info("request redirected by the policy", zap.String("host", p.r.Host), zap.String("path", p.r.URL.Path))
 		p.redirect(http.StatusFound, rules.denyRedirect)
 		return answered
+	}
+	if p.live == nil && rules.denyStatus == http.StatusForbidden {
+		if scope := rules.lacking(f); scope != "" {
+			return p.challengeFor(scope, oauth.Errorf(oauth.InsufficientScope, "a scope is missing").Because(errPolicy))
+		}
 	}
 	err := oauth.Errorf(oauth.AccessDenied, "you are signed in, but this is not for you").Because(errPolicy)
 	if rules.denyStatus == http.StatusForbidden {

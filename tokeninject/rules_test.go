@@ -357,3 +357,27 @@ func TestExpressionsThatOnlyAskForTheIdentityAreRemembered(t *testing.T) {
 	_, err = e.holds(facts{id: &Identity{}})
 	require.Error(t, err, "there is no request")
 }
+
+// RFC 6750 §3.1: a client that lacks a scope is told which.
+func TestW2_ALackingScopeIsNamed(t *testing.T) {
+	s := newSite(t, withPolicy(
+		deny(when(IfPath, "/secret/*")),
+		permit(when(IfScope, "orders.write", "orders.admin"), when(IfMethod, "POST")),
+		permit(when(IfScope, "orders.purge"), when(IfRole, "boss"), when(IfMethod, "DELETE")),
+	))
+	bearer := "Authorization: Bearer " + s.issuer.accessToken(t, nil)
+	for request, want := range map[string]string{
+		"POST /":   `error="insufficient_scope", error_description="a scope is missing", scope="orders.write"`,
+		"DELETE /": "", "GET /": "", "POST /secret/x": "",
+	} {
+		method, path, _ := strings.Cut(request, " ")
+		got := s.do(newBrowser(t), method, path, bearer)
+		require.Equal(t, http.StatusForbidden, got.status, request)
+		challenge := got.header.Get("WWW-Authenticate")
+		if want == "" {
+			require.NotContains(t, challenge, "error", request)
+			continue
+		}
+		require.Contains(t, challenge, want, request)
+	}
+}
