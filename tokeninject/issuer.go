@@ -52,6 +52,10 @@ type Issuer interface {
 	Person(ctx context.Context, subject string) (*Person, error)
 }
 
+// Renewer is an Issuer whose Refresh, where Renews says so, uses up what the session's Stamp holds: one node may do
+// so, and the others have to take its answer over.
+type Renewer interface{ Renews(s *Session) bool }
+
 // Decrypt undoes the encryption of the token at hand to the gate's resource server. It is dear, and may be
 // busy (oauth.TemporarilyUnavailable).
 type Decrypt func(context.Context) (signed string, err error)

@@ -113,38 +113,45 @@ func (e *Enforcer) refresh(ctx context.Context, handle string, live *liveSession
 	if now.UnixMilli() < live.retry.Load() {
 		return errors.New("the person could not be looked up a moment ago")
 	}
-	ctx, cancel := context.WithTimeout(ctx, refreshWait)
-	defer cancel()
-	before := live.session.Load()
-	session, err := e.cfg.Issuer.Refresh(ctx, before)
-	if err == nil && !validObject(session.Claims) {
-		session, err = nil, errors.New("the issuer's claims are no JSON object")
-	}
-	if session != nil {
-		live.session.Store(session)
-		if err == nil {
-			live.refreshed.Store(now.UnixMilli())
-		}
-		if session.Stamp != before.Stamp {
-			// The issuer gave a new refresh token for the old one, which is dead: a restart must find the new.
-			stored := e.sessions.update(ctx, handle, live, func(next *sessionRecord) {
-				next.Session, next.Refreshed = *session, time.UnixMilli(live.refreshed.Load())
-			})
-			if stored != nil {
-				return stored
-			}
-		}
-	}
-	if err == nil {
-		return nil
-	}
-	if errors.Is(err, ErrSessionEnded) {
+	err := e.lookUp(ctx, handle, live, now)
+	if err == nil || errors.Is(err, ErrSessionEnded) {
 		return err
 	}
 	live.retry.Store(now.Add(refreshRetry).UnixMilli())
 	e.cfg.Logger.Warn("a session's person could not be looked up", zap.Duration("since", age), zap.Error(err))
 	if age < refreshBound {
 		return nil
+	}
+	return err
+}
+
+// lookUp asks the issuer, and takes over what it says.
+func (e *Enforcer) lookUp(ctx context.Context, handle string, live *liveSession, now time.Time) error {
+	ctx, cancel := context.WithTimeout(ctx, refreshWait)
+	defer cancel()
+	issuer := e.cfg.Issuer
+	if r, ok := issuer.(Renewer); ok && r.Renews(live.session.Load()) {
+		if err := e.sessions.lease(ctx, handle, live, now); err != nil {
+			return err
+		}
+	}
+	before := live.session.Load()
+	session, err := issuer.Refresh(ctx, before)
+	if err == nil && !validObject(session.Claims) {
+		session, err = nil, errors.New("the issuer's claims are no JSON object")
+	}
+	if session == nil {
+		return err
+	}
+	live.session.Store(session)
+	if err == nil {
+		live.refreshed.Store(now.UnixMilli())
+	}
+	if session.Stamp != before.Stamp {
+		// The issuer gave a new refresh token for the old one, which is dead: a restart must find the new.
+		if err := e.sessions.renewed(ctx, handle, live, session); err != nil {
+			return err
+		}
 	}
 	return err
 }

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/gatewright/gatewright/authz/oauth"
 	"github.com/gatewright/gatewright/authz/revocation"
 	"github.com/gatewright/gatewright/authz/store"
 )
@@ -28,6 +29,7 @@ type Sessions struct {
 	store   store.Store
 	records store.Records[sessionRecord]
 	now     func() time.Time
+	node    string // tells those apart that share a store
 	shards  [sessionShards]sessionShard
 	logins  *rate.Limiter // that begin, at all gates
 }
@@ -39,7 +41,8 @@ type sessionShard struct {
 
 // sessionRecord is a session at rest.
 type sessionRecord struct {
-	Session Session `json:"session"`
+	Session Session `json:"session"`          // without its Stamp
+	Sealed  string  `json:"sealed,omitempty"` // the Stamp
 	Issuer  string  `json:"issuer"`
 	Client  string  `json:"client,omitempty"` // as the gate's configuration names it
 	Host    string  `json:"host"`             // with its port: the one site whose session this is; or *.domain
@@ -52,6 +55,10 @@ type sessionRecord struct {
 	Used      time.Time     `json:"used"`
 	Refreshed time.Time     `json:"refreshed"` // when the person was last looked up
 	Expires   time.Time     `json:"expires"`
+	// Renewals counts the Stamps before this one. Renewer is the node that may get the next, until LeaseEnds.
+	Renewals  int64     `json:"renewals,omitempty"`
+	Renewer   string    `json:"renewer,omitempty"`
+	LeaseEnds time.Time `json:"lease_ends,omitzero"`
 }
 
 // until is when the record may go. It knows of the last use only so well.
@@ -81,6 +88,7 @@ type liveSession struct {
 	used      atomic.Int64
 	written   atomic.Int64 // when the store last learned of the use
 	refreshed atomic.Int64
+	renewals  atomic.Int64 // of the session's Stamp, see sessionRecord
 	retry     atomic.Int64 // not before this is a failed look-up tried again
 	epoch     atomic.Uint64
 	ended     atomic.Bool
@@ -98,7 +106,7 @@ func NewSessions(s store.Store, now func() time.Time) *Sessions {
 		now = time.Now
 	}
 	return &Sessions{
-		store: s, records: store.NewRecords[sessionRecord](s, "gate-session"), now: now,
+		store: s, records: store.NewRecords[sessionRecord](s, "gate-session"), now: now, node: oauth.NewID(),
 		logins: rate.NewLimiter(rate.Limit(loginsAtOnce/loginLifetime.Seconds()), loginsAtOnce),
 	}
 }
@@ -111,6 +119,7 @@ func newLive(r *sessionRecord) *liveSession {
 	live.used.Store(r.Used.UnixMilli())
 	live.written.Store(r.Used.UnixMilli())
 	live.refreshed.Store(r.Refreshed.UnixMilli())
+	live.renewals.Store(r.Renewals)
 	session := r.Session // a copy: a pointer into the record would keep all of it
 	live.session.Store(&session)
 	return live
@@ -148,7 +157,9 @@ func (s *Sessions) shard(key *[32]byte) *sessionShard { return &s.shards[key[0]%
 
 // create stores a new session and returns its handle's live form.
 func (s *Sessions) create(ctx context.Context, handle string, r *sessionRecord) (*liveSession, error) {
-	if err := s.records.Put(ctx, handle, r, r.until()); err != nil {
+	rest := *r
+	rest.keep(handle, &r.Session)
+	if err := s.records.Put(ctx, handle, &rest, r.until()); err != nil {
 		return nil, err
 	}
 	return s.hold(hashText(handle), r), nil
@@ -171,6 +182,11 @@ func (s *Sessions) find(ctx context.Context, handle string) (*liveSession, error
 	case err != nil:
 		return nil, err
 	}
+	session, err := record.open(handle)
+	if err != nil {
+		return nil, err
+	}
+	record.Session = *session
 	return s.hold(key, record), nil
 }
 
@@ -240,7 +256,11 @@ func (s *Sessions) touch(ctx context.Context, handle string, live *liveSession, 
 	}
 	session, refreshed := live.session.Load(), time.UnixMilli(live.refreshed.Load())
 	return s.update(ctx, handle, live, func(next *sessionRecord) {
-		next.Used, next.Session, next.Refreshed = now, *session, refreshed
+		next.Used = now
+		if next.Renewals == live.renewals.Load() && !refreshed.Before(next.Refreshed) { // else another node knows better
+			next.keep(handle, session)
+			next.Refreshed = refreshed
+		}
 	})
 }
 

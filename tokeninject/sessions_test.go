@@ -96,6 +96,82 @@ func TestW5_UseAtOneNodeKeepsTheSessionAtAnother(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, there())
 }
 
+// rotating is an issuer whose refresh tokens are good once.
+type rotating struct {
+	*testIssuer
+	good string
+}
+
+func (*rotating) Renews(*Session) bool { return true }
+
+func (i *rotating) Refresh(_ context.Context, s *Session) (*Session, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if s.Stamp != i.good {
+		return nil, ErrSessionEnded
+	}
+	i.good += "+"
+	next := *s
+	next.Stamp = i.good
+	return &next, nil
+}
+
+func TestW5_NodesRenewASessionOneAfterTheOther(t *testing.T) {
+	s := newSite(t, nil)
+	issuer := &rotating{s.issuer, "secret-rt"}
+	issuer.session.Stamp = issuer.good
+	node := func() http.Handler {
+		return guard(s.gate(func(cfg *Config) {
+			withSession(cfg)
+			cfg.Issuer = issuer
+		}), http.NotFoundHandler())
+	}
+	s.server.Config.Handler = node()
+	browser := newBrowser(t)
+	s.signIn(browser, "/app")
+	name, value := sessionCookie(t, browser, s)
+	nodes := []http.Handler{s.server.Config.Handler, node(), node()}
+	for round := range 4 {
+		for n, node := range nodes {
+			w := record(t, node, s.server.URL+"/app", "Cookie: "+name+"="+value)
+			require.Equal(t, http.StatusNotFound, w.Code, "round %d, node %d", round, n)
+			s.clock.advance(refreshEvery / 4)
+		}
+		s.clock.advance(refreshEvery)
+	}
+	entries, err := s.store.Scan(t.Context(), "", "", 100)
+	require.NoError(t, err)
+	require.NotEmpty(t, entries)
+	for _, entry := range entries {
+		require.NotContains(t, string(entry.Value), "secret-rt", "whoever reads the store reads no token")
+	}
+	require.Greater(t, len(issuer.good), len("secret-rt+++"))
+}
+
+func TestW5_NoTwoNodesRenewASessionAtOnce(t *testing.T) {
+	s := newSite(t, nil)
+	here, there := NewSessions(s.store, s.clock.now), NewSessions(s.store, s.clock.now)
+	handle, now := oauth.NewSecret(), s.clock.now()
+	mine, err := here.create(t.Context(), handle, &sessionRecord{
+		Session: Session{Subject: "alice-id", Stamp: "1"}, Idle: time.Hour, Used: now, Expires: now.Add(time.Hour),
+	})
+	require.NoError(t, err)
+	theirs, err := there.find(t.Context(), handle)
+	require.NoError(t, err)
+	require.NoError(t, here.lease(t.Context(), handle, mine, now))
+	require.NoError(t, here.lease(t.Context(), handle, mine, now), "its own, after a failure")
+	require.ErrorIs(t, there.lease(t.Context(), handle, theirs, now), errElsewhere)
+	require.NoError(t, here.renewed(t.Context(), handle, mine, &Session{Subject: "alice-id", Stamp: "2"}))
+	s.clock.advance(writeEvery(time.Hour))
+	require.NoError(t, there.touch(t.Context(), handle, theirs, s.clock.now()))
+	require.NoError(t, there.lease(t.Context(), handle, theirs, now))
+	require.Equal(t, "2", theirs.session.Load().Stamp, "what one got, the other has")
+	require.ErrorIs(t, here.lease(t.Context(), handle, mine, now), errElsewhere)
+	require.NoError(t, here.lease(t.Context(), handle, mine, now.Add(leaseFor)), "whoever never comes back")
+	require.NoError(t, here.end(t.Context(), handle, mine))
+	require.ErrorIs(t, there.lease(t.Context(), handle, theirs, now), ErrSessionEnded)
+}
+
 func TestA66_SessionOfAnotherHostIssuerOrClientIsNone(t *testing.T) {
 	s := newSite(t, withSession)
 	browser := newBrowser(t)

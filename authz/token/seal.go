@@ -27,13 +27,16 @@ type Sealer struct {
 
 // Sealer derives the keys of a purpose (HKDF-SHA256, RFC 5869). The same
 // purpose always gives the same keys. Keep the result: deriving costs a little.
-func (k *Keys) Sealer(purpose string) *Sealer {
+func (k *Keys) Sealer(purpose string) *Sealer { return NewSealer(k.master, purpose) }
+
+// NewSealer derives the keys of a purpose from another secret than the server's, of at least 128 random bits.
+func NewSealer(secret []byte, purpose string) *Sealer {
 	// Both calls fail for lengths that HKDF and the cipher don't have; these are constant.
-	aead, err := chacha20poly1305.NewX(derive(k.master, "seal/"+purpose, chacha20poly1305.KeySize))
+	aead, err := chacha20poly1305.NewX(derive(secret, "seal/"+purpose, chacha20poly1305.KeySize))
 	if err != nil {
 		panic(err)
 	}
-	return &Sealer{aead: aead, macKey: derive(k.master, "mac/"+purpose, sha256.Size)}
+	return &Sealer{aead: aead, macKey: derive(secret, "mac/"+purpose, sha256.Size)}
 }
 
 func derive(master []byte, info string, size int) []byte {

@@ -176,4 +176,5 @@ func offers(list []string, value string) bool { return len(list) == 0 || slices.
 var (
 	_ tokeninject.Issuer       = (*Issuer)(nil)
 	_ tokeninject.Introspector = (*Issuer)(nil)
+	_ tokeninject.Renewer      = (*Issuer)(nil)
 )

@@ -225,10 +225,10 @@ func (i *Issuer) describe(s *tokeninject.Session, claims map[string]any) error {
 // goes on by the gate's own limits. A refusal ends it: the issuer has ended what the login gave. Where the tokens
 // are there and who they are of can't be read, the session comes with an error: the old tokens are worth nothing now.
 func (i *Issuer) Refresh(ctx context.Context, s *tokeninject.Session) (*tokeninject.Session, error) {
-	held := tokensOf(s)
-	if held.Refresh == "" || held.Expires.IsZero() || i.cfg.Now().Add(refreshAhead).Before(held.Expires) {
+	if !i.Renews(s) {
 		return s, nil
 	}
+	held := tokensOf(s)
 	answer, err := i.token(ctx, i.as(s.ClientID), url.Values{"grant_type": {"refresh_token"}, "refresh_token": {held.Refresh}})
 	switch {
 	case errors.Is(err, oauth.InvalidGrant):
@@ -253,6 +253,12 @@ func (i *Issuer) Refresh(ctx context.Context, s *tokeninject.Session) (*tokeninj
 		return &next, err
 	}
 	return &next, i.describe(&next, claims)
+}
+
+// Renews implements tokeninject.Renewer: the access token is about to end, and a refresh token may be good once only.
+func (i *Issuer) Renews(s *tokeninject.Session) bool {
+	held := tokensOf(s)
+	return held.Refresh != "" && !held.Expires.IsZero() && !i.cfg.Now().Add(refreshAhead).Before(held.Expires)
 }
 
 // as is the client of a login, with its secret.

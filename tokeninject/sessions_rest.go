@@ -1,0 +1,90 @@
+package tokeninject
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/gatewright/gatewright/authz/token"
+)
+
+// errElsewhere is a renewal that another node is at.
+var errElsewhere = errors.New("another node is renewing the session")
+
+// leaseFor is longer than one renewal may take.
+const leaseFor = 2 * refreshWait
+
+// keep puts what the issuer says into the record. The Stamp may hold tokens of a foreign issuer. It is sealed under
+// the handle, of which the store knows the hash only: whoever reads the store can do nothing with it.
+func (r *sessionRecord) keep(handle string, session *Session) {
+	r.Session, r.Sealed = *session, ""
+	if session.Stamp != "" {
+		r.Session.Stamp, r.Sealed = "", stampSealer(handle).Seal([]byte(session.Stamp), nil)
+	}
+}
+
+// open is keep's other half.
+func (r *sessionRecord) open(handle string) (*Session, error) {
+	session := r.Session // a copy: a pointer into the record would keep all of it
+	if r.Sealed == "" {
+		return &session, nil
+	}
+	stamp, err := stampSealer(handle).Open(r.Sealed, nil)
+	if err != nil {
+		return nil, fmt.Errorf("the session's stamp: %w", err)
+	}
+	session.Stamp = string(stamp)
+	return &session, nil
+}
+
+func stampSealer(handle string) *token.Sealer {
+	return token.NewSealer([]byte(handle), "gate-session-stamp")
+}
+
+// lease gives this node the right to renew a session, for what its Stamp holds can be used once only: a second node
+// that tried would end the session. What another node has got meanwhile is taken over.
+func (s *Sessions) lease(ctx context.Context, handle string, live *liveSession, now time.Time) error {
+	var newer *sessionRecord
+	var busy bool
+	err := s.update(ctx, handle, live, func(next *sessionRecord) {
+		newer = nil
+		if next.Renewals != live.renewals.Load() {
+			found := *next
+			newer = &found
+		}
+		if busy = next.Renewer != s.node && now.Before(next.LeaseEnds); !busy {
+			next.Renewer, next.LeaseEnds = s.node, now.Add(leaseFor)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if newer != nil {
+		session, err := newer.open(handle)
+		if err != nil {
+			return err
+		}
+		live.session.Store(session)
+		live.renewals.Store(newer.Renewals)
+	}
+	if busy {
+		return errElsewhere
+	}
+	return nil
+}
+
+// renewed stores a session with a new Stamp, and gives the lease back.
+func (s *Sessions) renewed(ctx context.Context, handle string, live *liveSession, session *Session) error {
+	var renewals int64
+	err := s.update(ctx, handle, live, func(next *sessionRecord) {
+		next.keep(handle, session)
+		next.Refreshed, next.LeaseEnds = time.UnixMilli(live.refreshed.Load()), time.Time{}
+		next.Renewals++
+		renewals = next.Renewals
+	})
+	if err == nil {
+		live.renewals.Store(renewals)
+	}
+	return err
+}
