@@ -210,7 +210,7 @@ func (s *Server) proceed(w http.ResponseWriter, r *http.Request, ix *interaction
 	}
 	if session == nil || s.satisfied(wanted, session.Proofs, ix) == nil {
 		if req.prompts("none") {
-			s.redirectError(w, r, req, oauth.Errorf(oauth.LoginRequired, "the person is not signed in"))
+			s.redirectError(w, r, req, oauth.Errorf(oauth.LoginRequired, "the person is not signed in as the request asks"))
 			return
 		}
 		s.toPage(w, r, pathLogin, ix)

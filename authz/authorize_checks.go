@@ -151,7 +151,7 @@ func checkMaxAge(_ *Server, c *client, p oauth.Params, req *authorizationRequest
 		return nil
 	}
 	seconds, err := strconv.Atoi(p.Get("max_age"))
-	if err != nil || seconds < 0 || seconds > math.MaxInt32 {
+	if err != nil || seconds < 0 || seconds > math.MaxInt32 || p.Get("max_age")[0] == '+' {
 		return oauth.Errorf(oauth.InvalidRequest, "max_age is not a number of seconds")
 	}
 	req.MaxAge = &seconds

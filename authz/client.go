@@ -138,7 +138,10 @@ func (c *client) defaults(cfg *Config) {
 		}
 	}
 	if len(c.GrantTypes) == 0 {
-		c.GrantTypes = []string{GrantAuthorizationCode, GrantRefreshToken}
+		c.GrantTypes = []string{GrantAuthorizationCode}
+		if slices.Contains(cfg.GrantTypes, GrantRefreshToken) {
+			c.GrantTypes = append(c.GrantTypes, GrantRefreshToken)
+		}
 		if c.AccessType == AccessService {
 			c.GrantTypes = []string{GrantClientCredentials}
 		}

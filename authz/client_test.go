@@ -166,3 +166,15 @@ func TestC17_NAAPSSelectsOpenID(t *testing.T) {
 	code := f.NewBrowser().Authorize(f.AuthorizeURL("scope", "openid NAAPS"), "alice").Get("code")
 	assert.Equal(t, "openid NAAPS", f.Redeem("shop", code).Get("scope"))
 }
+
+func TestC4_DefaultGrantsAreThoseOfTheServer(t *testing.T) {
+	cfg := authztest.Config()
+	cfg.GrantTypes = []string{authz.GrantAuthorizationCode}
+	cfg.Clients = cfg.Clients[:1]
+	cfg.Clients[0].GrantTypes = nil
+	f := authztest.New(t, cfg)
+	code := f.NewBrowser().Authorize(f.AuthorizeURL("client_id", cfg.Clients[0].ID), "alice").Get("code")
+	tokens := f.Redeem(cfg.Clients[0].ID, code)
+	assert.NotEmpty(t, tokens.Get("access_token"), tokens.JSON)
+	assert.Empty(t, tokens.Get("refresh_token"))
+}

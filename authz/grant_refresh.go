@@ -75,7 +75,10 @@ func (s *Server) recordFamily(ctx context.Context, first *refreshToken, device s
 	if err != nil {
 		return fmt.Errorf("grants: %w", err)
 	}
-	return s.revokeFamilies(ctx, dropped) // more than ten live families: the oldest ends (U3)
+	for range dropped { // more than ten live families: the oldest ends (U3)
+		s.cfg.Observe(ctx, Event{Name: "oldest_grant_ended", Issuer: s.cfg.Issuer, ClientID: first.ClientID, Subject: first.Subject})
+	}
+	return s.revokeFamilies(ctx, dropped)
 }
 
 // endFamily revokes a family and every access token of it, here and at the gates at once.

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/go-jose/go-jose/v4"
+
 	"github.com/gatewright/gatewright/authz/oauth"
 	"github.com/gatewright/gatewright/authz/token"
 )
@@ -26,53 +28,68 @@ func (s *Server) buildMetadata() ([]byte, error) {
 	confidential := append([]string{AuthBasic, AuthPost}, byAssertion...)
 	authMethods := append(slices.Clip(confidential), AuthNone)
 	doc := map[string]any{
-		"issuer":                                           s.cfg.Issuer,
-		"authorization_endpoint":                           at(pathAuthorize),
-		"token_endpoint":                                   at(pathToken),
-		"userinfo_endpoint":                                at(pathUserInfo),
-		"introspection_endpoint":                           at(pathIntrospect),
-		"revocation_endpoint":                              at(pathRevoke),
-		"end_session_endpoint":                             at(pathEndSession),
-		"jwks_uri":                                         at(pathJWKS),
-		"response_types_supported":                         s.supportedResponseTypes(),
-		"response_modes_supported":                         []string{"query", "fragment", "form_post"},
-		"grant_types_supported":                            grantTypes,
-		"subject_types_supported":                          []SubjectType{SubjectPublic, SubjectPairwise},
-		"id_token_signing_alg_values_supported":            s.cfg.Signing.Algorithms,
-		"id_token_encryption_alg_values_supported":         token.KeyAlgorithms(),
-		"id_token_encryption_enc_values_supported":         token.ContentEncryptions(),
-		"userinfo_signing_alg_values_supported":            s.cfg.Signing.Algorithms,
-		"userinfo_encryption_alg_values_supported":         token.KeyAlgorithms(),
-		"userinfo_encryption_enc_values_supported":         token.ContentEncryptions(),
-		"acr_values_supported":                             s.contractURIs(),
-		"scopes_supported":                                 s.publicScopes(),
-		"claims_supported":                                 s.publicClaims(),
-		"code_challenge_methods_supported":                 s.challengeMethods(),
-		"token_endpoint_auth_methods_supported":            authMethods,
-		"token_endpoint_auth_signing_alg_values_supported": assertionAlgorithms,
-		"revocation_endpoint_auth_methods_supported":       authMethods,
-		"introspection_endpoint_auth_methods_supported":    confidential,
-		"prompt_values_supported":                          []string{"none", "login", "consent", "select_account"},
-		"ui_locales_supported":                             []string{"en", "de"},
-		"authorization_response_iss_parameter_supported":   true,
-		"claims_parameter_supported":                       true,
-		"claim_types_supported":                            []string{"normal"},
-		"display_values_supported":                         []string{"page", "popup", "touch"},
-		"request_parameter_supported":                      true,
-		"request_uri_parameter_supported":                  true,
-		"require_request_uri_registration":                 true,
-		"request_object_signing_alg_values_supported":      s.requestObjectAlgorithms(),
-		"request_object_encryption_alg_values_supported":   token.KeyAlgorithms(),
-		"request_object_encryption_enc_values_supported":   token.ContentEncryptions(),
+		"issuer":                                         s.cfg.Issuer,
+		"authorization_endpoint":                         at(pathAuthorize),
+		"token_endpoint":                                 at(pathToken),
+		"userinfo_endpoint":                              at(pathUserInfo),
+		"introspection_endpoint":                         at(pathIntrospect),
+		"revocation_endpoint":                            at(pathRevoke),
+		"end_session_endpoint":                           at(pathEndSession),
+		"jwks_uri":                                       at(pathJWKS),
+		"response_types_supported":                       s.supportedResponseTypes(),
+		"response_modes_supported":                       []string{"query", "fragment", "form_post"},
+		"grant_types_supported":                          grantTypes,
+		"subject_types_supported":                        []SubjectType{SubjectPublic, SubjectPairwise},
+		"id_token_signing_alg_values_supported":          s.idTokenAlgorithms(),
+		"id_token_encryption_alg_values_supported":       token.KeyAlgorithms(),
+		"id_token_encryption_enc_values_supported":       token.ContentEncryptions(),
+		"userinfo_signing_alg_values_supported":          s.cfg.Signing.Algorithms,
+		"userinfo_encryption_alg_values_supported":       token.KeyAlgorithms(),
+		"userinfo_encryption_enc_values_supported":       token.ContentEncryptions(),
+		"acr_values_supported":                           s.contractURIs(),
+		"scopes_supported":                               s.publicScopes(),
+		"claims_supported":                               s.publicClaims(),
+		"code_challenge_methods_supported":               s.challengeMethods(),
+		"token_endpoint_auth_methods_supported":          authMethods,
+		"revocation_endpoint_auth_methods_supported":     authMethods,
+		"introspection_endpoint_auth_methods_supported":  confidential,
+		"prompt_values_supported":                        []string{"none", "login", "consent", "select_account"},
+		"ui_locales_supported":                           []string{"en", "de"},
+		"authorization_response_iss_parameter_supported": true,
+		"claims_parameter_supported":                     true,
+		"claim_types_supported":                          []string{"normal"},
+		"display_values_supported":                       []string{"page", "popup", "touch"},
+		"request_parameter_supported":                    true,
+		"request_uri_parameter_supported":                true,
+		"require_request_uri_registration":               true,
+		"request_object_signing_alg_values_supported":    s.requestObjectAlgorithms(),
+		"request_object_encryption_alg_values_supported": token.KeyAlgorithms(),
+		"request_object_encryption_enc_values_supported": token.ContentEncryptions(),
+	}
+	for _, endpoint := range []string{"token", "introspection", "revocation"} {
+		doc[endpoint+"_endpoint_auth_signing_alg_values_supported"] = assertionAlgorithms
 	}
 	if s.cfg.Revocation.Off {
 		delete(doc, "revocation_endpoint")
 		delete(doc, "revocation_endpoint_auth_methods_supported")
+		delete(doc, "revocation_endpoint_auth_signing_alg_values_supported")
 	}
 	if s.cfg.Registration != RegistrationOff {
 		doc["registration_endpoint"] = at(pathRegister)
 	}
 	return json.Marshal(doc)
+}
+
+// idTokenAlgorithms has none where a client has registered for it, or may (C6).
+func (s *Server) idTokenAlgorithms() []jose.SignatureAlgorithm {
+	unsigned := s.cfg.Registration != RegistrationOff
+	for _, c := range s.clients {
+		unsigned = unsigned || c.IDTokenAlg == AlgNone
+	}
+	if !unsigned {
+		return s.cfg.Signing.Algorithms
+	}
+	return append(slices.Clone(s.cfg.Signing.Algorithms), AlgNone)
 }
 
 func (s *Server) supportedResponseTypes() []string {

@@ -32,6 +32,12 @@ func TestE8_Metadata(t *testing.T) {
 	assert.Equal(t, []any{"S256"}, metadata["code_challenge_methods_supported"])
 	assert.Contains(t, metadata["scopes_supported"], "orders.write")
 	assert.NotContains(t, metadata["scopes_supported"], "orders.read", "S4: a scope nobody is asked about is hidden")
+	assert.NotContains(t, metadata["id_token_signing_alg_values_supported"], "none", "C6")
+	for name := range metadata { // RFC 8414 §2
+		if endpoint, ok := strings.CutSuffix(name, "_endpoint_auth_methods_supported"); ok {
+			assert.NotEmpty(t, metadata[endpoint+"_endpoint_auth_signing_alg_values_supported"], endpoint)
+		}
+	}
 	for name, value := range metadata {
 		if s, ok := value.(string); ok && strings.HasSuffix(name, "_endpoint") {
 			req, err := http.NewRequest(http.MethodOptions, s, nil)

@@ -298,7 +298,7 @@ func (p *pages) prepare(view any, w *words, opts pageOptions) (*page, error) {
 		pg.showStep("enrol", w.EnrolTitle, v.loginForm)
 		pg.showProblem(v.Error, 0)
 	case passkeyView:
-		pg.showStep("passkey", w.PasskeyTitle, v.loginForm)
+		pg.showStep("passkey", w.PasskeyHeading(v), v.loginForm)
 		pg.scriptSource = pathSource.Replace(v.Script)
 		pg.showProblem(v.Error, v.RetryAfter)
 	case anotherView:

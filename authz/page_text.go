@@ -165,6 +165,14 @@ func (w *words) AnotherHeading(v anotherView) string {
 	return w.AnotherTitle
 }
 
+// PasskeyHeading is the title of the page that asks for a passkey, or for making one.
+func (w *words) PasskeyHeading(v passkeyView) string {
+	if v.Enrol {
+		return w.PasskeyEnrolTitle
+	}
+	return w.PasskeyTitle
+}
+
 // span puts a duration into words, in minutes rounded up, so that nobody comes back too early.
 func (w *words) span(d time.Duration) string {
 	switch minutes := int64((d + time.Minute - 1) / time.Minute); {

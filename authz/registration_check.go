@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"unicode"
@@ -29,7 +30,7 @@ var selfGrantTypes = []string{GrantAuthorizationCode, GrantImplicit, GrantRefres
 func (s *Server) checkRegistration(ctx context.Context, rec *registration) (*client, error) {
 	m := &rec.Metadata
 	for _, err := range []error{
-		rec.checkStored(), m.checkSizes(), m.checkRedirectURIs(), m.checkLinks(), m.checkKeys(),
+		rec.checkStored(), m.checkSizes(), m.checkRedirectURIs(), m.checkLinks(), m.checkKeys(), m.checkNumbers(),
 	} {
 		if err != nil {
 			return nil, err
@@ -132,6 +133,21 @@ func (m *clientMetadata) checkLinks() error {
 	for _, uri := range []string{m.InitiateLoginURI, m.BackchannelLogoutURI, m.JWKSURI} {
 		if uri != "" && !strings.HasPrefix(uri, "https://") {
 			return invalidMetadata(fmt.Errorf("%s must be https", uri))
+		}
+	}
+	return nil
+}
+
+// checkNumbers refuses what makes no sense (OpenID Connect Dynamic Client Registration §2).
+func (m *clientMetadata) checkNumbers() error {
+	if age := m.DefaultMaxAge; age != nil && (*age < 0 || *age > math.MaxInt32) {
+		return invalidMetadata(errors.New("default_max_age is not a number of seconds"))
+	}
+	for name, pair := range map[string][2]string{
+		"id_token": {m.IDTokenEncryptionAlg, m.IDTokenEncryptionEnc}, "userinfo": {m.UserInfoEncryptionAlg, m.UserInfoEncryptionEnc},
+	} {
+		if pair[0] == "" && pair[1] != "" {
+			return invalidMetadata(fmt.Errorf("%s_encrypted_response_enc needs %s_encrypted_response_alg", name, name))
 		}
 	}
 	return nil

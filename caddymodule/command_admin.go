@@ -22,7 +22,7 @@ Publishes a successor for every generated key of a running server, without waiti
 for its time. The new keys sign ten minutes later, when everybody can know them, and
 the old ones stay published as long as something lives that they signed.`,
 		Args: cobra.NoArgs,
-	}, "keys/rotate", "New keys are published, and sign in ten minutes."))
+	}, "keys/rotate", "Every generated key has a successor, which signs once it has been published for ten minutes."))
 	return key
 }
 
@@ -33,7 +33,7 @@ func userCommand() *cobra.Command {
 			Use:   "unlock <username>",
 			Short: "Ends the pause after too many wrong guesses at an account",
 			Args:  cobra.ExactArgs(1),
-		}, "users/unlock", "The account is open again."),
+		}, "users/unlock", "Wrong guesses at this name keep nobody waiting any more."),
 		adminCommand(&cobra.Command{
 			Use:   "reset-factor <username>",
 			Short: "Forgets a person's authenticator app, recovery codes and passkeys",
