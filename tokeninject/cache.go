@@ -167,8 +167,10 @@ func decodeEntry(head *[entryHead]byte, text string) (id *Identity, judged judge
 		Expires:  time.Unix(int64(binary.LittleEndian.Uint64(head[32:])), 0), //nolint:gosec // see encodeEntry
 		IssuedAt: time.Unix(int64(binary.LittleEndian.Uint64(head[40:])), 0), //nolint:gosec // see encodeEntry
 		source:   head[76],
-		counts:   int64(binary.LittleEndian.Uint64(head[56:])), //nolint:gosec // see encodeEntry
 		claims:   text[:binary.LittleEndian.Uint16(head[entryHead-4:])],
+	}
+	if until := int64(binary.LittleEndian.Uint64(head[56:])); until < id.Expires.Unix() { //nolint:gosec // see encodeEntry
+		id.again = until
 	}
 	for i, field := range id.fields() {
 		place, length := binary.LittleEndian.Uint16(head[80+4*i:]), binary.LittleEndian.Uint16(head[80+4*i+2:])

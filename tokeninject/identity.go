@@ -26,7 +26,7 @@ type Identity struct {
 	Expires time.Time
 
 	claims  string // one JSON object
-	counts  int64  // of a token: until when its issuer's word counts, in Unix seconds
+	again   int64  // when its issuer has to be asked about the token again, in Unix seconds; 0: not before it ends
 	source  uint8  // index of the issuer among the gate's
 	session *Session
 	from    *source // whose word it is

@@ -46,8 +46,9 @@ type flight struct {
 	next, prev *passage
 	cancel     context.CancelCauseFunc
 	checked    uint64       // epoch of the feed that it was last held against; the watcher's
-	counts     atomic.Int64 // Identity.counts, as it grows; whoever asks the issuer moves it out of the way
-	known      int64        // when the issuer's word ended that was the last to be had; the asker's
+	again      atomic.Int64 // Identity.again, as it moves on; whoever asks the issuer moves it out of the way
+	known      int64        // the last one that was the issuer's word, the asker's
+	ends       time.Time    // of a token
 	stream     atomic.Bool  // it has no end of its own: an event stream, an upgraded connection
 }
 
@@ -78,8 +79,8 @@ func (p *passage) forward() Verdict {
 	r.Trailer = nil
 	p.flight.cancel = cancel
 	p.flight.checked = p.epoch
-	p.flight.known = p.id.counts
-	p.flight.counts.Store(p.id.counts)
+	p.flight.ends, p.flight.known = p.id.Expires, p.id.again
+	p.flight.again.Store(p.id.again)
 	p.flight.writer = watchedWriter{ResponseWriter: p.w, p: p}
 	p.flight.stream.Store(len(r.Header["Upgrade"]) > 0 || r.Method == http.MethodConnect)
 	p.e.streams.join(p)

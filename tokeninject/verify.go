@@ -89,9 +89,8 @@ func (p *passage) verifyAfresh() *Refusal {
 // remember judges what was verified, and keeps it for as long as the issuer's word counts.
 func (p *passage) remember(id *Identity, until time.Time) judgement {
 	judged := p.e.judge(id)
-	id.counts = id.Expires.Unix()
-	if !until.IsZero() {
-		id.counts = min(id.counts, until.Unix())
+	if !until.IsZero() && until.Before(id.Expires) {
+		id.again = until.Unix()
 	}
 	p.e.verified.put(&p.caller, id, judged, p.epoch, until)
 	return judged

@@ -20,16 +20,16 @@ const (
 // lapsed tells whether the token of an open stream has ended. One that its issuer only vouches for is good for as
 // long as the issuer goes on to: it is asked again whenever its word has run out (A69).
 func (p *passage) lapsed(now time.Time) bool {
-	if !introspects(p.from) {
-		return !now.Before(p.id.Expires)
+	again := p.flight.again.Load()
+	if again == 0 {
+		return !now.Before(p.flight.ends)
 	}
-	counts := p.flight.counts.Load()
-	if now.Unix() < counts {
+	if now.Unix() < again {
 		return false
 	}
 	select {
 	case p.e.streams.asking <- struct{}{}:
-		p.flight.counts.Store(math.MaxInt64) // nobody else asks meanwhile
+		p.flight.again.Store(math.MaxInt64) // nobody else asks meanwhile
 		go p.vouch(now)
 	default: // at the next look
 	}
@@ -39,22 +39,20 @@ func (p *passage) lapsed(now time.Time) bool {
 // vouch asks the issuer again, and cuts the stream where it says no, or nothing for too long.
 func (p *passage) vouch(now time.Time) {
 	defer func() { <-p.e.streams.asking }()
-	counts, err := p.openAgain(now)
+	id, err := p.openAgain(now)
 	switch {
 	case err == nil:
-		p.flight.known = counts
+		p.flight.ends, p.flight.known = id.Expires, id.again
+		p.flight.again.Store(id.again)
 	case unavailable(err) && now.Unix()-p.flight.known < int64(askBound/time.Second):
-		counts = now.Add(askRetry).Unix()
+		p.flight.again.Store(now.Add(askRetry).Unix())
 	default:
 		p.flight.cancel(errCut)
-		return
 	}
-	p.flight.counts.Store(counts)
 }
 
-// openAgain verifies the token as a new request with it would, which may have done so already. It returns until when
-// that counts.
-func (p *passage) openAgain(now time.Time) (counts int64, err error) {
+// openAgain verifies the token as a new request with it would, which may have done so already.
+func (p *passage) openAgain(now time.Time) (*Identity, error) {
 	e := p.e
 	id, judged, _ := e.verified.get(&p.caller, now)
 	if id == nil {
@@ -65,15 +63,15 @@ func (p *passage) openAgain(now time.Time) (counts int64, err error) {
 		again.epoch = p.issuer.feed.Epoch()
 		payload, until, err := p.from.issuer.Open(ctx, p.taken.bearer, again.decryption())
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
 		if id, err = again.examine(payload); err != nil {
-			return 0, err
+			return nil, err
 		}
 		judged = again.remember(id, until)
 	}
 	if judged != p.judged {
-		return 0, errNotSame
+		return nil, errNotSame
 	}
-	return id.counts, nil
+	return id, nil
 }

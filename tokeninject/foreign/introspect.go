@@ -171,7 +171,7 @@ func (i *Issuer) asAccessToken(claims map[string]any, sum [32]byte, asked, until
 	fill("client_id", nobody)
 	fill("sub", claims["client_id"]) // as RFC 9068 §2.2 has it where no person is behind it
 	fill("jti", base64.RawURLEncoding.EncodeToString(sum[:16]))
-	fill("exp", until.Unix())
+	fill("exp", until.Unix()+1) // so that it is asked again, and not taken for ended
 	fill("iat", asked.Add(-time.Second).Unix())
 	fill("aud", i.cfg.Introspection.AssumeAudience)
 	return json.Marshal(claims)
