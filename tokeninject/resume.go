@@ -19,6 +19,8 @@ const (
 	refreshRetry = 5 * time.Second
 	// refreshWait bounds one look-up.
 	refreshWait = 10 * time.Second
+	// renewedWait bounds storing what it brought.
+	renewedWait = refreshWait / 2
 )
 
 // resume takes the session that the cookie names. No identity and no refusal: there is none that
@@ -127,16 +129,16 @@ func (e *Enforcer) refresh(ctx context.Context, handle string, live *liveSession
 
 // lookUp asks the issuer, and takes over what it says.
 func (e *Enforcer) lookUp(ctx context.Context, handle string, live *liveSession, now time.Time) error {
-	ctx, cancel := context.WithTimeout(ctx, refreshWait)
+	asking, cancel := context.WithTimeout(ctx, refreshWait)
 	defer cancel()
 	issuer := e.cfg.Issuer
 	if r, ok := issuer.(Renewer); ok && r.Renews(live.session.Load()) {
-		if err := e.sessions.lease(ctx, handle, live, now); err != nil {
+		if err := e.sessions.lease(asking, handle, live, now); err != nil {
 			return err
 		}
 	}
 	before := live.session.Load()
-	session, err := issuer.Refresh(ctx, before)
+	session, err := issuer.Refresh(asking, before)
 	if err == nil && !validObject(session.Claims) {
 		session, err = nil, errors.New("the issuer's claims are no JSON object")
 	}
@@ -148,8 +150,11 @@ func (e *Enforcer) lookUp(ctx context.Context, handle string, live *liveSession,
 		live.refreshed.Store(now.UnixMilli())
 	}
 	if session.Stamp != before.Stamp {
-		// The issuer gave a new refresh token for the old one, which is dead: a restart must find the new.
-		if err := e.sessions.renewed(ctx, handle, live, session); err != nil {
+		// The issuer gave a new refresh token for the old one, which is dead: a restart must find the new, also
+		// where the time to ask ran out after it came.
+		storing, cancel := context.WithTimeout(ctx, renewedWait)
+		defer cancel()
+		if err := e.sessions.renewed(storing, handle, live, session); err != nil {
 			return err
 		}
 	}

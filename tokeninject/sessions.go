@@ -254,10 +254,12 @@ func (s *Sessions) touch(ctx context.Context, handle string, live *liveSession, 
 	if millis-written < writeEvery(live.idle).Milliseconds() || !live.written.CompareAndSwap(written, millis) {
 		return nil
 	}
-	session, refreshed := live.session.Load(), time.UnixMilli(live.refreshed.Load())
+	// The reverse of the order in which a look-up stores them: the session is no older than what is said of it.
+	renewals, refreshed := live.renewals.Load(), time.UnixMilli(live.refreshed.Load())
+	session := live.session.Load()
 	return s.update(ctx, handle, live, func(next *sessionRecord) {
 		next.Used = now
-		if next.Renewals == live.renewals.Load() && !refreshed.Before(next.Refreshed) { // else another node knows better
+		if next.Renewals == renewals && !refreshed.Before(next.Refreshed) { // else another node knows better
 			next.keep(handle, session)
 			next.Refreshed = refreshed
 		}

@@ -12,7 +12,7 @@ import (
 // errElsewhere is a renewal that another node is at.
 var errElsewhere = errors.New("another node is renewing the session")
 
-// leaseFor is longer than one renewal may take.
+// leaseFor is longer than one renewal may take, refreshWait and renewedWait.
 const leaseFor = 2 * refreshWait
 
 // keep puts what the issuer says into the record. The Stamp may hold tokens of a foreign issuer. It is sealed under

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -100,11 +101,12 @@ func TestW5_UseAtOneNodeKeepsTheSessionAtAnother(t *testing.T) {
 type rotating struct {
 	*testIssuer
 	good string
+	late bool // the time to answer runs out once the new one is there
 }
 
 func (*rotating) Renews(*Session) bool { return true }
 
-func (i *rotating) Refresh(_ context.Context, s *Session) (*Session, error) {
+func (i *rotating) Refresh(ctx context.Context, s *Session) (*Session, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if s.Stamp != i.good {
@@ -113,12 +115,35 @@ func (i *rotating) Refresh(_ context.Context, s *Session) (*Session, error) {
 	i.good += "+"
 	next := *s
 	next.Stamp = i.good
-	return &next, nil
+	if i.late {
+		<-ctx.Done()
+	}
+	return &next, ctx.Err()
+}
+
+func TestW5_ARefreshTokenThatCameIsKept(t *testing.T) {
+	s := newSite(t, nil)
+	issuer := &rotating{testIssuer: s.issuer, good: "1", late: true}
+	e := s.gate(func(cfg *Config) {
+		withSession(cfg)
+		cfg.Issuer = issuer
+	})
+	handle, now := oauth.NewSecret(), s.clock.now()
+	synctest.Test(t, func(t *testing.T) {
+		live, err := e.sessions.create(t.Context(), handle, &sessionRecord{
+			Session: Session{Subject: "alice-id", Stamp: "1", Claims: json.RawMessage("{}")}, Idle: time.Hour, Used: now, Expires: now.Add(time.Hour),
+		})
+		require.NoError(t, err)
+		require.ErrorIs(t, e.lookUp(t.Context(), handle, live, now), context.DeadlineExceeded)
+		restarted, err := NewSessions(s.store, s.clock.now).find(t.Context(), handle)
+		require.NoError(t, err)
+		require.Equal(t, "1+", restarted.session.Load().Stamp)
+	})
 }
 
 func TestW5_NodesRenewASessionOneAfterTheOther(t *testing.T) {
 	s := newSite(t, nil)
-	issuer := &rotating{s.issuer, "secret-rt"}
+	issuer := &rotating{testIssuer: s.issuer, good: "secret-rt"}
 	issuer.session.Stamp = issuer.good
 	node := func() http.Handler {
 		return guard(s.gate(func(cfg *Config) {
@@ -170,6 +195,42 @@ func TestW5_NoTwoNodesRenewASessionAtOnce(t *testing.T) {
 	require.NoError(t, here.lease(t.Context(), handle, mine, now.Add(leaseFor)), "whoever never comes back")
 	require.NoError(t, here.end(t.Context(), handle, mine))
 	require.ErrorIs(t, there.lease(t.Context(), handle, theirs, now), ErrSessionEnded)
+}
+
+// meanwhile is a store where something else happens just before the next write.
+type meanwhile struct {
+	store.Store
+	first func()
+}
+
+func (m *meanwhile) Update(ctx context.Context, key string, fn store.UpdateFunc) error {
+	if first := m.first; first != nil {
+		m.first = nil
+		first()
+	}
+	return m.Store.Update(ctx, key, fn)
+}
+
+func TestW5_AUseDoesNotBringADeadStampBack(t *testing.T) {
+	c := newClock()
+	slow := &meanwhile{Store: store.NewMemory(c.now)}
+	sessions := NewSessions(slow, c.now)
+	handle, now := oauth.NewSecret(), c.now()
+	live, err := sessions.create(t.Context(), handle, &sessionRecord{
+		Session: Session{Subject: "alice-id", Stamp: "1"}, Idle: time.Hour, Used: now, Refreshed: now, Expires: now.Add(time.Hour),
+	})
+	require.NoError(t, err)
+	renewed := make(chan error, 1)
+	slow.first = func() {
+		next := &Session{Subject: "alice-id", Stamp: "2"}
+		live.session.Store(next)
+		renewed <- sessions.renewed(t.Context(), handle, live, next)
+	}
+	require.NoError(t, sessions.touch(t.Context(), handle, live, now.Add(writeEvery(time.Hour))))
+	require.NoError(t, <-renewed)
+	restarted, err := NewSessions(slow, c.now).find(t.Context(), handle)
+	require.NoError(t, err)
+	require.Equal(t, "2", restarted.session.Load().Stamp)
 }
 
 func TestA66_SessionOfAnotherHostIssuerOrClientIsNone(t *testing.T) {
