@@ -169,6 +169,7 @@ type passage struct {
 	epoch  uint64        // of the feed when the credential was checked
 	maxAge time.Duration // of the login, where that is too old; else 0
 
+	decrypted     bool // by the gate's own key
 	unknownClient bool // nobody presented anything
 	remembered    bool // refused before, and logged then
 }

@@ -204,4 +204,11 @@ func TestA5_AFloodFillsNoLog(t *testing.T) {
 	s.clock.advance(time.Second)
 	s.get("/", "Authorization: Bearer bad")
 	require.EqualValues(t, 2*lineBurst, logs.All()[lineBurst].ContextMap()["not_logged_before"])
+	require.NotContains(t, logs.All()[0].ContextMap(), "not_logged_before")
+	s.clock.advance(time.Minute)
+	logs.TakeAll()
+	for range 3 * lineBurst {
+		s.do(newBrowser(t), http.MethodGet, "/", asNavigation, "Authorization: Bearer "+oauth.NewSecret())
+	}
+	require.Equal(t, lineBurst, logs.Len(), "nor do pages")
 }

@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
+	"github.com/gatewright/gatewright/authz/oauth"
 	"github.com/gatewright/gatewright/authz/revocation"
 )
 
@@ -68,6 +70,8 @@ type Person struct {
 
 // What an Issuer answers.
 var (
+	// ErrBusy is an issuer, or a gate, that is asked too much at once.
+	ErrBusy            = fmt.Errorf("%w: too much is asked at once", oauth.TemporarilyUnavailable)
 	ErrSessionEnded    = errors.New("the session has ended")
 	ErrUnknownResource = errors.New("no such resource server")
 )

@@ -93,24 +93,30 @@ func (p *passage) refuse(status int, err *oauth.Error) *Refusal {
 // log tells of a refusal: a fault loudly, a bad credential quietly, a missing one hardly. A flood of bad ones
 // fills no disk.
 func (p *passage) log(refusal *Refusal) {
-	level, unsaid := zap.InfoLevel, int64(0)
+	level := zap.InfoLevel
+	var unsaid []zap.Field
 	switch {
+	case p.unknownClient && refusal.Status == http.StatusUnauthorized, p.remembered:
+		level = zap.DebugLevel
+	case refusal.strangers() && !p.e.lines.AllowN(p.now, 1):
+		p.e.unsaid.Add(1)
+		level = zap.DebugLevel
+	case refusal.strangers():
+		if n := p.e.unsaid.Swap(0); n > 0 {
+			unsaid = append(unsaid, zap.Int64("not_logged_before", n))
+		}
 	case refusal.Status >= http.StatusInternalServerError:
 		level = zap.ErrorLevel
-	case refusal.Status == http.StatusUnauthorized && p.unknownClient, p.remembered:
-		level = zap.DebugLevel
-	case refusal.Status == http.StatusUnauthorized:
-		if !p.e.lines.AllowN(p.now, 1) {
-			p.e.unsaid.Add(1)
-			level = zap.DebugLevel
-		} else {
-			unsaid = p.e.unsaid.Swap(0)
-		}
 	}
 	if entry := p.e.cfg.Logger.Check(level, "request refused"); entry != nil {
-		entry.Write(zap.Int("status", refusal.Status), zap.String("host", p.r.Host), zap.String("path", p.r.URL.Path),
-			zap.String("reference", refusal.Reference), zap.Int64("not_logged_before", unsaid), zap.Error(refusal.Err))
+		entry.Write(append(unsaid, zap.Int("status", refusal.Status), zap.String("host", p.r.Host), zap.String("path", p.r.URL.Path),
+			zap.String("reference", refusal.Reference), zap.Error(refusal.Err))...)
 	}
+}
+
+// strangers tells whether anybody can have as many refusals of this kind as they like.
+func (r *Refusal) strangers() bool {
+	return r.Status == http.StatusUnauthorized || r.Status == http.StatusTooManyRequests || errors.Is(r.Err, ErrBusy)
 }
 
 // unavailable tells an issuer that can't answer now from one that says no.

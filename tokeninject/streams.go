@@ -53,7 +53,7 @@ type flight struct {
 }
 
 func newStreams(now func() time.Time, sources []*source) *streams {
-	s := &streams{now: now, sources: sources, asking: make(chan struct{}, maxAsking)}
+	s := &streams{now: now, sources: sources, asking: make(chan struct{}, maxVouching)}
 	for i := range s.shards {
 		root := &s.shards[i].root
 		root.flight.next, root.flight.prev = root, root

@@ -26,7 +26,7 @@ var (
 	errIssuer   = errors.New("the token is of another issuer")
 	errBound    = errors.New("the token is bound to a key, and nothing proves that the client has it")
 	errRevoked  = errors.New("the token is revoked")
-	errBusy     = fmt.Errorf("%w: too many decryptions are waiting", oauth.TemporarilyUnavailable)
+	errSpent    = fmt.Errorf("%w: too many tokens of no use came from this address", ErrBusy)
 	errBefore   = errors.New("refused a moment ago")
 	errNotSame  = errors.New("the token is good, but no longer for what it was")
 )
@@ -75,8 +75,13 @@ func (p *passage) accept(id *Identity, judged judgement) {
 func (p *passage) verifyAfresh() *Refusal {
 	e := p.e
 	id, until, err := p.open()
-	if err != nil && unavailable(err) {
+	switch {
+	case errors.Is(err, errSpent):
+		return p.tooMany(time.Second, "too many tokens of no use came from your address")
+	case err != nil && unavailable(err):
 		return p.fault(err)
+	case err != nil && p.decrypted:
+		e.failed.reserve(e.cfg.Seen(p.r).ClientIP, p.now)
 	}
 	if err != nil {
 		e.refused.add(&p.caller, p.now)
@@ -140,9 +145,9 @@ func (p *passage) decryption() Decrypt {
 // decrypt uses a resource server's private key, which costs as much as twenty signatures. So no more than
 // half the machine is at it, and an address that keeps bringing tokens of no use has none decrypted for a while.
 func (p *passage) decrypt(ctx context.Context) (string, error) {
-	e, address := p.e, p.e.cfg.Seen(p.r).ClientIP
-	if e.failed.spent(address, p.now) {
-		return "", errBusy
+	e := p.e
+	if p.r != nil && e.failed.spent(e.cfg.Seen(p.r).ClientIP, p.now) { // an open stream's was good before
+		return "", errSpent
 	}
 	waiting, cancel := context.WithTimeout(ctx, decryptWait)
 	defer cancel()
@@ -150,13 +155,10 @@ func (p *passage) decrypt(ctx context.Context) (string, error) {
 	case e.decrypting <- struct{}{}:
 		defer func() { <-e.decrypting }()
 	case <-waiting.Done():
-		return "", errBusy
+		return "", fmt.Errorf("%w: decryptions are waiting", ErrBusy)
 	}
-	signed, err := e.decrypter.Decrypt(p.taken.bearer)
-	if err != nil {
-		e.failed.reserve(address, p.now)
-	}
-	return signed, err
+	p.decrypted = true
+	return e.decrypter.Decrypt(p.taken.bearer)
 }
 
 // examine checks what an opened token says of itself: form, times, issuer, audience, revocation.

@@ -225,15 +225,20 @@ func TestA9_AnAddressBringsOnlySoManyTokensOfNoUse(t *testing.T) {
 		}
 	})
 	sealed := encrypt(s.issuer.accessToken(t, nil))
-	bad := func(i int) string { // another key's cipher text
-		parts := strings.Split(sealed, ".")
+	bad := func(i int) string {
+		if i%2 == 0 { // anybody can encrypt to a public key
+			return "Authorization: Bearer " + encrypt(fmt.Sprint("rubbish-", i))
+		}
+		parts := strings.Split(sealed, ".") // another key's cipher text
 		parts[1] = fmt.Sprintf("%04d", i) + parts[1][4:]
 		return "Authorization: Bearer " + strings.Join(parts, ".")
 	}
 	for i := range undecryptableBurst {
 		require.Equal(t, http.StatusUnauthorized, s.get("/", bad(i), "X-From: 192.0.2.1").status)
 	}
-	require.Equal(t, http.StatusServiceUnavailable, s.get("/", bad(undecryptableBurst), "X-From: 192.0.2.1").status)
+	got := s.get("/", bad(undecryptableBurst), "X-From: 192.0.2.1")
+	require.Equal(t, http.StatusTooManyRequests, got.status)
+	require.NotEmpty(t, got.header.Get("Retry-After"))
 	require.Equal(t, http.StatusOK, s.get("/", "Authorization: Bearer "+sealed, "X-From: 192.0.2.2").status)
 	require.Equal(t, http.StatusOK, s.get("/", "Authorization: Bearer "+sealed, "X-From: 192.0.2.1").status, "it was seen before")
 	s.clock.advance(time.Second)

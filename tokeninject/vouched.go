@@ -2,14 +2,17 @@ package tokeninject
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"time"
+
+	"github.com/gatewright/gatewright/authz/oauth"
 )
 
 const (
-	// maxAsking is how many questions about the tokens of open streams are under way at once, so that many streams
+	// maxVouching is how many questions about the tokens of open streams are under way at once, so that many streams
 	// whose time comes together are no flood.
-	maxAsking = 16
+	maxVouching = 16
 	// askWait bounds one question.
 	askWait = 10 * time.Second
 	// askRetry is the pause after one that had no answer, askBound how long a stream goes on without.
@@ -52,12 +55,17 @@ func (p *passage) vouch(now time.Time) {
 }
 
 // openAgain verifies the token as a new request with it would, which may have done so already.
-func (p *passage) openAgain(now time.Time) (*Identity, error) {
+func (p *passage) openAgain(now time.Time) (_ *Identity, err error) {
+	defer func() {
+		if cause := recover(); cause != nil { // it must not end the process from a goroutine of ours
+			err = fmt.Errorf("%w: ask about a token: panic: %v", oauth.TemporarilyUnavailable, cause)
+		}
+	}()
 	e := p.e
 	id, judged, _ := e.verified.get(&p.caller, now)
 	if id == nil {
-		// The request is another goroutine's, so this is done by a passage that never passes.
-		again := &passage{e: e, r: p.r, now: now, from: p.from, issuer: p.issuer, taken: p.taken, caller: p.caller}
+		// The request is another goroutine's, so this is done by a passage that has none and never passes.
+		again := &passage{e: e, now: now, from: p.from, issuer: p.issuer, taken: p.taken, caller: p.caller}
 		ctx, cancel := context.WithTimeout(context.Background(), askWait)
 		defer cancel()
 		again.epoch = p.issuer.feed.Epoch()

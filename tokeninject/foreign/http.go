@@ -104,15 +104,7 @@ func refusal(status int, body []byte) error {
 	if json.Unmarshal(body, &answer) != nil || answer.Error == "" {
 		return fmt.Errorf("the issuer answered with status %d", status)
 	}
-	return oauth.Errorf(oauth.Code(answer.Error), "").Because(fmt.Errorf("the issuer says %q", clip(answer.Description)))
-}
-
-// clip keeps an issuer's words from filling the log.
-func clip(s string) string {
-	if len(s) > 200 {
-		return strings.ToValidUTF8(s[:200], "") + "…"
-	}
-	return s
+	return oauth.Errorf(oauth.Code(answer.Error), "").Because(fmt.Errorf("the issuer says %q", oauth.Clip(answer.Description)))
 }
 
 // NewClient makes the client of an issuer whose server is trusted in another way; nil: the usual one. It

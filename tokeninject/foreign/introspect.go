@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/gatewright/gatewright/authz/token"
+	"github.com/gatewright/gatewright/tokeninject"
 )
 
 // typIntrospection is the typ and, as a media type, the Content-Type of a signed answer (RFC 9701 §5).
@@ -77,7 +78,7 @@ func (i *Issuer) place(ctx context.Context) error {
 	case i.places <- struct{}{}:
 		return nil
 	case <-ctx.Done():
-		return errAway(errors.New("introspection: too many tokens are waiting to be asked about"))
+		return fmt.Errorf("%w: tokens are waiting to be asked about", tokeninject.ErrBusy)
 	}
 }
 

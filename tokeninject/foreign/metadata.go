@@ -41,7 +41,7 @@ func (d *Documents) readMetadata(body []byte) (*metadata, error) {
 		return nil, fmt.Errorf("metadata: %w", err)
 	}
 	if m.Issuer != d.url {
-		return nil, fmt.Errorf("metadata: it is that of %q", clip(m.Issuer))
+		return nil, fmt.Errorf("metadata: it is that of %q", oauth.Clip(m.Issuer))
 	}
 	for name, endpoint := range map[string]string{
 		"authorization_endpoint": m.Authorization, "token_endpoint": m.Token, "userinfo_endpoint": m.UserInfo,
