@@ -131,14 +131,11 @@ func (e *Enforcer) refresh(ctx context.Context, handle string, live *liveSession
 func (e *Enforcer) lookUp(ctx context.Context, handle string, live *liveSession, now time.Time) error {
 	asking, cancel := context.WithTimeout(ctx, refreshWait)
 	defer cancel()
-	issuer := e.cfg.Issuer
-	if r, ok := issuer.(Renewer); ok && r.Renews(live.session.Load()) {
-		if err := e.sessions.lease(asking, handle, live, now); err != nil {
-			return err
-		}
+	if err := e.mayRenew(asking, handle, live, now); err != nil {
+		return err
 	}
 	before := live.session.Load()
-	session, err := issuer.Refresh(asking, before)
+	session, err := e.cfg.Issuer.Refresh(asking, before)
 	if err == nil && !validObject(session.Claims) {
 		session, err = nil, errors.New("the issuer's claims are no JSON object")
 	}
@@ -159,6 +156,17 @@ func (e *Enforcer) lookUp(ctx context.Context, handle string, live *liveSession,
 		}
 	}
 	return err
+}
+
+// mayRenew has this node be the only one that renews a session which needs it.
+func (e *Enforcer) mayRenew(ctx context.Context, handle string, live *liveSession, now time.Time) error {
+	issuer, ok := e.cfg.Issuer.(Renewer)
+	for ok && issuer.Renews(live.session.Load()) {
+		if leased, err := e.sessions.lease(ctx, handle, live, now); leased || err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // endSession ends a session that the issuer or a time-out has ended.

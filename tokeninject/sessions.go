@@ -93,7 +93,7 @@ type liveSession struct {
 	epoch     atomic.Uint64
 	ended     atomic.Bool
 	proven    atomic.Bool // the browser has sent the cookie back
-	passed    atomic.Bool // and a gate let it through
+	passed    atomic.Bool // a gate has let a request of it through
 	lookup    sync.Mutex  // held while the person is looked up
 
 	mu     sync.Mutex
@@ -118,11 +118,16 @@ func newLive(r *sessionRecord) *liveSession {
 	live.expires.Store(r.Expires.UnixMilli())
 	live.used.Store(r.Used.UnixMilli())
 	live.written.Store(r.Used.UnixMilli())
-	live.refreshed.Store(r.Refreshed.UnixMilli())
-	live.renewals.Store(r.Renewals)
-	session := r.Session // a copy: a pointer into the record would keep all of it
-	live.session.Store(&session)
+	live.take(r)
 	return live
+}
+
+// take takes over what the record says of the person.
+func (l *liveSession) take(r *sessionRecord) {
+	session := r.Session // a copy: a pointer into the record would keep all of it
+	l.session.Store(&session)
+	l.refreshed.Store(r.Refreshed.UnixMilli())
+	l.renewals.Store(r.Renewals)
 }
 
 // who makes the session's identity, by the word of the issuer of the gate that asks.
@@ -182,11 +187,9 @@ func (s *Sessions) find(ctx context.Context, handle string) (*liveSession, error
 	case err != nil:
 		return nil, err
 	}
-	session, err := record.open(handle)
-	if err != nil {
+	if err := record.open(handle); err != nil {
 		return nil, err
 	}
-	record.Session = *session
 	return s.hold(key, record), nil
 }
 

@@ -25,17 +25,16 @@ func (r *sessionRecord) keep(handle string, session *Session) {
 }
 
 // open is keep's other half.
-func (r *sessionRecord) open(handle string) (*Session, error) {
-	session := r.Session // a copy: a pointer into the record would keep all of it
+func (r *sessionRecord) open(handle string) error {
 	if r.Sealed == "" {
-		return &session, nil
+		return nil
 	}
 	stamp, err := stampSealer(handle).Open(r.Sealed, nil)
 	if err != nil {
-		return nil, fmt.Errorf("the session's stamp: %w", err)
+		return fmt.Errorf("the session's stamp: %w", err)
 	}
-	session.Stamp = string(stamp)
-	return &session, nil
+	r.Session.Stamp = string(stamp)
+	return nil
 }
 
 func stampSealer(handle string) *token.Sealer {
@@ -43,35 +42,32 @@ func stampSealer(handle string) *token.Sealer {
 }
 
 // lease gives this node the right to renew a session, for what its Stamp holds can be used once only: a second node
-// that tried would end the session. What another node has got meanwhile is taken over.
-func (s *Sessions) lease(ctx context.Context, handle string, live *liveSession, now time.Time) error {
+// that tried would end the session. What another node has got meanwhile is taken over instead, and nothing leased: it
+// may need no renewal.
+func (s *Sessions) lease(ctx context.Context, handle string, live *liveSession, now time.Time) (leased bool, err error) {
 	var newer *sessionRecord
 	var busy bool
-	err := s.update(ctx, handle, live, func(next *sessionRecord) {
-		newer = nil
+	err = s.update(ctx, handle, live, func(next *sessionRecord) {
+		newer, busy = nil, false
 		if next.Renewals != live.renewals.Load() {
 			found := *next
 			newer = &found
-		}
-		if busy = next.Renewer != s.node && now.Before(next.LeaseEnds); !busy {
+		} else if busy = next.Renewer != s.node && now.Before(next.LeaseEnds); !busy {
 			next.Renewer, next.LeaseEnds = s.node, now.Add(leaseFor)
 		}
 	})
-	if err != nil {
-		return err
+	switch {
+	case err != nil:
+		return false, err
+	case busy:
+		return false, errElsewhere
+	case newer == nil:
+		return true, nil
 	}
-	if newer != nil {
-		session, err := newer.open(handle)
-		if err != nil {
-			return err
-		}
-		live.session.Store(session)
-		live.renewals.Store(newer.Renewals)
+	if err = newer.open(handle); err == nil {
+		live.take(newer)
 	}
-	if busy {
-		return errElsewhere
-	}
-	return nil
+	return false, err
 }
 
 // renewed stores a session with a new Stamp, and gives the lease back.

@@ -178,23 +178,37 @@ func TestW5_NoTwoNodesRenewASessionAtOnce(t *testing.T) {
 	here, there := NewSessions(s.store, s.clock.now), NewSessions(s.store, s.clock.now)
 	handle, now := oauth.NewSecret(), s.clock.now()
 	mine, err := here.create(t.Context(), handle, &sessionRecord{
-		Session: Session{Subject: "alice-id", Stamp: "1"}, Idle: time.Hour, Used: now, Expires: now.Add(time.Hour),
+		Session: Session{Subject: "alice-id", Stamp: "1"}, Idle: time.Hour, Used: now, Refreshed: now, Expires: now.Add(time.Hour),
 	})
 	require.NoError(t, err)
 	theirs, err := there.find(t.Context(), handle)
 	require.NoError(t, err)
-	require.NoError(t, here.lease(t.Context(), handle, mine, now))
-	require.NoError(t, here.lease(t.Context(), handle, mine, now), "its own, after a failure")
-	require.ErrorIs(t, there.lease(t.Context(), handle, theirs, now), errElsewhere)
-	require.NoError(t, here.renewed(t.Context(), handle, mine, &Session{Subject: "alice-id", Stamp: "2"}))
+	lease := func(at *Sessions, live *liveSession, now time.Time) bool {
+		leased, err := at.lease(t.Context(), handle, live, now)
+		require.NoError(t, err)
+		return leased
+	}
+	busy := func(at *Sessions, live *liveSession) {
+		_, err := at.lease(t.Context(), handle, live, now)
+		require.ErrorIs(t, err, errElsewhere)
+	}
+	require.True(t, lease(here, mine, now))
+	require.True(t, lease(here, mine, now), "its own, after a failure")
+	busy(there, theirs)
 	s.clock.advance(writeEvery(time.Hour))
+	mine.refreshed.Store(s.clock.now().UnixMilli())
+	require.NoError(t, here.renewed(t.Context(), handle, mine, &Session{Subject: "alice-id", Stamp: "2"}))
 	require.NoError(t, there.touch(t.Context(), handle, theirs, s.clock.now()))
-	require.NoError(t, there.lease(t.Context(), handle, theirs, now))
-	require.Equal(t, "2", theirs.session.Load().Stamp, "what one got, the other has")
-	require.ErrorIs(t, here.lease(t.Context(), handle, mine, now), errElsewhere)
-	require.NoError(t, here.lease(t.Context(), handle, mine, now.Add(leaseFor)), "whoever never comes back")
+	require.True(t, lease(here, mine, now), "again at once")
+	require.False(t, lease(there, theirs, now), "what one got, the other has")
+	require.Equal(t, "2", theirs.session.Load().Stamp)
+	require.Equal(t, mine.refreshed.Load(), theirs.refreshed.Load())
+	busy(there, theirs)
+	require.True(t, lease(there, theirs, now.Add(leaseFor)), "whoever never comes back")
+	busy(here, mine)
 	require.NoError(t, here.end(t.Context(), handle, mine))
-	require.ErrorIs(t, there.lease(t.Context(), handle, theirs, now), ErrSessionEnded)
+	_, err = there.lease(t.Context(), handle, theirs, now)
+	require.ErrorIs(t, err, ErrSessionEnded)
 }
 
 // meanwhile is a store where something else happens just before the next write.

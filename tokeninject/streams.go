@@ -230,7 +230,7 @@ func (w *watchedWriter) look(status int) {
 }
 
 // streamTypes are the media types of answers that go on for as long as they like. Of gRPC, calls with one answer
-// look the same; they are over before their token is.
+// look the same; usually they are over before their token is.
 var streamTypes = []string{"text/event-stream", "application/grpc", "multipart/x-mixed-replace"}
 
 func isStream(contentType string) bool {

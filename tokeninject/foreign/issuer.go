@@ -29,7 +29,7 @@ type Config struct {
 	RolesClaim string
 	// HTTP speaks to the issuer; nil: a client that follows no redirect.
 	HTTP *http.Client
-	// Documents are those of URL, which HTTP then is, too; nil: the Issuer's own.
+	// Documents are those of URL; nil: the Issuer's own. If set, HTTP is ignored: the documents' own client is used.
 	Documents *Documents
 	Now       func() time.Time // nil: time.Now
 }
