@@ -34,7 +34,7 @@ type interaction struct {
 	Ceremony *webauthn.SessionData `json:"ceremony,omitempty"`
 	// Recover: the person has no passkey at hand, and uses a recovery code after a password.
 	Recover bool `json:"recover,omitempty"`
-	// Adding: the page offers another passkey to somebody who has proven who they are.
+	// Adding: the page offers another passkey to somebody who may enrol it. What they proved may be used up since.
 	Adding bool `json:"adding,omitempty"`
 	// Evidence is what was proven for this request so far; nil: nothing.
 	Evidence *evidence `json:"evidence,omitempty"`

@@ -60,6 +60,8 @@ type evidence struct {
 	Subject string           `json:"sub"`
 	Stamp   string           `json:"stamp,omitempty"`
 	Proofs  map[string]proof `json:"proofs"`
+	// Another: the person, who has answered with a passkey, wants to set up one more.
+	Another bool `json:"another,omitempty"`
 }
 
 // newStep finds out where a request stands; nil: the answer is written.
@@ -239,10 +241,15 @@ func (s *Server) postedStep(w http.ResponseWriter, r *http.Request, ix *interact
 // succeed notes a proof and goes on to the next step.
 func (s *Server) succeed(w http.ResponseWriter, r *http.Request, st *step, user *users.User, given proof) {
 	s.note(st, user, given)
+	st.user = user
 	s.goOn(w, r, st)
 }
 
 func (s *Server) goOn(w http.ResponseWriter, r *http.Request, st *step) {
+	if e := st.ix.Evidence; e != nil && e.Another {
+		passkeyMethod{s}.wished(w, r, st)
+		return
+	}
 	s.nextStep(w, r, st, func() { s.toPage(w, r, pathLogin, st.ix) })
 }
 

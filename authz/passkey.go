@@ -154,11 +154,7 @@ func (m passkeyMethod) takeAnswer(w http.ResponseWriter, r *http.Request, st *st
 		return
 	}
 	s.note(st, user, given)
-	if form.Has("another") {
-		st.user = user
-		m.offer(w, r, st, anotherView{})
-		return
-	}
+	st.user, st.ix.Evidence.Another = user, form.Has("another")
 	s.goOn(w, r, st)
 }
 

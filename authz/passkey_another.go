@@ -10,8 +10,18 @@ import (
 	"github.com/gatewright/gatewright/authz/oauth"
 )
 
-// offer asks somebody who has just proven who they are whether to set up another passkey, lest they be locked
-// out when they lose the one they have. New recovery codes are shown here, once.
+// wished offers another passkey to somebody who asked for it with the one they have, once they have proven all
+// that enrolling takes.
+func (m passkeyMethod) wished(w http.ResponseWriter, r *http.Request, st *step) {
+	st.method = MethodWebAuthn
+	if m.s.mayEnrol(w, r, st) {
+		st.ix.Evidence.Another = false
+		m.offer(w, r, st, anotherView{})
+	}
+}
+
+// offer asks somebody who may enrol (mayEnrol) whether to set up another passkey, lest they be locked out when
+// they lose the one they have. New recovery codes are shown here, once.
 func (m passkeyMethod) offer(w http.ResponseWriter, r *http.Request, st *step, view anotherView) {
 	s := m.s
 	if !s.signInBefore(w, r, st) {
@@ -94,6 +104,10 @@ func (m passkeyMethod) notAdded(w http.ResponseWriter, r *http.Request, st *step
 // another one. They have said before who they are.
 func (m passkeyMethod) takeRecovery(w http.ResponseWriter, r *http.Request, st *step, form oauth.Params) {
 	s := m.s
+	if !st.ix.Evidence.identified() { // what they said was used up meanwhile
+		s.toPage(w, r, pathLogin, st.ix)
+		return
+	}
 	wait, err := s.guessFactor(r.Context(), s.clientIP(r), st.user, func() error {
 		return s.checkRecoveryCode(r.Context(), st.user.Subject, form.Get("otp"))
 	})
@@ -105,8 +119,8 @@ func (m passkeyMethod) takeRecovery(w http.ResponseWriter, r *http.Request, st *
 		s.codePage(w, r, status, st, codeView{Error: key, RetryAfter: wait})
 		return
 	}
-	given := proof{AMR: []string{amrOneTime}, Identifies: st.ix.Evidence.identified()}
-	if st.ix.Evidence != nil && st.ix.Evidence.Proofs[MethodPassword].Identifies {
+	given := proof{AMR: []string{amrOneTime}, Identifies: true}
+	if st.ix.Evidence.Proofs[MethodPassword].Identifies {
 		given.AMR = []string{amrPassword, amrOneTime, amrSeveral}
 	}
 	s.note(st, st.user, given)

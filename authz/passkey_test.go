@@ -269,7 +269,31 @@ func TestA35_ATouchEnrolsNothing(t *testing.T) {
 		page := browser.Get(f.AuthorizeURL("acr_values", all))
 		page = browser.Submit(page, "credential", a.get(page))
 		assert.Contains(t, page.Body, asks, "touched: %t", touched)
+
+		page = browser.Get(f.AuthorizeURL("acr_values", withPasskey))
+		page = browser.Submit(page, "credential", a.get(page), "another", "on")
+		if touched {
+			require.Contains(t, page.Body, `name="password"`)
+			require.NotContains(t, page.Body, "data-ceremony")
+			page = browser.Submit(page, "username", "alice", "password", authztest.Password)
+		}
+		next := newAuthenticator(t)
+		require.NotNil(t, browser.Submit(page, "credential", next.create(page)).Location)
+		assert.True(t, next.signsIn(f))
 	}
+}
+
+func TestA35_WhoAsksForAnotherPasskeyIsWhoeverGetsIt(t *testing.T) {
+	f := authztest.New(t, withPasskeys(t))
+	a := enrolPasskey(t, f, "alice")
+	enrolPasskey(t, f, "bob")
+	a.touched = true
+	browser := f.NewBrowser()
+	browser.Authorize(f.AuthorizeURL("acr_values", authz.PasswordContract), "alice")
+	page := browser.Get(f.AuthorizeURL("acr_values", withPasskey))
+	page = browser.Submit(page, "credential", a.get(page), "another", "on")
+	page = browser.Submit(page, "username", "bob", "password", authztest.Password)
+	assert.Equal(t, "get", page.Attribute("data-ceremony"), "bob has answered nothing")
 }
 
 func TestA53_OnlyAProofWritesThatAChallengeWasAnswered(t *testing.T) {
