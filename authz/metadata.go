@@ -82,14 +82,10 @@ func (s *Server) buildMetadata() ([]byte, error) {
 
 // idTokenAlgorithms has none where a client has registered for it, or may (C6).
 func (s *Server) idTokenAlgorithms() []jose.SignatureAlgorithm {
-	unsigned := s.cfg.Registration != RegistrationOff
-	for _, c := range s.clients {
-		unsigned = unsigned || c.IDTokenAlg == AlgNone
+	if s.anyClient(func(c *client) bool { return c.IDTokenAlg == AlgNone }) {
+		return append(slices.Clone(s.cfg.Signing.Algorithms), AlgNone)
 	}
-	if !unsigned {
-		return s.cfg.Signing.Algorithms
-	}
-	return append(slices.Clone(s.cfg.Signing.Algorithms), AlgNone)
+	return s.cfg.Signing.Algorithms
 }
 
 func (s *Server) supportedResponseTypes() []string {

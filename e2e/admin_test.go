@@ -33,7 +33,7 @@ func TestG12_O3_KeysAreRotatedByCommand(t *testing.T) {
 	before := published()
 	said, err := c.authz("key rotate")
 	require.NoError(t, err, said)
-	require.Contains(t, said, "New keys are published")
+	require.Contains(t, said, "has a successor")
 	after := published()
 	require.Subset(t, after, before, "what the old ones signed is still good")
 	require.Len(t, after, len(before)+2, "RS256 and ES256")
