@@ -58,10 +58,7 @@ func (e *Enforcer) shares(r *http.Request) bool {
 	if domain == "" {
 		return false
 	}
-	host := r.Host
-	if port := portOf(host); port != "" {
-		host = host[:len(host)-len(port)-1]
-	}
+	host := withoutPort(r.Host)
 	rest := len(host) - len(domain)
 	return rest >= 0 && strings.EqualFold(host[rest:], domain) && (rest == 0 || host[rest-1] == '.')
 }
@@ -173,6 +170,13 @@ func portOf(host string) string {
 		return host[i+1:]
 	}
 	return ""
+}
+
+func withoutPort(host string) string {
+	if port := portOf(host); port != "" {
+		return host[:len(host)-len(port)-1]
+	}
+	return host
 }
 
 // digits tells whether s is a port as a host name may end in one; anything else has no business in a

@@ -144,10 +144,7 @@ func (a *activation) ResolveName(name string) (any, bool) {
 
 // plainHost is a host in one spelling: without a port, a last dot and capital letters.
 func plainHost(host string) string {
-	if port := portOf(host); port != "" {
-		host = host[:len(host)-len(port)-1]
-	}
-	return strings.ToLower(strings.TrimSuffix(host, "."))
+	return strings.ToLower(strings.TrimSuffix(withoutPort(host), "."))
 }
 
 // user is what an attribute_set's derived attributes know as user: one value is a string, several are a
