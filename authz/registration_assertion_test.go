@@ -90,6 +90,32 @@ func TestE11_A41_ASecretThatSigns(t *testing.T) {
 	}
 }
 
+func TestE11_C15_ASecretThatWasSentSignsAfterAnUpdate(t *testing.T) {
+	g := newRegistry(t, authz.RegistrationOpen)
+	for _, before := range []string{"", "client_secret_basic", "client_secret_post", "private_key_jwt"} {
+		for _, alg := range []jose.SignatureAlgorithm{jose.HS256, jose.HS384, jose.HS512} {
+			body := members{"redirect_uris": app["redirect_uris"], "token_endpoint_auth_method": before}
+			if before == "private_key_jwt" {
+				body["jwks"] = json.RawMessage(jwksOf(t, assertionKeys()[0].Public()))
+			}
+			c := g.register("", body)
+			id := c.Get("client_id")
+			body = members{
+				"client_id": id, "redirect_uris": app["redirect_uris"], "request_object_signing_alg": alg,
+				"token_endpoint_auth_method": "client_secret_jwt", "token_endpoint_auth_signing_alg": alg,
+			}
+			changed := g.call(http.MethodPut, "/register/"+id, c.Get("registration_access_token"), body)
+			require.Equal(t, http.StatusOK, changed.Status, changed.JSON)
+			secret := []byte(changed.Get("client_secret"))
+			answer := g.signInAs(id, jws(t, alg, secret, assertionClaims(g.Fixture, id, nil)))
+			assert.Equal(t, http.StatusOK, answer.Status, "%s, then %s: %v", before, alg, answer.JSON)
+			request := g.AuthorizeURL("client_id", id, "redirect_uri", "https://app.example.com/callback", "scope", "openid")
+			raw := jws(t, alg, secret, requestOf(t, request, nil))
+			assert.Equal(t, "login", g.NewBrowser().Get(request+"&request="+raw).ID(), "its request objects, too")
+		}
+	}
+}
+
 func TestC15_ASecretThatSignsOverlaps(t *testing.T) {
 	g := newRegistry(t, authz.RegistrationProtected)
 	admin := g.token("alice", "registration.full")

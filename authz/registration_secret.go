@@ -18,12 +18,10 @@ const (
 	maxSecretOverlap = 30 * 24 * time.Hour
 )
 
-// newClientSecret makes a secret; one that signs is long enough for every algorithm (RFC 7518 §3.2).
+// newClientSecret makes a secret. It is long enough to sign by every algorithm (RFC 7518 §3.2), also for a client
+// that only sends it: one day it may register to sign.
 func (s *Server) newClientSecret(rec *registration) string {
-	secret := oauth.NewSecret()
-	if reg := rec.Metadata.client(); reg.SignsBySecret() {
-		secret += oauth.NewSecret()
-	}
+	secret := oauth.NewSecret() + oauth.NewSecret()
 	rec.SecretHash = oauth.Fingerprint(secret)
 	rec.SealedSecret = s.run.secrets.Seal([]byte(secret), []byte(rec.ID))
 	return secret
