@@ -124,7 +124,7 @@ func TestG3_C10_OriginsOfRegisteredClients(t *testing.T) {
 	assert.NotContains(t, self.JSON, "cors")
 	assert.False(t, preflight("https://self.example.com"), "who registered itself has no say in it")
 
-	require.Equal(t, http.StatusOK, g.call(http.MethodPut, "/register/"+second, developer, page(white)).Status)
+	require.Equal(t, http.StatusOK, g.update(developer, second, page(white)).Status)
 	assert.True(t, preflight(red), "the first lists it still")
 	require.Equal(t, http.StatusNoContent, g.call(http.MethodDelete, "/register/"+first, developer, nil).Status)
 	assert.False(t, preflight(red))

@@ -98,7 +98,7 @@ func TestE1_OIDCCRegistrationOnTheLoginPage(t *testing.T) {
 	assert.Contains(t, page, `href="https://app.example.com/tos"`)
 	assert.NotContains(t, page, "logo.png")
 	sent["verified"] = true
-	require.Equal(t, http.StatusOK, g.call(http.MethodPut, "/register/"+id, g.token("alice", "registration.full"), sent).Status)
+	require.Equal(t, http.StatusOK, g.update(g.token("alice", "registration.full"), id, sent).Status)
 	assert.Contains(t, login(), `src="https://app.example.com/logo.png"`)
 }
 

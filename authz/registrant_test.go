@@ -40,7 +40,7 @@ func TestC2_ARegistrationTokenIsWorthNoMoreThanItsOwner(t *testing.T) {
 	owned := g.register(g.token("bob", "registration.full"), app)
 	self := g.register("", app)
 	put := func(c authztest.Answer) authztest.Answer {
-		return g.call(http.MethodPut, "/register/"+c.Get("client_id"), c.Get("registration_access_token"), app)
+		return g.update(c.Get("registration_access_token"), c.Get("client_id"), app)
 	}
 	for name, c := range map[string]struct {
 		change func(*static.User)
@@ -124,7 +124,7 @@ func TestE6_WhatRegisteredItselfReadsItsOwnTokensOnly(t *testing.T) {
 		assert.Equal(t, false, about(others.Get(kind)), kind)
 	}
 	verified := members{"redirect_uris": app["redirect_uris"], "client_name": app["client_name"], "verified": true}
-	require.Equal(t, http.StatusOK, g.call(http.MethodPut, "/register/"+id, g.token("alice", "registration.full"), verified).Status)
+	require.Equal(t, http.StatusOK, g.update(g.token("alice", "registration.full"), id, verified).Status)
 	assert.Equal(t, true, about(others.Get("access_token")), "an administrator says so")
 }
 
@@ -136,7 +136,7 @@ func TestA36_AStrangerIsNoRedirector(t *testing.T) {
 	c, verified := g.register("", app), g.register("", app)
 	owned := g.register(g.token("bob", "registration.full"), app)
 	body := members{"redirect_uris": app["redirect_uris"], "verified": true}
-	require.Equal(t, http.StatusOK, g.call(http.MethodPut, "/register/"+verified.Get("client_id"), g.token("alice", "registration.full"), body).Status)
+	require.Equal(t, http.StatusOK, g.update(g.token("alice", "registration.full"), verified.Get("client_id"), body).Status)
 	for range 5 {
 		require.Equal(t, "login_required", ask(g.NewBrowser(), c, "prompt", "none").Location.Query().Get("error"), "silent authentication needs it")
 		require.Equal(t, "invalid_request", ask(g.NewBrowser(), c, "response_type", "").Location.Query().Get("error"))

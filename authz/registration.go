@@ -203,9 +203,11 @@ func (s *Server) updateClient(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if request.ClientID != "" && request.ClientID != rec.ID ||
-		request.ClientSecret != "" && !oauth.SameSecret(oauth.Fingerprint(request.ClientSecret), rec.SecretHash) {
-		return nil, oauth.Errorf(oauth.InvalidClientMetadata, "client_id and client_secret can't be changed")
+	if request.ClientID != rec.ID { // what was meant for one client must not change another
+		return nil, invalidMetadata(errors.New("client_id is missing, or another client's (RFC 7592 §2.2)"))
+	}
+	if request.ClientSecret != "" && !oauth.SameSecret(oauth.Fingerprint(request.ClientSecret), rec.SecretHash) {
+		return nil, invalidMetadata(errors.New("client_secret can't be changed"))
 	}
 	origins := rec.Metadata.CORS
 	secret, err := s.adopt(r.Context(), rec, &request.clientMetadata, who)

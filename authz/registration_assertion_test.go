@@ -60,7 +60,7 @@ func TestE11_A41_AKeyOfItsOwn(t *testing.T) {
 			at := "/register/" + id
 			assert.Equal(t, "invalid_client_metadata", g.call(http.MethodPost, at+"/secret", g.token("alice", "registration.full"), nil).Get("error"))
 
-			changed := g.call(http.MethodPut, at, c.Get("registration_access_token"), app)
+			changed := g.update(c.Get("registration_access_token"), id, app)
 			require.Equal(t, http.StatusOK, changed.Status, changed.JSON)
 			assert.NotEmpty(t, changed.Get("client_secret"), "it needs one now")
 			assert.Equal(t, "invalid_client", g.signInAs(id, signed(own)).Get("error"), "its key is no way in any more")
@@ -101,10 +101,10 @@ func TestE11_C15_ASecretThatWasSentSignsAfterAnUpdate(t *testing.T) {
 			c := g.register("", body)
 			id := c.Get("client_id")
 			body = members{
-				"client_id": id, "redirect_uris": app["redirect_uris"], "request_object_signing_alg": alg,
+				"redirect_uris": app["redirect_uris"], "request_object_signing_alg": alg,
 				"token_endpoint_auth_method": "client_secret_jwt", "token_endpoint_auth_signing_alg": alg,
 			}
-			changed := g.call(http.MethodPut, "/register/"+id, c.Get("registration_access_token"), body)
+			changed := g.update(c.Get("registration_access_token"), id, body)
 			require.Equal(t, http.StatusOK, changed.Status, changed.JSON)
 			secret := []byte(changed.Get("client_secret"))
 			answer := g.signInAs(id, jws(t, alg, secret, assertionClaims(g.Fixture, id, nil)))

@@ -95,6 +95,14 @@ func (g *registry) call(method, path, bearer string, body any) authztest.Answer 
 	return g.Do(req)
 }
 
+// update replaces a client's metadata, under the ID that the request has to name (RFC 7592 §2.2).
+func (g *registry) update(bearer, id string, body members) authztest.Answer {
+	g.t.Helper()
+	named := members{"client_id": id}
+	maps.Copy(named, body)
+	return g.call(http.MethodPut, "/register/"+id, bearer, named)
+}
+
 func (g *registry) register(bearer string, body any) authztest.Answer {
 	g.t.Helper()
 	answer := g.call(http.MethodPost, "/register", bearer, body)
@@ -344,7 +352,7 @@ func TestE11_ManagementByTheClientItself(t *testing.T) {
 		assert.Equal(t, http.StatusUnauthorized, g.call(method, "/register/unknown", a.Get("registration_access_token"), app).Status, "RFC 7592 §2.1")
 	}
 	changed := members{"client_id": a.Get("client_id"), "client_secret": a.Get("client_secret"), "redirect_uris": []string{"https://new.example.com/callback"}}
-	updated := g.call(http.MethodPut, at, a.Get("registration_access_token"), changed)
+	updated := g.update(a.Get("registration_access_token"), a.Get("client_id"), changed)
 	require.Equal(t, http.StatusOK, updated.Status, updated.JSON)
 	assert.Equal(t, []any{"https://new.example.com/callback"}, updated.JSON["redirect_uris"])
 	assert.NotContains(t, updated.JSON, "client_name", "RFC 7592 §2.2: what is left out is gone")
@@ -356,12 +364,16 @@ func TestE11_ManagementByTheClientItself(t *testing.T) {
 	assert.Equal(t, "login", request("https://new.example.com/callback").ID(), "seen at once")
 	assert.Equal(t, "error", request("https://app.example.com/callback").ID())
 	for name, body := range map[string]members{
-		"another client_id": {"client_id": "x", "redirect_uris": changed["redirect_uris"]},
-		"another secret":    {"client_secret": "x", "redirect_uris": changed["redirect_uris"]},
+		"RFC 7592 §2.2 no client_id": {"redirect_uris": changed["redirect_uris"]},
+		"an empty client_id":         {"client_id": "", "redirect_uris": changed["redirect_uris"]},
+		"another client_id":          {"client_id": b.Get("client_id"), "redirect_uris": changed["redirect_uris"]},
+		"another secret":             {"client_id": a.Get("client_id"), "client_secret": "x", "redirect_uris": changed["redirect_uris"]},
 	} {
-		assert.Equal(t, "invalid_client_metadata", g.call(http.MethodPut, at, a.Get("registration_access_token"), body).Get("error"), name)
+		answer := g.call(http.MethodPut, at, a.Get("registration_access_token"), body)
+		assert.Equal(t, http.StatusBadRequest, answer.Status, name)
+		assert.Equal(t, "invalid_client_metadata", answer.Get("error"), name)
 	}
-	assert.Equal(t, "invalid_redirect_uri", g.call(http.MethodPut, at, a.Get("registration_access_token"), members{"redirect_uris": []string{"http://x.example"}}).Get("error"))
+	assert.Equal(t, "invalid_redirect_uri", g.update(a.Get("registration_access_token"), a.Get("client_id"), members{"redirect_uris": []string{"http://x.example"}}).Get("error"))
 
 	gone := g.call(http.MethodDelete, at, a.Get("registration_access_token"), nil)
 	assert.Equal(t, http.StatusNoContent, gone.Status)
@@ -438,12 +450,12 @@ func TestC3_DisableAndEnable(t *testing.T) {
 	at := "/register/" + c.Get("client_id")
 	set := func(disabled bool) {
 		body := members{"redirect_uris": app["redirect_uris"], "disabled": disabled}
-		require.Equal(t, http.StatusOK, g.call(http.MethodPut, at, admin, body).Status)
+		require.Equal(t, http.StatusOK, g.update(admin, c.Get("client_id"), body).Status)
 	}
 	request := g.AuthorizeURL("client_id", c.Get("client_id"), "redirect_uri", "https://app.example.com/callback", "scope", "openid")
 	set(true)
 	assert.Equal(t, "error", g.NewBrowser().Get(request).ID())
-	assert.Equal(t, http.StatusForbidden, g.call(http.MethodPut, at, c.Get("registration_access_token"), app).Status, "it can't enable itself")
+	assert.Equal(t, http.StatusForbidden, g.update(c.Get("registration_access_token"), c.Get("client_id"), app).Status, "it can't enable itself")
 	assert.Equal(t, http.StatusOK, g.call(http.MethodGet, at, c.Get("registration_access_token"), nil).Status)
 	set(false)
 	assert.Equal(t, "login", g.NewBrowser().Get(request).ID())
@@ -501,7 +513,7 @@ func TestC18_OnlyAdministratorsTurnConsentOff(t *testing.T) {
 	silent := members{"redirect_uris": app["redirect_uris"], "prompt_user": false, "scope": "openid profile"}
 	assert.NotContains(t, g.register(bob, silent).JSON, "prompt_user")
 	self := g.register("", app)
-	changed := g.call(http.MethodPut, "/register/"+self.Get("client_id"), admin, silent)
+	changed := g.update(admin, self.Get("client_id"), silent)
 	assert.Equal(t, false, changed.JSON["prompt_user"])
 	page := g.NewBrowser().SignIn(g.AuthorizeURL("client_id", self.Get("client_id"), "redirect_uri", "https://app.example.com/callback", "scope", "openid"), "erin")
 	assert.NotNil(t, page.Location, page.Body)
@@ -550,7 +562,7 @@ func TestA36_StrangersAreMarked(t *testing.T) {
 	assert.NotContains(t, page.Header.Get("Content-Security-Policy"), "img-src 'self' https://evil.example.com")
 
 	verified := members{"redirect_uris": []string{"https://evil.example.com/callback"}, "client_name": "Fine", "logo_uri": "https://evil.example.com/logo.png", "verified": true}
-	require.Equal(t, http.StatusOK, g.call(http.MethodPut, "/register/"+c.Get("client_id"), g.token("alice", "registration.full"), verified).Status)
+	require.Equal(t, http.StatusOK, g.update(g.token("alice", "registration.full"), c.Get("client_id"), verified).Status)
 	page = g.NewBrowser().SignIn(g.AuthorizeURL("client_id", c.Get("client_id"), "redirect_uri", "https://evil.example.com/callback", "scope", "openid profile"), "erin")
 	assert.Contains(t, page.Body, "logo.png", "an administrator says so")
 	assert.NotContains(t, page.Body, "registered itself")
@@ -560,11 +572,10 @@ func TestA36_VerifiedIsWhatAnAdministratorSaw(t *testing.T) {
 	g := newRegistry(t, authz.RegistrationOpen)
 	admin := g.token("alice", "registration.full")
 	c := g.register("", app)
-	at := "/register/" + c.Get("client_id")
 	put := func(bearer string, change members) authztest.Answer {
 		body := members{"redirect_uris": app["redirect_uris"], "client_name": "An app", "scope": "openid"}
 		maps.Copy(body, change)
-		answer := g.call(http.MethodPut, at, bearer, body)
+		answer := g.update(bearer, c.Get("client_id"), body)
 		require.Equal(t, http.StatusOK, answer.Status, answer.JSON)
 		return answer
 	}
@@ -734,7 +745,7 @@ func TestA53_FloodsAreBounded(t *testing.T) {
 	assert.Equal(t, http.StatusTooManyRequests, last.Status)
 	assert.NotEmpty(t, last.Header.Get("Retry-After"))
 	at, own := "/register/"+first.Get("client_id"), first.Get("registration_access_token")
-	assert.Equal(t, http.StatusTooManyRequests, g.call(http.MethodPut, at, own, app).Status)
+	assert.Equal(t, http.StatusTooManyRequests, g.update(own, first.Get("client_id"), app).Status)
 	assert.Equal(t, http.StatusTooManyRequests, g.call(http.MethodPost, at+"/secret", own, nil).Status)
 	assert.Equal(t, http.StatusOK, g.call(http.MethodGet, at, own, nil).Status)
 	assert.Equal(t, http.StatusNoContent, g.call(http.MethodDelete, at, own, nil).Status, "it makes room")
@@ -757,8 +768,7 @@ func TestA53_WhatRegistersItselfIsSmall(t *testing.T) {
 	refused := named("x", 4000)
 	for name, body := range map[string]members{"long": refused, "what JSON writes as six bytes": named("&", 700)} {
 		assert.Equal(t, "invalid_client_metadata", g.call(http.MethodPost, "/register", "", body).Get("error"), name)
-		at := "/register/" + large.Get("client_id")
-		assert.Equal(t, "invalid_client_metadata", g.call(http.MethodPut, at, large.Get("registration_access_token"), body).Get("error"), name)
+		assert.Contains(t, g.update(large.Get("registration_access_token"), large.Get("client_id"), body).Get("error_description"), "longer than", name)
 	}
 	entries, err := g.State.Store().Scan(t.Context(), "", "", 100)
 	require.NoError(t, err)
@@ -787,7 +797,7 @@ func TestA53_UnusedClientsGo(t *testing.T) {
 	page := func(c authztest.Answer) string { return g.NewBrowser().Get(request(c)).ID() }
 	use()
 	verified := members{"redirect_uris": app["redirect_uris"], "verified": true}
-	require.Equal(t, http.StatusOK, g.call(http.MethodPut, "/register/"+kept.Get("client_id"), g.token("alice", "registration.full"), verified).Status)
+	require.Equal(t, http.StatusOK, g.update(g.token("alice", "registration.full"), kept.Get("client_id"), verified).Status)
 	g.Clock.Advance(8 * day)
 	assert.Equal(t, "error", page(unused))
 	refreshToken := use()
