@@ -92,6 +92,8 @@ func (c *Client) SignsBySecret() bool {
 // checkSecretFor checks that what is signed by the secret can be verified.
 func (c *Client) checkSecretFor(what string, alg jose.SignatureAlgorithm) error {
 	switch size := hmacAlgorithms[alg]; {
+	case c.SecretHash == "" && (c.AuthMethod == "" || c.AuthMethod == AuthNone):
+		return fmt.Errorf("%s needs a secret, and a public client (auth_method none) can't keep one (C15)", what)
 	case c.Secret == "":
 		return fmt.Errorf("%s needs the secret itself, its hash is not enough", what)
 	case len(c.Secret) < size:
@@ -156,8 +158,8 @@ func (c *client) checkAssertions() error {
 		if (len(c.JWKS) > 0) == (c.JWKSURL != "") {
 			return errors.New("auth_method private_key_jwt needs jwks: one of url, file and the set itself")
 		}
-		if c.SecretHash != "" {
-			return errors.New("auth_method private_key_jwt and a secret contradict each other")
+		if c.SecretHash != "" && hmacAlgorithms[c.RequestObjectAlg] == 0 {
+			return errors.New("auth_method private_key_jwt and a secret contradict each other, unless the secret signs request objects")
 		}
 		if c.AuthAlg != "" && token.CheckSignature(c.AuthAlg) != nil {
 			return fmt.Errorf("auth_method private_key_jwt %s is unknown", c.AuthAlg)

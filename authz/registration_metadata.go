@@ -197,9 +197,13 @@ func (m *clientMetadata) clientType() ClientType {
 	}
 }
 
-// needsSecret tells whether the client's way to authenticate rests on a shared secret.
+// needsSecret tells whether the client has a use for a shared secret: its way to authenticate rests on one, or it
+// signs request objects by it. One that can't authenticate could not keep it (C15).
 func (m *clientMetadata) needsSecret() bool {
-	return slices.Contains([]string{"", AuthBasic, AuthPost, AuthSecretJWT}, m.TokenEndpointAuthMethod)
+	if m.TokenEndpointAuthMethod == AuthPrivateKeyJWT {
+		return hmacAlgorithms[jose.SignatureAlgorithm(m.RequestObjectAlg)] != 0
+	}
+	return m.TokenEndpointAuthMethod != AuthNone
 }
 
 // client is the registration as the configuration would have it.

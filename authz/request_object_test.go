@@ -304,7 +304,7 @@ func TestE1_RequestObjectsThatCannotBe(t *testing.T) {
 		"by a secret that is short":  {func(c *authz.Client) { c.RequestObjectAlg, c.Secret = jose.HS512, authztest.Secret }, "at least 64 bytes"},
 		"by a secret and no secret": {func(c *authz.Client) {
 			*c = authz.Client{ID: "spa", RedirectURIs: c.RedirectURIs, RequestObjectAlg: jose.HS256}
-		}, "needs the secret itself"},
+		}, "a public client (auth_method none) can't keep one"},
 		"signed without keys":          {func(c *authz.Client) { c.RequestObjectAlg = jose.ES256 }, "need jwks"},
 		"required without keys":        {func(c *authz.Client) { c.RequireSignedRequest = true }, "need jwks"},
 		"required, and by none":        {func(c *authz.Client) { c.RequireSignedRequest, c.RequestObjectAlg = true, authz.AlgNone }, "exclude"},
@@ -421,7 +421,58 @@ func TestE1_ARegisteredClientSignsRequestsByItsSecret(t *testing.T) {
 	request := g.AuthorizeURL("client_id", app.Get("client_id"), "redirect_uri", callback, "scope", "openid")
 	raw := jws(t, jose.HS512, []byte(app.Get("client_secret")), requestOf(t, request, nil))
 	assert.Equal(t, "login", g.NewBrowser().Get(request+"&request="+raw).ID())
-	assert.Equal(t, 400, g.call("POST", "/register", "", members{
-		"redirect_uris": []string{callback}, "request_object_signing_alg": "HS256", "token_endpoint_auth_method": "none",
-	}).Status)
+}
+
+// The secret is for request objects alone: OpenID Connect Dynamic Client Registration §3.2 has one issued also where
+// it is not the way to authenticate.
+func TestE1_C15_ASecretBesideAKeySignsRequestsOnly(t *testing.T) {
+	g := newRegistry(t, authz.RegistrationOpen)
+	key, keys := assertionKeys()[0], json.RawMessage(jwksOf(t, assertionKeys()[0].Public()))
+	body := func(alg string) members {
+		return members{
+			"redirect_uris": app["redirect_uris"], "token_endpoint_auth_method": "private_key_jwt", "jwks": keys, "request_object_signing_alg": alg,
+		}
+	}
+	c := g.register("", body("HS256"))
+	id, secret, own := c.Get("client_id"), c.Get("client_secret"), c.Get("registration_access_token")
+	assert.InDelta(t, 0, c.JSON["client_secret_expires_at"], 0)
+	request := g.AuthorizeURL("client_id", id, "redirect_uri", "https://app.example.com/callback", "scope", "openid", "prompt", "none")
+	ask := func(raw string) string {
+		return g.NewBrowser().Get(request + "&request=" + raw).Location.Query().Get("error")
+	}
+	bySecret := func(secret string) string { return jws(t, jose.HS256, []byte(secret), requestOf(t, request, nil)) }
+	assert.Equal(t, "login_required", ask(bySecret(secret)))
+	assert.Equal(t, "invalid_request_object", ask(jws(t, jose.ES256, key, requestOf(t, request, nil))), "not what it registered")
+
+	claims := func() map[string]any { return assertionClaims(g.Fixture, id, nil) }
+	assert.Equal(t, http.StatusOK, g.signInAs(id, jws(t, jose.ES256, key, claims())).Status)
+	assert.Equal(t, "invalid_client", g.signInAs(id, jws(t, jose.HS256, []byte(secret), claims())).Get("error"), "A2")
+	form := map[string]string{"grant_type": "authorization_code", "code": "x"}
+	assert.Equal(t, "invalid_client", g.asClient(id, secret, form).Get("error"), "A42: Basic")
+	posted := url.Values{"grant_type": {"authorization_code"}, "code": {"x"}, "client_id": {id}, "client_secret": {secret}}
+	assert.Equal(t, "invalid_client", g.Post("/token", "", posted).Get("error"), "A42: post")
+
+	renewed := g.call(http.MethodPost, "/register/"+id+"/secret", own, members{"overlap": 0})
+	assert.Equal(t, "login_required", ask(bySecret(renewed.Get("client_secret"))))
+	assert.Equal(t, "invalid_request_object", ask(bySecret(secret)))
+	assert.NotContains(t, g.update(own, id, body("ES256")).JSON, "client_secret", "nothing to sign by it any more")
+	assert.Equal(t, "login_required", ask(jws(t, jose.ES256, key, requestOf(t, request, nil))))
+	again := g.update(own, id, body("HS512"))
+	require.Equal(t, http.StatusOK, again.Status, again.JSON)
+	assert.Equal(t, "login_required", ask(jws(t, jose.HS512, []byte(again.Get("client_secret")), requestOf(t, request, nil))))
+}
+
+func TestE1_C15_APublicClientHasNoSecretToSignBy(t *testing.T) {
+	g := newRegistry(t, authz.RegistrationOpen)
+	c := g.register("", members{"redirect_uris": app["redirect_uris"], "token_endpoint_auth_method": "none"})
+	for _, alg := range []string{"HS256", "HS384", "HS512"} {
+		body := members{"redirect_uris": app["redirect_uris"], "request_object_signing_alg": alg, "token_endpoint_auth_method": "none"}
+		for name, answer := range map[string]authztest.Answer{
+			"registered": g.call(http.MethodPost, "/register", "", body), "updated": g.update(c.Get("registration_access_token"), c.Get("client_id"), body),
+		} {
+			assert.Equal(t, http.StatusBadRequest, answer.Status, name)
+			assert.Equal(t, "invalid_client_metadata", answer.Get("error"), name)
+			assert.Contains(t, answer.Get("error_description"), "request_object signed "+alg+" needs a secret, and a public client (auth_method none) can't keep one", name)
+		}
+	}
 }
