@@ -67,12 +67,13 @@ type client struct {
 	sector             string                  // of pairwise subjects, "" for public ones
 	fetch              fetchers                // of what its URLs name
 
-	// Of registered clients: the secret before, taken until then (C15), whether it registered itself and
+	// Of registered clients: the secret before, taken until then (C15), whether it registered itself, and
 	// nobody has checked it (A36), since when it is there, when it goes if nobody uses it, and whether
-	// anybody has.
+	// anybody has, which is known of those that registered themselves.
 	formerHash   string
 	formerSecret string // itself, where it signs
 	formerUntil  time.Time
+	self         bool
 	unverified   bool
 	since, until time.Time
 	used         bool

@@ -68,7 +68,7 @@ type registration struct {
 	TokenHash string `json:"token_hash"`
 	// Expires is when a client that registered itself goes unless somebody uses it by then; zero: it stays.
 	Expires time.Time `json:"expires,omitzero"`
-	// Used tells that it may have tokens.
+	// Used tells that one that registered itself may have tokens.
 	Used bool `json:"used,omitempty"`
 }
 
@@ -77,6 +77,18 @@ func (rec *registration) self() bool { return rec.By == registrantSelf }
 
 // unverified tells one that nobody has checked since (A36).
 func (rec *registration) unverified() bool { return rec.self() && !rec.Metadata.Verified }
+
+// setEnd gives a client an end that registered itself and that nobody vouches for, or for no more (A53).
+func (rec *registration) setEnd(now time.Time) {
+	switch {
+	case !rec.unverified():
+		rec.Expires = time.Time{}
+	case rec.Expires.IsZero() && rec.Used:
+		rec.Expires = now.Add(disusedLife)
+	case rec.Expires.IsZero():
+		rec.Expires = now.Add(unusedLife)
+	}
+}
 
 // compileRegistered makes a registration a client by the rules of the configuration's own.
 func (s *Server) compileRegistered(rec *registration) (*client, error) {
@@ -97,7 +109,7 @@ func (s *Server) compileRegistered(rec *registration) (*client, error) {
 	}
 	c.formerSecret = former
 	c.formerHash, c.formerUntil = rec.FormerHash, rec.FormerUntil
-	c.unverified = rec.unverified()
+	c.self, c.unverified = rec.self(), rec.unverified()
 	c.since, c.until, c.used = rec.Issued, rec.Expires, rec.Used
 	return c, nil
 }
@@ -190,12 +202,13 @@ const (
 // gets anything: what was deleted meanwhile gets nothing, and what gets something is not deleted as unused.
 func (s *Server) keepClient(ctx context.Context, c *client) error {
 	now := s.now()
-	if c.until.IsZero() || c.until.Sub(now) > disusedLife-noteUse {
+	noted := c.used && (c.until.IsZero() || c.until.Sub(now) > disusedLife-noteUse)
+	if !c.self || noted {
 		return nil
 	}
 	err := s.changeClient(ctx, c.ID, func(rec *registration) error {
 		rec.Used = true
-		if !rec.Expires.IsZero() { // else an administrator keeps it, since a moment ago
+		if !rec.Expires.IsZero() { // else an administrator keeps it
 			rec.Expires = now.Add(disusedLife)
 		}
 		return nil

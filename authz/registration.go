@@ -107,9 +107,6 @@ func (s *Server) registerClient(r *http.Request) (any, error) {
 	if who.kind == registrantAdmin && request.ClientID != "" {
 		rec.ID = request.ClientID
 	}
-	if rec.self() {
-		rec.Expires = now.Add(unusedLife)
-	}
 	raw := oauth.NewSecret()
 	rec.TokenHash = oauth.Fingerprint(raw)
 	secret, err := s.adopt(r.Context(), rec, &request.clientMetadata, who)
@@ -129,9 +126,7 @@ func (s *Server) adopt(ctx context.Context, rec *registration, m *clientMetadata
 	who.restrict(m, &rec.Metadata)
 	m.fill(s, rec.self())
 	rec.Metadata = *m
-	if m.Verified {
-		rec.Expires = time.Time{} // an administrator keeps it
-	}
+	rec.setEnd(s.now())
 	switch {
 	case !m.needsSecret():
 		rec.SecretHash, rec.SealedSecret = "", ""

@@ -812,6 +812,67 @@ func TestA53_UnusedClientsGo(t *testing.T) {
 	assert.Equal(t, "login", page(owned))
 }
 
+func TestA53_WhatIsVerifiedNoMoreGoes(t *testing.T) {
+	const day = 24 * time.Hour
+	g := newRegistry(t, authz.RegistrationOpen)
+	request := func(c authztest.Answer) string {
+		return g.AuthorizeURL("client_id", c.Get("client_id"), "redirect_uri", "https://app.example.com/callback", "scope", "openid")
+	}
+	page := func(c authztest.Answer) string { return g.NewBrowser().Get(request(c)).ID() }
+	use := func(c authztest.Answer) {
+		browser := g.NewBrowser()
+		page := browser.SignIn(request(c), "erin")
+		if page.ID() == "consent" { // not for one that is verified
+			page = browser.Submit(page, "decision", "allow")
+		}
+		require.NotNil(t, page.Location, page.Body)
+	}
+	set := func(verified bool, clients ...authztest.Answer) {
+		admin := g.token("alice", "registration.full")
+		for _, c := range clients {
+			body := members{"redirect_uris": app["redirect_uris"], "client_name": app["client_name"], "verified": verified}
+			require.Equal(t, http.StatusOK, g.update(admin, c.Get("client_id"), body).Status)
+		}
+	}
+	unused, before, while, renamed := g.register("", app), g.register("", app), g.register("", app), g.register("", app)
+	use(before)
+	set(true, unused, before, while, renamed)
+	g.Clock.Advance(400 * day)
+	use(while)
+	set(false, unused, before, while)
+	other := members{"redirect_uris": app["redirect_uris"], "client_name": "Google"}
+	require.Equal(t, http.StatusOK, g.update(renamed.Get("registration_access_token"), renamed.Get("client_id"), other).Status)
+	for _, c := range []authztest.Answer{unused, before, while, renamed} {
+		assert.Equal(t, "login", page(c), "not at once")
+	}
+	g.Clock.Advance(day)
+	assert.Equal(t, "error", page(unused))
+	assert.Equal(t, "error", page(renamed))
+	assert.Equal(t, "login", page(before))
+	g.Clock.Advance(363 * day)
+	use(while)
+	g.Clock.Advance(day)
+	assert.Equal(t, "error", page(before), "a year without use")
+	assert.Equal(t, "login", page(while), "used since")
+	g.Clock.Advance(365 * day)
+	assert.Equal(t, "error", page(while))
+}
+
+func TestA53_UseIsNotedOfWhatIsVerified(t *testing.T) {
+	g := newRegistry(t, authz.RegistrationOpen)
+	c := g.register("", app)
+	set := func(verified bool) {
+		body := members{"redirect_uris": app["redirect_uris"], "client_name": app["client_name"], "verified": verified}
+		require.Equal(t, http.StatusOK, g.update(g.token("alice", "registration.full"), c.Get("client_id"), body).Status)
+	}
+	set(true)
+	page := g.NewBrowser().SignIn(g.AuthorizeURL("client_id", c.Get("client_id"), "redirect_uri", "https://app.example.com/callback", "scope", "openid"), "erin")
+	require.NotNil(t, page.Location, page.Body)
+	set(false)
+	require.Equal(t, http.StatusNoContent, g.call(http.MethodDelete, "/register/"+c.Get("client_id"), c.Get("registration_access_token"), nil).Status)
+	assert.NotNil(t, g.event("client_revoked"), "it was used while it was verified")
+}
+
 func TestA53_WhatNobodyUsedLeavesNoRevocation(t *testing.T) {
 	g := newRegistry(t, authz.RegistrationOpen)
 	revoked := func(use bool) bool {
