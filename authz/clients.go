@@ -213,8 +213,13 @@ func (s *Server) keepClient(ctx context.Context, c *client) error {
 		}
 		return nil
 	})
-	if err != nil {
-		return errClientStore.Because(fmt.Errorf("keep client %s: %w", c.ID, err))
+	switch {
+	case err == nil:
+		return nil
+	case c.used && !errors.Is(err, store.ErrNotFound):
+		// A code is spent already: it must not be lost for what the next use notes as well.
+		s.cfg.Logger.Warn("the use of a client could not be noted", zap.String("client_id", c.ID), zap.Error(err))
+		return nil
 	}
-	return nil
+	return errClientStore.Because(fmt.Errorf("keep client %s: %w", c.ID, err))
 }

@@ -314,35 +314,45 @@ func TestA53_OnlyAProofWritesThatAChallengeWasAnswered(t *testing.T) {
 	assert.Greater(t, decided(), before)
 }
 
-// interrupted is a store in which something happens before a write.
+// interrupted is a store in which something happens before a write, which may fail then.
 type interrupted struct {
 	store.Store
-	before func(key string)
+	before func(key string) error
 }
 
 func (i *interrupted) Update(ctx context.Context, key string, fn store.UpdateFunc) error {
-	i.before(key)
+	if err := i.before(key); err != nil {
+		return err
+	}
 	return i.Store.Update(ctx, key, fn)
+}
+
+// interruptible serves a configuration over a store in which things can happen.
+func interruptible(t *testing.T, f *authztest.Fixture, cfg authz.Config) *interrupted {
+	t.Helper()
+	i := &interrupted{f.State.Store(), func(string) error { return nil }}
+	var err error
+	f.State, err = authz.NewState(t.Context(), i, f.Clock.Now)
+	require.NoError(t, err)
+	f.Reload(cfg)
+	return i
 }
 
 func TestA35_ACounterIsGoodForOneOfTwoAtOnce(t *testing.T) {
 	cfg := withPasskeys(t)
 	f := authztest.New(t, cfg)
-	slow := &interrupted{f.State.Store(), func(string) {}}
-	var err error
-	f.State, err = authz.NewState(t.Context(), slow, f.Clock.Now)
-	require.NoError(t, err)
-	f.Reload(cfg)
+	slow := interruptible(t, f, cfg)
 	a := enrolPasskey(t, f, "alice")
 	copied := *a
 	first, second := f.NewBrowser(), f.NewBrowser()
 	pages := []*authztest.Page{first.Get(f.AuthorizeURL("acr_values", passkeyOnly)), second.Get(f.AuthorizeURL("acr_values", passkeyOnly))}
 	var between *authztest.Page
-	slow.before = func(key string) {
+	slow.before = func(key string) error {
 		if strings.HasPrefix(key, "factor/") {
-			slow.before = func(string) {}
+			slow.before = func(string) error { return nil }
 			between = second.Submit(pages[1], "credential", copied.get(pages[1]))
 		}
+		return nil
 	}
 	page := first.Submit(pages[0], "credential", a.get(pages[0]))
 	require.NotNil(t, between)

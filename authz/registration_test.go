@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"io"
 	"maps"
 	"net/http"
@@ -810,6 +811,44 @@ func TestA53_UnusedClientsGo(t *testing.T) {
 	assert.Equal(t, "error", page(used), "a year without use")
 	assert.Equal(t, "login", page(kept))
 	assert.Equal(t, "login", page(owned))
+}
+
+func TestA53_AUseThatCantBeNotedCostsNoCode(t *testing.T) {
+	const day = 24 * time.Hour
+	cfg := registryConfig(t, authz.RegistrationOpen)
+	g := &registry{authztest.New(t, cfg), t}
+	clients := interruptible(t, g.Fixture, cfg)
+	c := g.register("", app)
+	request := g.AuthorizeURL("client_id", c.Get("client_id"), "redirect_uri", "https://app.example.com/callback", "scope", "openid")
+	agree := func() *authztest.Page {
+		browser := g.NewBrowser()
+		return browser.Submit(browser.SignIn(request, "erin"), "decision", "allow")
+	}
+	refuse := func(on bool) {
+		clients.before = func(key string) error {
+			if on && strings.HasPrefix(key, "client/") {
+				return errors.New("the disk is full")
+			}
+			return nil
+		}
+	}
+	refuse(true)
+	assert.Equal(t, "temporarily_unavailable", agree().Location.Query().Get("error"), "the first use: it would be deleted as unused")
+	refuse(false)
+	require.NotEmpty(t, agree().Location.Query().Get("code"))
+	g.Clock.Advance(day - 30*time.Second)
+	code := agree().Location.Query().Get("code")
+	g.Clock.Advance(45 * time.Second) // a day after it was noted last
+	refuse(true)
+	form := map[string]string{"grant_type": "authorization_code", "code": code, "redirect_uri": "https://app.example.com/callback"}
+	tokens := g.asClient(c.Get("client_id"), c.Get("client_secret"), form)
+	require.Equal(t, http.StatusOK, tokens.Status, tokens.JSON)
+	assert.Equal(t, 1, g.Logs.FilterMessage("the use of a client could not be noted").Len())
+	refuse(false)
+	form = map[string]string{"grant_type": "refresh_token", "refresh_token": tokens.Get("refresh_token")}
+	require.Equal(t, http.StatusOK, g.asClient(c.Get("client_id"), c.Get("client_secret"), form).Status)
+	g.Clock.Advance(365*day - time.Second)
+	assert.Equal(t, "login", g.NewBrowser().Get(request).ID(), "noted by the next use")
 }
 
 func TestA53_WhatIsVerifiedNoMoreGoes(t *testing.T) {
