@@ -54,9 +54,9 @@ func (s *Server) updateFactors(ctx context.Context, subject string, change func(
 	return nil
 }
 
-// SubjectOf is whose a login name is, for an administrator, whether or not they may sign in;
+// subjectOf is whose a login name is, for an administrator, whether or not they may sign in;
 // users.ErrNotFound.
-func (s *Server) SubjectOf(ctx context.Context, username string) (string, error) {
+func (s *Server) subjectOf(ctx context.Context, username string) (string, error) {
 	namer, ok := s.cfg.Users.(users.Namer)
 	if !ok {
 		return "", fmt.Errorf("%w: this store of users can't be searched", users.ErrNotFound)
@@ -65,11 +65,19 @@ func (s *Server) SubjectOf(ctx context.Context, username string) (string, error)
 }
 
 // ResetSecondFactor forgets what somebody has enrolled: authenticator app, recovery codes and
-// passkeys. They enrol anew when a contract asks for it. A secret in the configuration stays. All that they
-// are signed in to ends, as by RevokeUser: it may be somebody else's who has the factor.
-func (s *Server) ResetSecondFactor(ctx context.Context, subject string) error {
+// passkeys, and then the wrong guesses at it. They enrol anew when a contract asks for it. A secret in the
+// configuration stays. All that they are signed in to ends, as by RevokeUser: it may be somebody else's who has
+// the factor. users.ErrNotFound when nobody has that login name.
+func (s *Server) ResetSecondFactor(ctx context.Context, username string) error {
+	subject, err := s.subjectOf(ctx, username)
+	if err != nil {
+		return err
+	}
 	if err := s.run.factors.Delete(ctx, subject); err != nil {
 		return fmt.Errorf("second factor: %w", err)
+	}
+	if err := s.forgetGuesses(ctx, s.guessedFactor(username)); err != nil {
+		return err
 	}
 	s.cfg.Observe(ctx, Event{Name: "second_factor_reset", Issuer: s.cfg.Issuer, Subject: subject})
 	return s.RevokeUser(ctx, subject)

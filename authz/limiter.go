@@ -38,7 +38,7 @@ func (k guessKey) isFactor() bool { return strings.HasPrefix(string(k), factorKe
 
 const (
 	// maxConsecutive is how many wrong guesses at a second factor there may be in a row (NIST SP 800-63B
-	// §5.2.2). After that only Unlock helps.
+	// §5.2.2). After that only Unlock and ResetSecondFactor help.
 	maxConsecutive = 100
 	// factorMemory is how long they are remembered.
 	factorMemory = 365 * 24 * time.Hour
@@ -70,12 +70,19 @@ func guessedFrom(ip string) guessKey {
 
 // Unlock ends the pause of an account (U9). What its guesses cost their address stays.
 func (s *Server) Unlock(ctx context.Context, username string) error {
-	for _, key := range []guessKey{s.guessedPassword(username), s.guessedFactor(username)} {
+	if err := s.forgetGuesses(ctx, s.guessedPassword(username), s.guessedFactor(username)); err != nil {
+		return err
+	}
+	s.cfg.Observe(ctx, Event{Name: "unlocked", Issuer: s.cfg.Issuer, Account: oauth.Clip(username)})
+	return nil
+}
+
+func (s *Server) forgetGuesses(ctx context.Context, keys ...guessKey) error {
+	for _, key := range keys {
 		if err := s.run.guesses.wrong.Delete(ctx, string(key)); err != nil {
 			return fmt.Errorf("unlock: %w", err)
 		}
 	}
-	s.cfg.Observe(ctx, Event{Name: "unlocked", Issuer: s.cfg.Issuer, Account: oauth.Clip(username)})
 	return nil
 }
 
