@@ -87,10 +87,10 @@ func TestG3_RefreshTokensFromUnlistedOrigins(t *testing.T) {
 		req.Header.Set("Origin", "https://evil.example")
 		return f.Do(req)
 	}
-	assert.Equal(t, map[string]any{"active": false}, call("/introspect", "robot").JSON)
+	assert.Equal(t, map[string]any{"active": false}, call("/introspect", "shop").JSON)
 	refused := call("/revoke", "shop")
 	assert.Equal(t, http.StatusForbidden, refused.Status)
-	assert.True(t, active(f, raw))
+	assert.True(t, activeTo(f, "shop", raw))
 }
 
 func TestG3_C10_OriginsOfRegisteredClients(t *testing.T) {

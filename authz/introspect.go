@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"maps"
@@ -84,7 +85,7 @@ func (s *Server) checkIntrospectionBearer(r *http.Request, raw string) (*client,
 	return c, s.admitClient(t.ClientID)
 }
 
-// mayRead tells whether a client hears of another's tokens: not one that registered itself, else
+// mayRead tells whether a client hears of another's access tokens: not one that registered itself, else
 // introspection were for everybody (RFC 7662 §2.1, §4).
 func (c *client) mayRead(clientID string) bool { return !c.unverified || c.ID == clientID }
 
@@ -206,12 +207,15 @@ func (i introspected) with(extra map[string]any) ([]byte, error) {
 	return append(append(body[:len(body)-1], ','), claims[1:]...), nil
 }
 
-// introspectRefresh describes a refresh token that the token endpoint would take now.
+// introspectRefresh describes a refresh token that the token endpoint would take now, to the client that it was
+// issued to: nobody else has a use for it (RFC 7662 §4).
 func (s *Server) introspectRefresh(w http.ResponseWriter, r *http.Request, asks *client, raw string, notAccess error) ([]byte, error) {
 	t, err := s.openRefresh(r.Context(), raw)
-	var c *client
-	if err == nil {
-		c, err = s.checkRefresh(r, t)
+	switch {
+	case err == nil && t.ClientID != asks.ID:
+		err = errRefresh.Because(errOtherClient)
+	case err == nil:
+		err = s.checkRefresh(r.Context(), asks, t)
 	}
 	switch {
 	case errors.Is(err, oauth.InvalidGrant):
@@ -219,13 +223,13 @@ func (s *Server) introspectRefresh(w http.ResponseWriter, r *http.Request, asks 
 		return inactive, nil
 	case err != nil:
 		return nil, err
-	case !asks.mayRead(t.ClientID), !s.allowOrigin(w, r, c):
+	case !s.allowOrigin(w, r, asks):
 		return inactive, nil
 	}
 	return json.Marshal(&introspected{
 		Active:    true,
 		Issuer:    s.cfg.Issuer,
-		Subject:   s.subjectFor(c, t.Subject),
+		Subject:   s.subjectFor(asks, t.Subject),
 		ClientID:  t.ClientID,
 		IssuedAt:  t.Issued.Unix(),
 		ExpiresAt: t.Expires.Unix(),
@@ -235,21 +239,14 @@ func (s *Server) introspectRefresh(w http.ResponseWriter, r *http.Request, asks 
 }
 
 // checkRefresh asks of a refresh token all that its use would, and changes nothing.
-func (s *Server) checkRefresh(r *http.Request, t *refreshToken) (*client, error) {
-	c, err := s.activeClient(r.Context(), t.ClientID)
-	if err != nil {
-		return nil, err
+func (s *Server) checkRefresh(ctx context.Context, c *client, t *refreshToken) error {
+	if err := s.checkFamily(ctx, c, t, s.now()); err != nil || s.cfg.Revocation.Off {
+		return err
 	}
-	if c == nil {
-		return nil, errRefresh.Because(errClientOff)
-	}
-	if err := s.checkFamily(r.Context(), c, t, s.now()); err != nil || s.cfg.Revocation.Off {
-		return c, err
-	}
-	state, err := s.run.families.Get(r.Context(), t.GrantID)
+	state, err := s.run.families.Get(ctx, t.GrantID)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return nil, oauth.Errorf(oauth.TemporarilyUnavailable, "the family could not be read").Because(err)
+		return oauth.Errorf(oauth.TemporarilyUnavailable, "the family could not be read").Because(err)
 	}
 	_, err = s.nextState(c, t, state, s.now())
-	return c, err
+	return err
 }

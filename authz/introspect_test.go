@@ -13,8 +13,12 @@ import (
 	"github.com/gatewright/gatewright/authz/authztest"
 )
 
-func active(f *authztest.Fixture, token string) bool {
-	answer := f.Post("/introspect", "robot", url.Values{"token": {token}})
+// active asks about an access token, as an API would.
+func active(f *authztest.Fixture, token string) bool { return activeTo(f, "robot", token) }
+
+// activeTo asks about a token as a client: refresh tokens are for the one that they were issued to.
+func activeTo(f *authztest.Fixture, client, token string) bool {
+	answer := f.Post("/introspect", client, url.Values{"token": {token}})
 	return answer.JSON["active"] == true
 }
 
@@ -29,8 +33,10 @@ func TestE6_Introspection(t *testing.T) {
 	} {
 		assert.Equal(t, want, answer.JSON[name], name)
 	}
-	answer = f.Post("/introspect", "robot", url.Values{"token": {tokens.Get("refresh_token")}})
-	assert.Equal(t, true, answer.JSON["active"])
+	answer = f.Post("/introspect", "shop", url.Values{"token": {tokens.Get("refresh_token")}})
+	for name, want := range map[string]any{"active": true, "sub": "alice", "client_id": "shop", "scope": "openid orders.read", "iss": f.URL} {
+		assert.Equal(t, want, answer.JSON[name], name)
+	}
 	answer = f.Post("/introspect", "robot", url.Values{"token": {"garbage"}})
 	assert.Equal(t, map[string]any{"active": false}, answer.JSON)
 }
@@ -71,9 +77,31 @@ func TestE6_ADeadRefreshTokenIsInactive(t *testing.T) {
 	first := f.Redeem("rotating", f.NewBrowser().Authorize(rotatingURL(f), "alice").Get("code")).Get("refresh_token")
 	second := refresh(f, "rotating", first).Get("refresh_token")
 	f.Clock.Advance(time.Minute)
-	assert.False(t, active(f, first), "superseded, past the grace")
-	assert.True(t, active(f, second))
+	assert.False(t, activeTo(f, "rotating", first), "superseded, past the grace")
+	assert.True(t, activeTo(f, "rotating", second))
 	assert.Equal(t, http.StatusOK, refresh(f, "rotating", second).Status, "asking has changed nothing")
 	f.Clock.Advance(8 * 24 * time.Hour)
-	assert.False(t, active(f, second), "C16: idle")
+	assert.False(t, activeTo(f, "rotating", second), "C16: idle")
+}
+
+// RFC 7662 §4: what a protected resource has no use for, it is not told.
+func TestE6_ARefreshTokenIsItsClientsToRead(t *testing.T) {
+	f := authztest.New(t, authztest.Config())
+	tokens := f.Redeem("shop", f.NewBrowser().Authorize(f.AuthorizeURL(), "alice").Get("code"))
+	raw := tokens.Get("refresh_token")
+	byBearer, err := http.NewRequest(http.MethodPost, f.URL+"/introspect", strings.NewReader(url.Values{"token": {raw}}.Encode()))
+	require.NoError(t, err)
+	byBearer.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	byBearer.Header.Set("Authorization", "Bearer "+f.Token("robot", "grant_type", "client_credentials").Get("access_token"))
+	for name, answer := range map[string]authztest.Answer{
+		"an API":                      f.Post("/introspect", "robot", url.Values{"token": {raw}}),
+		"an API, by a bearer":         f.Do(byBearer),
+		"another client":              f.Post("/introspect", "rotating", url.Values{"token": {raw}}),
+		"whatever token_type_hint is": f.Post("/introspect", "robot", url.Values{"token": {raw}, "token_type_hint": {"refresh_token"}}),
+	} {
+		assert.Equal(t, http.StatusOK, answer.Status, name)
+		assert.Equal(t, map[string]any{"active": false}, answer.JSON, name)
+	}
+	assert.True(t, activeTo(f, "shop", raw))
+	assert.True(t, activeTo(f, "rotating", tokens.Get("access_token")), "access tokens are for all that see them")
 }

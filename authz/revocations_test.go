@@ -41,7 +41,7 @@ func (g granted) lives(t *testing.T, f *authztest.Fixture) bool {
 	t.Helper()
 	gate := atTheGate(f, g.access)
 	assert.Equal(t, gate, active(f, g.access), "introspection of the access token")
-	assert.Equal(t, gate, active(f, g.refresh), "introspection of the refresh token")
+	assert.Equal(t, gate, activeTo(f, "shop", g.refresh), "introspection of the refresh token")
 	assert.Equal(t, gate, refresh(f, "shop", g.refresh).Status == http.StatusOK, "the token endpoint")
 	return gate
 }

@@ -41,7 +41,7 @@ func TestS11_PairwiseSubjects(t *testing.T) {
 			assert.Equal(t, true, about.JSON["active"], "the server finds the person")
 			assert.Equal(t, sub, about.Get("sub"))
 			assert.NotContains(t, about.JSON, "username", "a name would tell what the sub hides")
-			assert.Equal(t, sub, f.Post("/introspect", "robot", url.Values{"token": {tokens.Get("refresh_token")}}).Get("sub"))
+			assert.Equal(t, sub, f.Post("/introspect", "shop", url.Values{"token": {tokens.Get("refresh_token")}}).Get("sub"))
 			assert.Equal(t, sub, f.Bearer(http.MethodGet, "/userinfo", access).Get("sub"), "OIDC Core §5.3.2: as in the ID token")
 			assert.Equal(t, sub, f.Bearer(http.MethodGet, "/tokeninfo", access).Get("user_id"))
 			if format == authz.FormatJWT {
