@@ -54,6 +54,8 @@ type registration struct {
 	// Version is another one after each change.
 	Version string    `json:"version"`
 	Issued  time.Time `json:"issued"`
+	// Mark is that of its entries in the indexes of clients.
+	Mark string `json:"mark"`
 	// By is who registered it, and Owner the subject of that person, "" for nobody: it registered itself.
 	By    registrantKind `json:"by"`
 	Owner string         `json:"owner,omitempty"`

@@ -7,12 +7,9 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"go.uber.org/zap"
 
-	"github.com/gatewright/gatewright/authz/oauth"
-	"github.com/gatewright/gatewright/authz/store"
 	"github.com/gatewright/gatewright/authz/token"
 )
 
@@ -63,61 +60,33 @@ func (s *Server) listed(ctx context.Context, origin string, c *client) bool {
 		}
 	}
 	registered, err := s.listedByRegistered(ctx, origin)
-	if err != nil {
+	if err != nil && ctx.Err() == nil { // else nobody waits for the answer
 		s.cfg.Logger.Error("origins of registered clients could not be read", zap.Error(err))
 	}
 	return registered
 }
 
-// listingClient is where the clients are found that list an origin. What is in there too much, after a change that
-// was broken off, allows nothing: the client is asked.
-type listingClient struct {
-	ID string `json:"client_id"`
-}
-
-func (s *Server) listingClients(origin string) store.Records[listingClient] {
-	return store.NewRecords[listingClient](s.run.store, "cors-of/"+oauth.Fingerprint(origin))
-}
-
 // listedByRegistered tells whether a registered client lists an origin.
 func (s *Server) listedByRegistered(ctx context.Context, origin string) (bool, error) {
-	listing, _, err := s.listingClients(origin).List(ctx, "", listPage)
-	if err != nil {
-		return false, err
-	}
-	for _, l := range listing {
-		c, err := s.findClient(ctx, l.ID)
+	for from := ""; ; {
+		found, next, err := s.index(listing(origin)).List(ctx, from, listPage)
 		if err != nil {
 			return false, err
 		}
-		if c != nil && slices.Contains(c.CORS, origin) {
-			return true, nil
+		for _, entry := range found {
+			c, err := s.findClient(ctx, entry.ID)
+			if err != nil {
+				return false, err
+			}
+			if c != nil && slices.Contains(c.CORS, origin) {
+				return true, nil
+			}
 		}
+		if next == "" {
+			return false, nil
+		}
+		from = next
 	}
-	return false, nil
-}
-
-// listOrigins has the origins of a client found, before it lists them.
-func (s *Server) listOrigins(ctx context.Context, id string, origins []string) error {
-	for _, origin := range origins {
-		if err := s.listingClients(origin).Put(ctx, id, &listingClient{id}, time.Time{}); err != nil {
-			return errClientStore.Because(err)
-		}
-	}
-	return nil
-}
-
-// unlistOrigins is for those that a client lists no more.
-func (s *Server) unlistOrigins(ctx context.Context, id string, origins, kept []string) error {
-	for _, origin := range origins {
-		if slices.Contains(kept, origin) {
-			continue
-		}
-		if err := s.listingClients(origin).Delete(ctx, id); err != nil {
-			return errClientStore.Because(err)
-		}
-	}
-	return nil
 }
 
 // preflight answers OPTIONS (Fetch §3.2.2).

@@ -1,13 +1,17 @@
 package authz_test
 
 import (
+	"context"
+	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
 
 	"github.com/gatewright/gatewright/authz"
 	"github.com/gatewright/gatewright/authz/authztest"
@@ -61,6 +65,15 @@ func TestG3_CORS(t *testing.T) {
 	assert.Equal(t, "invalid_request", refused.Get("error"))
 }
 
+// preflights tells whether web pages of an origin may use the token endpoint.
+func (g *registry) preflights(origin string) bool {
+	g.t.Helper()
+	req, err := http.NewRequest(http.MethodOptions, g.URL+"/token", nil)
+	require.NoError(g.t, err)
+	req.Header.Set("Origin", origin)
+	return g.Do(req).Header.Get("Access-Control-Allow-Origin") == origin
+}
+
 func TestG4_Credentials(t *testing.T) {
 	for _, on := range []bool{true, false} {
 		cfg := authztest.Config()
@@ -96,14 +109,14 @@ func TestG3_RefreshTokensFromUnlistedOrigins(t *testing.T) {
 func TestG3_C10_OriginsOfRegisteredClients(t *testing.T) {
 	g := newRegistry(t, authz.RegistrationOpen)
 	developer := g.token("bob", "registration.full")
-	allowed := func(method, path, origin string, form url.Values) bool {
-		req, err := http.NewRequest(method, g.URL+path, strings.NewReader(form.Encode()))
+	allowed := func(origin string, form url.Values) bool {
+		req, err := http.NewRequest(http.MethodPost, g.URL+"/token", strings.NewReader(form.Encode()))
 		require.NoError(t, err)
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		req.Header.Set("Origin", origin)
 		return g.Do(req).Header.Get("Access-Control-Allow-Origin") == origin
 	}
-	preflight := func(origin string) bool { return allowed(http.MethodOptions, "/token", origin, nil) }
+	preflight := g.preflights
 	const red, white = "https://red.example.com", "https://white.example.com"
 	page := func(origins ...string) members {
 		return members{"redirect_uris": app["redirect_uris"], "token_endpoint_auth_method": "none", "cors": origins}
@@ -117,7 +130,7 @@ func TestG3_C10_OriginsOfRegisteredClients(t *testing.T) {
 		if client == first {
 			form.Del("client_secret")
 		}
-		assert.Equal(t, readable, allowed(http.MethodPost, "/token", red, form), "the answer is for the client's own pages")
+		assert.Equal(t, readable, allowed(red, form), "the answer is for the client's own pages")
 	}
 	second := g.register(developer, page(red, white)).Get("client_id")
 	self := g.register("", page("https://self.example.com"))
@@ -131,4 +144,96 @@ func TestG3_C10_OriginsOfRegisteredClients(t *testing.T) {
 	assert.True(t, preflight(white))
 	require.Equal(t, http.StatusNoContent, g.call(http.MethodDelete, "/register/"+second, developer, nil).Status)
 	assert.False(t, preflight(white))
+}
+
+func TestG3_C10_AllClientsThatListAnOriginAreAsked(t *testing.T) {
+	const origin = "https://red.example.com"
+	cfg := registryConfig(t, authz.RegistrationProtected)
+	g := &registry{authztest.New(t, cfg), t}
+	admin := g.token("alice", "registration.full")
+	page := func(scope string) members {
+		return members{"redirect_uris": app["redirect_uris"], "cors": []string{origin}, "scope": scope}
+	}
+	for range 110 {
+		g.register(admin, page("openid orders.write"))
+	}
+	entries, err := g.State.Store().Scan(t.Context(), "cors-of/", "", 200)
+	require.NoError(t, err)
+	require.Len(t, entries, 110)
+	var last struct {
+		ID string `json:"client_id"`
+	}
+	require.NoError(t, json.Unmarshal(entries[109].Value, &last))
+	require.Equal(t, http.StatusOK, g.update(admin, last.ID, page("openid")).Status)
+
+	cfg.ResourceServers = nil // the others have a scope that is gone
+	for i := range cfg.Clients {
+		cfg.Clients[i].Scopes = []string{"openid"}
+	}
+	g.Reload(cfg)
+	assert.True(t, g.preflights(origin))
+	assert.False(t, g.preflights("https://white.example.com"))
+}
+
+func TestG3_ARequestThatIsGoneIsNoFaultOfTheStore(t *testing.T) {
+	f := authztest.New(t, authztest.Config())
+	ask := func(ctx context.Context) {
+		req := httptest.NewRequest(http.MethodOptions, f.URL+"/token", nil).WithContext(ctx)
+		req.Header.Set("Origin", "https://red.example.com")
+		f.Server.ServeHTTP(httptest.NewRecorder(), req)
+	}
+	faults := func() int { return f.Logs.FilterLevelExact(zap.ErrorLevel).Len() }
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	ask(gone)
+	assert.Zero(t, faults())
+	require.NoError(t, f.State.Store().Close())
+	ask(t.Context())
+	assert.Equal(t, 1, faults())
+}
+
+// What one change takes out of an index, another may have put there again.
+func TestC10_C2_AClientIsFoundAfterTwoChangesAtOnce(t *testing.T) {
+	const origin = "https://red.example.com"
+	cfg := registryConfig(t, authz.RegistrationProtected)
+	g := &registry{authztest.New(t, cfg), t}
+	store := interruptible(t, g.Fixture, cfg)
+	admin, bob := g.token("alice", "registration.full"), g.token("bob", "registration.full")
+	page := func(origins ...string) members {
+		return members{"redirect_uris": app["redirect_uris"], "cors": origins}
+	}
+	meanwhile := func(do func()) (happened *bool) {
+		happened = new(bool)
+		store.before = func(key string) error {
+			if !*happened && (strings.HasPrefix(key, "cors-of/") || strings.HasPrefix(key, "client-of/")) {
+				*happened = true
+				do()
+			}
+			return nil
+		}
+		return happened
+	}
+
+	id := g.register(bob, page(origin)).Get("client_id")
+	happened := meanwhile(func() { assert.Equal(t, http.StatusOK, g.update(bob, id, page(origin)).Status) })
+	require.Equal(t, http.StatusOK, g.update(bob, id, page()).Status)
+	require.True(t, *happened)
+	assert.True(t, g.preflights(origin), "it lists the origin again")
+	require.Equal(t, http.StatusOK, g.update(bob, id, page()).Status)
+	assert.False(t, g.preflights(origin))
+
+	named := page(origin)
+	named["client_id"] = "reused"
+	g.register(admin, named)
+	happened = meanwhile(func() { g.register(admin, named) })
+	require.Equal(t, http.StatusNoContent, g.call(http.MethodDelete, "/register/reused", admin, nil).Status)
+	require.True(t, *happened)
+	assert.True(t, g.preflights(origin), "another client of that ID lists it")
+	require.Equal(t, http.StatusNoContent, g.call(http.MethodDelete, "/register/reused", admin, nil).Status)
+	assert.False(t, g.preflights(origin))
+	for kind, left := range map[string]int{"cors-of/": 0, "client-of/": 1} {
+		entries, err := g.State.Store().Scan(t.Context(), kind, "", 10)
+		require.NoError(t, err)
+		assert.Len(t, entries, left, kind)
+	}
 }

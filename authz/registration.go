@@ -154,12 +154,7 @@ func (s *Server) addClient(ctx context.Context, rec *registration) error {
 	if s.clients[rec.ID] != nil {
 		return taken
 	}
-	if rec.Owner != "" {
-		if err := s.ownedClients(rec.Owner).Put(ctx, rec.ID, &ownedClient{rec.ID}, time.Time{}); err != nil {
-			return errClientStore.Because(err)
-		}
-	}
-	if err := s.listOrigins(ctx, rec.ID, rec.Metadata.CORS); err != nil {
+	if err := s.enter(ctx, rec); err != nil {
 		return err
 	}
 	err := s.run.clients.Update(ctx, rec.ID, func(old *registration) (*registration, time.Time, error) {
@@ -204,10 +199,10 @@ func (s *Server) updateClient(r *http.Request) (any, error) {
 	if request.ClientSecret != "" && !oauth.SameSecret(oauth.Fingerprint(request.ClientSecret), rec.SecretHash) {
 		return nil, invalidMetadata(errors.New("client_secret can't be changed"))
 	}
-	origins := rec.Metadata.CORS
+	before := *rec
 	secret, err := s.adopt(r.Context(), rec, &request.clientMetadata, who)
 	if err == nil {
-		err = s.listOrigins(r.Context(), rec.ID, rec.Metadata.CORS)
+		err = s.enter(r.Context(), rec)
 	}
 	if err != nil {
 		return nil, err
@@ -215,7 +210,7 @@ func (s *Server) updateClient(r *http.Request) (any, error) {
 	if err := s.replaceClient(r.Context(), rec); err != nil {
 		return nil, err
 	}
-	if err := s.unlistOrigins(r.Context(), rec.ID, origins, rec.Metadata.CORS); err != nil {
+	if err := s.leave(r.Context(), &before, rec); err != nil {
 		return nil, err
 	}
 	s.observe(r, Event{Name: "client_updated", ClientID: rec.ID, Subject: who.subject, Address: s.clientIP(r)})
@@ -272,12 +267,7 @@ func (s *Server) deleteClient(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, changeFailed(err)
 	}
-	if rec.Owner != "" {
-		if err := s.ownedClients(rec.Owner).Delete(r.Context(), rec.ID); err != nil {
-			return nil, errClientStore.Because(err)
-		}
-	}
-	if err := s.unlistOrigins(r.Context(), rec.ID, rec.Metadata.CORS, nil); err != nil {
+	if err := s.leave(r.Context(), rec, &registration{}); err != nil {
 		return nil, err
 	}
 	s.observe(r, Event{Name: "client_deleted", ClientID: rec.ID, Subject: who.subject, Address: s.clientIP(r)})

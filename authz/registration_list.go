@@ -53,22 +53,13 @@ func (s *Server) listClients(r *http.Request) (any, error) {
 	return list, nil
 }
 
-// ownedClient is where its owner finds a client.
-type ownedClient struct {
-	ID string `json:"client_id"`
-}
-
-func (s *Server) ownedClients(owner string) store.Records[ownedClient] {
-	return store.NewRecords[ownedClient](s.run.store, "client-of/"+oauth.Fingerprint(owner))
-}
-
 func (s *Server) ownedBy(ctx context.Context, owner, from string) (records []*registration, next string, err error) {
-	owned, next, err := s.ownedClients(owner).List(ctx, from, listPage)
+	owned, next, err := s.index(ownedBy(owner)).List(ctx, from, listPage)
 	if err != nil {
 		return nil, "", err
 	}
-	for _, o := range owned {
-		rec, err := s.run.clients.Get(ctx, o.ID)
+	for _, entry := range owned {
+		rec, err := s.run.clients.Get(ctx, entry.ID)
 		switch {
 		case err == nil && rec.Owner == owner:
 			records = append(records, rec)
