@@ -10,14 +10,14 @@ import (
 )
 
 const (
-	liveSessions = 2048
+	liveSessions = 4096
 	badTokens    = 100_000
 )
 
 // memoryPerSession signs people in at a gate and looks at what of them stays on the heap: the live session with its
 // claims and injected token, and what the issuer holds. What lies in the store is on disk.
 func memoryPerSession(b *bench) (result, error) {
-	const before = 64 // sessions that make the shards and pools
+	const before = liveSessions / 2 // sessions that make the shards and pools, and what the store holds on to
 	if err := b.signInMany(0, before); err != nil {
 		return result{}, err
 	}

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -215,19 +216,35 @@ func (h *TokenInject) ServeHTTP(w http.ResponseWriter, r *http.Request, next cad
 	if !secure(r) {
 		return refuseInsecure(h.log, w, r)
 	}
-	for _, is := range h.issuers {
-		if err := is.use(r.Context()); err != nil {
-			return refuseUnready(w, r, err)
-		}
-		defer is.lease.give()
+	if err := h.useIssuers(r.Context()); err != nil {
+		return refuseUnready(w, r, err)
 	}
-	verdict := h.enforcer.Check(w, r)
+	defer h.giveBack(h.issuers)
+	held := passed(r)
+	verdict := h.enforcer.Check(w, r, held.front())
 	if !verdict.Pass {
 		return h.refuse(w, r, verdict.Refusal)
 	}
 	defer verdict.Done()
-	expose(verdict.Request, verdict.Identity)
+	expose(held, verdict)
 	return next.ServeHTTP(verdict.Writer, verdict.Request)
+}
+
+// useIssuers begins a request at every issuer that it needs; after an error it needs none.
+func (h *TokenInject) useIssuers(ctx context.Context) error {
+	for i, is := range h.issuers {
+		if err := is.use(ctx); err != nil {
+			h.giveBack(h.issuers[:i])
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *TokenInject) giveBack(issuers []*issuer) {
+	for _, is := range issuers {
+		is.lease.give()
+	}
 }
 
 // refuse answers a refusal, or lets the operator's handle_errors do it. Without a refusal the gate has

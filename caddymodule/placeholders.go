@@ -164,10 +164,20 @@ func joinItems(items []string, encode itemEncoder) string {
 // identityVar is where a request keeps what its gate exposes.
 const identityVar = "authz.identity"
 
-// exposed is who a request is, for placeholders.
-type exposed struct {
-	ctx context.Context // of the request
-	id  *tokeninject.Identity
+// exposed is the verdict of the gate that a request passed last, for placeholders and for a gate behind that one.
+type exposed struct{ verdict tokeninject.Verdict }
+
+// passed returns what the gate in front exposed, or nil.
+func passed(r *http.Request) *exposed {
+	held, _ := caddyhttp.GetVar(r.Context(), identityVar).(*exposed)
+	return held
+}
+
+func (e *exposed) front() tokeninject.Verdict {
+	if e == nil {
+		return tokeninject.Verdict{}
+	}
+	return e.verdict
 }
 
 // expose makes an identity known to the placeholders of the request, and to Caddy's access log. With
@@ -175,16 +185,17 @@ type exposed struct {
 //
 // The innermost gate counts: a replacer asks its sources in the order in which they came, so a second
 // gate changes what the first one exposes.
-func expose(r *http.Request, id *tokeninject.Identity) {
-	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+func expose(held *exposed, verdict tokeninject.Verdict) {
+	ctx := verdict.Request.Context()
+	repl, ok := ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	if !ok {
 		return
 	}
-	if held, ok := caddyhttp.GetVar(r.Context(), identityVar).(*exposed); ok {
-		held.ctx, held.id = r.Context(), id
+	if held != nil {
+		held.verdict = verdict
 	} else {
-		held = &exposed{ctx: r.Context(), id: id}
-		caddyhttp.SetVar(r.Context(), identityVar, held)
+		held = &exposed{verdict}
+		caddyhttp.SetVar(ctx, identityVar, held)
 		repl.Map(held.replace)
 	}
 	repl.Delete(userIDPlaceholder) // what basic_auth and the like set would go before what is mapped
@@ -198,10 +209,11 @@ func (e *exposed) replace(key string) (any, bool) {
 	if read == nil {
 		return nil, false
 	}
-	if e.id == nil {
+	id := e.verdict.Identity
+	if id == nil {
 		return "", true
 	}
-	return claimText(read(e.ctx, e.id), encodeItem), true
+	return claimText(read(e.verdict.Request.Context(), id), encodeItem), true
 }
 
 // String keeps the identity out of {http.vars.*}.

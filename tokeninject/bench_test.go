@@ -40,13 +40,18 @@ var browserHeaders = http.Header{
 	"Sec-Fetch-Mode": {"cors"}, "Sec-Fetch-Site": {"same-origin"}, "Referer": {"https://app.example/"}, "Cache-Control": {"no-cache"},
 }
 
+// connWriter is a recorder of a connection of HTTP/1.
+type connWriter struct{ *httptest.ResponseRecorder }
+
+func (connWriter) SetReadDeadline(time.Time) error { return nil }
+
 // run takes one request after the other through the gate, prepared by prepare.
 func run(b *testing.B, e *Enforcer, prepare func(i int, h http.Header)) {
 	b.Helper()
 	ctx, cancel := context.WithCancel(b.Context())
 	defer cancel()
 	r := httptest.NewRequestWithContext(ctx, http.MethodGet, "https://app.example/orders?a=1", nil)
-	w := httptest.NewRecorder()
+	w := connWriter{httptest.NewRecorder()}
 	header := browserHeaders.Clone()
 	b.ReportAllocs()
 	i := 0
@@ -55,7 +60,7 @@ func run(b *testing.B, e *Enforcer, prepare func(i int, h http.Header)) {
 		delete(r.Header, "Authorization")
 		prepare(i, r.Header)
 		i++
-		verdict := e.Check(w, r)
+		verdict := e.Check(w, r, Verdict{})
 		if !verdict.Pass {
 			b.Fatal(verdict.Refusal)
 		}
@@ -82,7 +87,7 @@ func BenchmarkCheckBearerCached20000(b *testing.B) {
 	for i := range values { // seen before
 		r := httptest.NewRequestWithContext(b.Context(), http.MethodGet, "https://app.example/", nil)
 		r.Header["Authorization"] = values[i]
-		e.Check(httptest.NewRecorder(), r).Done()
+		e.Check(httptest.NewRecorder(), r, Verdict{}).Done()
 	}
 	run(b, e, func(i int, h http.Header) { h["Authorization"] = values[i%len(values)] })
 }
@@ -206,7 +211,7 @@ func BenchmarkRefusedBefore(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		r.Header["Authorization"] = value
-		if e.Check(w, r).Pass {
+		if e.Check(w, r, Verdict{}).Pass {
 			b.Fatal("it passed")
 		}
 	}

@@ -7,18 +7,17 @@ import (
 	"time"
 )
 
-// The cache of verified tokens keeps no pointers: entries are bytes in chunks, found by an index of
-// plain numbers. The garbage collector has nothing to walk there, however many tokens it holds.
-// Chunks are filled one after the other; when a shard has all it may have, the oldest is filled
-// anew and what it held is forgotten. One cache belongs to one gate, since an entry also says what
-// that gate's requirements made of the token.
+// The cache of verified tokens has next to no pointers: entries are plain numbers, and places in chunks of text. The
+// garbage collector has nothing to walk there, however many tokens it holds. Chunks are filled one after the other;
+// when a shard has all it may have, the oldest is let go with what it holds. What was written into a chunk
+// stays as it is, so that identities share its text instead of having copies. One cache belongs to one gate, since an
+// entry also says what that gate's requirements made of the token.
 const (
 	cacheShards = 16
-	chunkSize   = 64 << 10
-	shardChunks = 32               // at most 32 MiB in all: more than 40 000 tokens of 700 bytes
-	maxEntry    = chunkSize / 4    // what is larger is verified each time
-	entryAlign  = 8                // lets a position in a shard fit 32 bits
-	entryHead   = 32 + 5*8 + 4*2*8 // hash; expiry, issue, epoch, end, fits; length, failed and source, 8 places of fields
+	chunkSize   = 16 << 10 // of text
+	shardChunks = 128      // at most 32 MiB of text in all: more than 60 000 tokens of 700 bytes
+	maxEntry    = 16 << 10 // what is larger is verified each time
+	tokenFields = 7        // of an Identity
 )
 
 type tokenCache struct {
@@ -27,161 +26,168 @@ type tokenCache struct {
 
 type cacheShard struct {
 	mu     sync.RWMutex
-	index  map[uint64]uint32 // of the hash's first 8 bytes: position / entryAlign
-	chunks [][]byte
-	used   [shardChunks]int
+	index  map[uint64]place // of the hash's first 8 bytes
+	chunks []*cacheChunk
 	at     int // chunk that is being filled
+}
+
+// place is where an entry is.
+type place struct{ chunk, entry uint16 }
+
+type cacheChunk struct {
+	entries []cachedToken
+	text    strings.Builder
+}
+
+// cachedToken is a verified token, but for its text.
+type cachedToken struct {
+	hash            digest
+	expires, issued int64  // Unix seconds, as until
+	until           int64  // when the issuer has to be asked again
+	epoch           uint64 // of the feed that it was last held against
+	fits            uint64 // of the judgement, as failed
+	failed          int32
+	text            uint32 // where its text begins; claims and fields are places in that
+	claims          uint16 // length
+	source          uint8
+	fields          [tokenFields][2]uint16 // place and length
 }
 
 func newTokenCache() *tokenCache { return &tokenCache{} }
 
-func (c *tokenCache) shard(hash *[32]byte) *cacheShard { return &c.shards[hash[31]%cacheShards] }
+func (c *tokenCache) shard(hash *digest) *cacheShard { return &c.shards[hash[15]%cacheShards] }
 
-// get returns the identity of a token whose end is still to come, what the gate makes of it, and the
+// get reads the identity of a token whose end is still to come, what the gate makes of it, and the
 // epoch of the feed that it was last held against.
-func (c *tokenCache) get(hash *[32]byte, now time.Time) (id *Identity, judged judgement, epoch uint64) {
+func (c *tokenCache) get(hash *digest, now time.Time, id *Identity) (judged judgement, epoch uint64, ok bool) {
 	s := c.shard(hash)
 	s.mu.RLock()
-	entry := s.find(hash)
-	if entry == nil || now.Unix() >= int64(binary.LittleEndian.Uint64(entry[56:])) { //nolint:gosec // put made it from an int64
-		s.mu.RUnlock()
-		return nil, judgement{}, 0
+	defer s.mu.RUnlock()
+	chunk, entry := s.find(hash)
+	if entry == nil || now.Unix() >= entry.until {
+		return judgement{}, 0, false
 	}
-	var head [entryHead]byte
-	copy(head[:], entry)
-	text := string(entry[entryHead : entryHead+int(binary.LittleEndian.Uint32(head[72:]))])
-	s.mu.RUnlock()
-	return decodeEntry(&head, text)
+	entry.read(chunk.text.String()[entry.text:], id)
+	return judgement{int(entry.failed), entry.fits}, entry.epoch, true
 }
 
-func (s *cacheShard) find(hash *[32]byte) []byte {
-	position, ok := s.index[binary.LittleEndian.Uint64(hash[:])]
+func (s *cacheShard) find(hash *digest) (*cacheChunk, *cachedToken) {
+	at, ok := s.index[binary.LittleEndian.Uint64(hash[:])]
 	if !ok {
-		return nil
+		return nil, nil
 	}
-	at := int(position) * entryAlign
-	entry := s.chunks[at/chunkSize][at%chunkSize:]
-	if [32]byte(entry) != *hash {
-		return nil
+	chunk := s.chunks[at.chunk]
+	entry := &chunk.entries[at.entry]
+	if entry.hash != *hash {
+		return nil, nil
 	}
-	return entry
+	return chunk, entry
 }
 
 // put remembers a verified token to its end, or to until if that is not zero and comes first.
-func (c *tokenCache) put(hash *[32]byte, id *Identity, judged judgement, epoch uint64, until time.Time) {
-	entry := encodeEntry(hash, id, judged, epoch, until)
-	if entry == nil {
+func (c *tokenCache) put(hash *digest, id *Identity, judged judgement, epoch uint64, until time.Time) {
+	if until.IsZero() || id.Expires.Before(until) {
+		until = id.Expires
+	}
+	entry := cachedToken{
+		hash: *hash, expires: id.Expires.Unix(), issued: id.IssuedAt.Unix(), until: until.Unix(), epoch: epoch,
+		fits: judged.fits, failed: int32(judged.failed), source: id.source, //nolint:gosec // a small index or -1
+	}
+	text := entry.write(id)
+	if len(text) > maxEntry {
 		return
 	}
 	s := c.shard(hash)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.index == nil {
-		s.index, s.chunks = map[uint64]uint32{}, [][]byte{make([]byte, chunkSize)}
-	}
-	if s.used[s.at]+len(entry) > chunkSize {
-		s.advance()
-	}
-	at := s.at*chunkSize + s.used[s.at]
-	copy(s.chunks[s.at][s.used[s.at]:], entry)
-	s.used[s.at] += len(entry)
-	s.index[binary.LittleEndian.Uint64(hash[:])] = uint32(at / entryAlign) //nolint:gosec // at most shardChunks*chunkSize
+	chunk := s.room(len(text))
+	entry.text = uint32(chunk.text.Len()) //nolint:gosec // a chunk is small
+	chunk.text.WriteString(text)
+	chunk.entries = append(chunk.entries, entry)
+	s.index[entry.key()] = place{uint16(s.at), uint16(len(chunk.entries) - 1)} //nolint:gosec // few chunks; a chunk's text bounds its entries
 }
 
-// advance goes to the next chunk, a new one while there may be more, else the oldest.
-func (s *cacheShard) advance() {
-	s.at = (s.at + 1) % shardChunks
-	if s.at == len(s.chunks) {
-		s.chunks = append(s.chunks, make([]byte, chunkSize))
-		return
+func (t *cachedToken) key() uint64 { return binary.LittleEndian.Uint64(t.hash[:]) }
+
+// room returns a chunk that so much text fits in: the one that is being filled, else the next, a new one while there
+// may be more, then one that takes the place of the oldest.
+func (s *cacheShard) room(text int) *cacheChunk {
+	if s.index == nil {
+		s.index, s.at = map[uint64]place{}, -1
+	} else if chunk := s.chunks[s.at]; chunk.text.Cap()-chunk.text.Len() >= text {
+		return chunk
 	}
-	chunk := s.chunks[s.at]
-	for offset := 0; offset < s.used[s.at]; {
-		key := binary.LittleEndian.Uint64(chunk[offset:])
-		if s.index[key] == uint32((s.at*chunkSize+offset)/entryAlign) { //nolint:gosec // as in put
+	chunk := &cacheChunk{entries: make([]cachedToken, 0, 16)}
+	chunk.text.Grow(chunkSize)
+	if s.at = (s.at + 1) % shardChunks; s.at == len(s.chunks) {
+		s.chunks = append(s.chunks, chunk)
+		return chunk
+	}
+	for i := range s.chunks[s.at].entries {
+		key := s.chunks[s.at].entries[i].key()
+		if s.index[key] == (place{uint16(s.at), uint16(i)}) { //nolint:gosec // as in put
 			delete(s.index, key)
 		}
-		offset += entrySize(int(binary.LittleEndian.Uint32(chunk[offset+72:])))
 	}
-	s.used[s.at] = 0
+	s.chunks[s.at] = chunk
+	return chunk
 }
 
 // drop forgets a token.
-func (c *tokenCache) drop(hash *[32]byte) {
+func (c *tokenCache) drop(hash *digest) {
 	s := c.shard(hash)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.find(hash) != nil {
-		delete(s.index, binary.LittleEndian.Uint64(hash[:]))
+	if _, entry := s.find(hash); entry != nil {
+		delete(s.index, entry.key())
 	}
 }
 
 // confirm notes that a token was not among those revoked at an epoch.
-func (c *tokenCache) confirm(hash *[32]byte, epoch uint64) {
+func (c *tokenCache) confirm(hash *digest, epoch uint64) {
 	s := c.shard(hash)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if entry := s.find(hash); entry != nil {
-		binary.LittleEndian.PutUint64(entry[48:], epoch)
+	if _, entry := s.find(hash); entry != nil {
+		entry.epoch = epoch
 	}
 }
 
-func entrySize(text int) int { return (entryHead + text + entryAlign - 1) / entryAlign * entryAlign }
-
-// encodeEntry writes an entry: the head, the claims, and those fields that don't stand in the claims
-// as they are. nil: it is too large.
-func encodeEntry(hash *[32]byte, id *Identity, judged judgement, epoch uint64, until time.Time) []byte {
-	if until.IsZero() || id.Expires.Before(until) {
-		until = id.Expires
-	}
-	head := make([]byte, entryHead, entryHead+len(id.claims)+64)
-	copy(head, hash[:])
-	binary.LittleEndian.PutUint64(head[32:], uint64(id.Expires.Unix()))  //nolint:gosec // get turns it back
-	binary.LittleEndian.PutUint64(head[40:], uint64(id.IssuedAt.Unix())) //nolint:gosec // get turns it back
-	binary.LittleEndian.PutUint64(head[48:], epoch)
-	binary.LittleEndian.PutUint64(head[64:], judged.fits)
-	binary.LittleEndian.PutUint64(head[56:], uint64(until.Unix()))                         //nolint:gosec // get turns it back
-	binary.LittleEndian.PutUint32(head[76:], uint32(judged.failed+1)<<8|uint32(id.source)) //nolint:gosec // a small index or -1
+// write returns an identity's text: the claims, and those fields that don't stand in the claims as they are. The entry
+// learns where they are, if the text is not too large to keep.
+func (t *cachedToken) write(id *Identity) string {
 	text := id.claims
 	for i, field := range id.fields() {
-		place := strings.Index(text, *field)
-		if place < 0 {
-			place = len(text)
+		at := strings.Index(text, *field)
+		if at < 0 {
+			at = len(text)
 			text += *field
 		}
-		if entrySize(len(text)) > maxEntry {
-			return nil
+		if len(text) > maxEntry {
+			break
 		}
-		binary.LittleEndian.PutUint16(head[80+4*i:], uint16(place))         //nolint:gosec // below maxEntry
-		binary.LittleEndian.PutUint16(head[80+4*i+2:], uint16(len(*field))) //nolint:gosec // below maxEntry
+		t.fields[i] = [2]uint16{uint16(at), uint16(len(*field))} //nolint:gosec // below maxEntry
 	}
-	binary.LittleEndian.PutUint16(head[entryHead-4:], uint16(len(id.claims))) //nolint:gosec // below maxEntry
-	binary.LittleEndian.PutUint32(head[72:], uint32(len(text)))               //nolint:gosec // below maxEntry
-	entry := append(head, text...)
-	return append(entry, make([]byte, entrySize(len(text))-len(entry))...)
+	t.claims = uint16(min(len(id.claims), maxEntry))
+	return text
 }
 
-// decodeEntry is encodeEntry's other half. All texts of the identity share one piece of memory.
-func decodeEntry(head *[entryHead]byte, text string) (id *Identity, judged judgement, epoch uint64) {
-	id = &Identity{
-		Expires:  time.Unix(int64(binary.LittleEndian.Uint64(head[32:])), 0), //nolint:gosec // see encodeEntry
-		IssuedAt: time.Unix(int64(binary.LittleEndian.Uint64(head[40:])), 0), //nolint:gosec // see encodeEntry
-		source:   head[76],
-		claims:   text[:binary.LittleEndian.Uint16(head[entryHead-4:])],
+// read is write's other half.
+func (t *cachedToken) read(text string, id *Identity) {
+	*id = Identity{
+		Expires: time.Unix(t.expires, 0), IssuedAt: time.Unix(t.issued, 0), source: t.source, claims: text[:t.claims],
 	}
-	if until := int64(binary.LittleEndian.Uint64(head[56:])); until < id.Expires.Unix() { //nolint:gosec // see encodeEntry
-		id.again = until
+	if t.until < t.expires {
+		id.again = t.until
 	}
 	for i, field := range id.fields() {
-		place, length := binary.LittleEndian.Uint16(head[80+4*i:]), binary.LittleEndian.Uint16(head[80+4*i+2:])
-		*field = text[place : place+length]
+		at, length := t.fields[i][0], t.fields[i][1]
+		*field = text[at : at+length]
 	}
-	judged = judgement{int(binary.LittleEndian.Uint32(head[76:])>>8) - 1, binary.LittleEndian.Uint64(head[64:])}
-	return id, judged, binary.LittleEndian.Uint64(head[48:])
 }
 
 // fields are the texts that an entry keeps places of.
-func (id *Identity) fields() [7]*string {
+func (id *Identity) fields() [tokenFields]*string {
 	return [...]*string{&id.Subject, &id.ClientID, &id.Username, &id.SessionID, &id.GrantID, &id.TokenID, &id.Scope}
 }
 
@@ -200,23 +206,23 @@ type refusedTokens struct {
 }
 
 type refusedToken struct {
-	hash  [16]byte
+	hash  digest
 	until int64 // Unix milliseconds
 }
 
-func (t *refusedTokens) slot(hash *[32]byte) *refusedToken {
-	return &t.slots[binary.LittleEndian.Uint16(hash[16:])%refusedSlots]
+func (t *refusedTokens) slot(hash *digest) *refusedToken {
+	return &t.slots[binary.LittleEndian.Uint16(hash[8:])%refusedSlots]
 }
 
-func (t *refusedTokens) has(hash *[32]byte, now time.Time) bool {
+func (t *refusedTokens) has(hash *digest, now time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	slot := t.slot(hash)
-	return now.UnixMilli() < slot.until && slot.hash == [16]byte(hash[:16])
+	return now.UnixMilli() < slot.until && slot.hash == *hash
 }
 
-func (t *refusedTokens) add(hash *[32]byte, now time.Time) {
+func (t *refusedTokens) add(hash *digest, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	*t.slot(hash) = refusedToken{hash: [16]byte(hash[:16]), until: now.Add(refusedFor).UnixMilli()}
+	*t.slot(hash) = refusedToken{hash: *hash, until: now.Add(refusedFor).UnixMilli()}
 }

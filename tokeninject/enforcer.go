@@ -135,8 +135,8 @@ type Verdict struct {
 
 	// Identity is who passes; nil: nobody, at an optional gate.
 	Identity *Identity
-	// Request and Writer are what to go on with. The request's context ends when its credential is
-	// revoked, or, for streams, has expired.
+	// Request and Writer are what to go on with. The request's context ends, and the writer takes no more, when
+	// the credential is revoked or, for streams, has expired.
 	Request *http.Request
 	Writer  http.ResponseWriter
 
@@ -145,7 +145,7 @@ type Verdict struct {
 
 // Done must be called once the answer to a request that passed is complete.
 func (v Verdict) Done() {
-	if v.passage != nil {
+	if v.Identity != nil {
 		v.passage.done()
 	}
 }
@@ -160,12 +160,12 @@ type passage struct {
 	issuer *issuerState // of from
 	taken  credentials
 	id     *Identity
+	read   Identity     // room for id, where it stands in the cache
 	live   *liveSession // where the credential is a session
-	caller [32]byte     // hash of the token, where the credential is one
+	caller digest       // hash of the token, where the credential is one
 	judged judgement
 	path   string // as it goes on to the upstream, where the policy looks at paths
 	flight flight
-	handed handedOn
 	epoch  uint64        // of the feed when the credential was checked
 	maxAge time.Duration // of the login, where that is too old; else 0
 
@@ -176,10 +176,11 @@ type passage struct {
 
 // Check takes the request through the gate. That it came over TLS, or never left this machine, is for
 // the host to see to (P2). Check changes the request's header and URL in place: owned
-// names are gone from them, whatever the verdict.
-func (e *Enforcer) Check(w http.ResponseWriter, r *http.Request) Verdict {
+// names are gone from them, whatever the verdict. front is the verdict of the gate that the request passed
+// last, the zero Verdict where this is the first.
+func (e *Enforcer) Check(w http.ResponseWriter, r *http.Request, front Verdict) Verdict {
 	p := &passage{e: e, w: w, r: r, now: e.cfg.Now(), judged: judgement{failed: -1}}
-	p.taken = e.take(r)
+	p.taken = e.take(r, front.passage)
 	steps := [...]func(*passage) *Refusal{
 		(*passage).plain, (*passage).admit, (*passage).own, (*passage).identify, (*passage).authorize, (*passage).stepUp,
 		(*passage).permitted, (*passage).inject,
@@ -242,13 +243,16 @@ func (p *passage) own() *Refusal {
 // cookie came by itself.
 func (p *passage) identify() *Refusal {
 	if p.taken.malformed {
-		return p.challenge(oauth.Errorf(oauth.InvalidRequest, "the Authorization header is malformed or repeated"))
+		return p.malformed()
 	}
 	if p.taken.bearer != "" && queryHas(p.r.URL.RawQuery, "access_token") { // RFC 6750 §2
 		return p.challenge(oauth.Errorf(oauth.InvalidRequest, "there is a second access token in the query"))
 	}
 	if p.taken.bearer != "" && p.e.takesTokens() {
 		return p.verify()
+	}
+	if p.taken.bearer != "" && !b64token(p.taken.bearer) {
+		return p.malformed()
 	}
 	if p.from == nil {
 		if refusal := p.turnToFirst(); refusal != nil {
@@ -264,6 +268,10 @@ func (p *passage) identify() *Refusal {
 		return nil
 	}
 	return p.signIn(p.e.needs, false)
+}
+
+func (p *passage) malformed() *Refusal {
+	return p.challenge(oauth.Errorf(oauth.InvalidRequest, "the Authorization header is malformed or repeated"))
 }
 
 // signIn asks for a credential: a browser goes to login, everybody else is challenged.

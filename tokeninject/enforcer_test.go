@@ -166,7 +166,7 @@ func TestEveryRefusalHasAPage(t *testing.T) {
 func TestVerdictsOfAHostThatAnswersItself(t *testing.T) {
 	s := newSite(t, nil)
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "https://app.example/", nil)
-	verdict := s.enforcer.Check(httptest.NewRecorder(), r)
+	verdict := s.enforcer.Check(httptest.NewRecorder(), r, Verdict{})
 	require.False(t, verdict.Pass)
 	verdict.Done() // harmless
 	require.Equal(t, http.StatusUnauthorized, verdict.Refusal.Status)
@@ -178,7 +178,7 @@ func TestVerdictsOfAHostThatAnswersItself(t *testing.T) {
 	ctx := context.WithValue(t.Context(), contextKey{}, "kept")
 	r = httptest.NewRequestWithContext(ctx, http.MethodGet, "https://app.example/", nil)
 	r.Header.Set("Authorization", "Bearer "+s.issuer.accessToken(t, nil))
-	verdict = s.enforcer.Check(httptest.NewRecorder(), r)
+	verdict = s.enforcer.Check(httptest.NewRecorder(), r, Verdict{})
 	require.True(t, verdict.Pass)
 	require.Equal(t, "kept", verdict.Request.Context().Value(contextKey{}))
 	verdict.Done()

@@ -55,7 +55,7 @@ func ExampleNew() {
 			r.Header.Set("Authorization", authorization)
 		}
 		w := httptest.NewRecorder()
-		verdict := gate.Check(w, r)
+		verdict := gate.Check(w, r, tokeninject.Verdict{})
 		if !verdict.Pass {
 			gate.Deny(w, r, verdict.Refusal)
 			fmt.Println(w.Code, w.Header().Get("WWW-Authenticate"))

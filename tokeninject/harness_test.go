@@ -302,14 +302,19 @@ func proxyTo(target *url.URL) http.Handler {
 	}
 }
 
+// verdictKey is where guard keeps the verdict of the gate in front.
+type verdictKey struct{}
+
 // guard is what a host does with a gate.
 func guard(e *Enforcer, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		verdict := e.Check(w, r)
+		front, _ := r.Context().Value(verdictKey{}).(Verdict)
+		verdict := e.Check(w, r, front)
 		switch {
 		case verdict.Pass:
 			defer verdict.Done()
-			next.ServeHTTP(verdict.Writer, verdict.Request)
+			ctx := context.WithValue(verdict.Request.Context(), verdictKey{}, verdict)
+			next.ServeHTTP(verdict.Writer, verdict.Request.WithContext(ctx))
 		case verdict.Refusal != nil:
 			e.Deny(w, r, verdict.Refusal)
 		}

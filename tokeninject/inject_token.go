@@ -31,19 +31,19 @@ type mintSlot struct {
 
 	mu     sync.Mutex
 	flight *mintFlight // nil: none under way
-	retry  time.Time
-	failed error // what is the matter until retry
+	retry  int64       // Unix milliseconds
+	failed error       // what is the matter until retry
 }
 
 // over tells whether there is nothing in a slot to keep: what filled it was in an earlier configuration.
 func (s *mintSlot) over(now time.Time) bool {
 	held := s.held.Load()
-	return held != nil && !now.Before(held.expires)
+	return held != nil && now.UnixMilli() >= held.expires
 }
 
 type heldToken struct {
 	header         string // "Bearer ..."
-	renew, expires time.Time
+	renew, expires int64  // Unix milliseconds
 }
 
 // mintFlight is one minting that everybody waits for who needs its token.
@@ -63,7 +63,7 @@ func (p *passage) injectToken() *Refusal {
 	}
 	slot := p.slot()
 	held := slot.held.Load()
-	if held == nil || !p.now.Before(held.renew) {
+	if held == nil || p.now.UnixMilli() >= held.renew {
 		var err error
 		if held, err = p.renew(slot, held); err != nil {
 			return p.unminted(err)
@@ -99,13 +99,13 @@ func (p *passage) slot() *mintSlot {
 
 // renew gets a new token. While the old one is good nobody waits for it.
 func (p *passage) renew(slot *mintSlot, held *heldToken) (*heldToken, error) {
-	good := held != nil && p.now.Before(held.expires)
+	good := held != nil && p.now.UnixMilli() < held.expires
 	slot.mu.Lock()
-	if current := slot.held.Load(); current != nil && p.now.Before(current.renew) {
+	if current := slot.held.Load(); current != nil && p.now.UnixMilli() < current.renew {
 		slot.mu.Unlock()
 		return current, nil
 	}
-	if p.now.Before(slot.retry) {
+	if p.now.UnixMilli() < slot.retry {
 		failed := slot.failed
 		slot.mu.Unlock()
 		if good && !final(failed) {
@@ -165,7 +165,7 @@ func (e *Enforcer) mint(ctx context.Context, slot *mintSlot, flight *mintFlight,
 		slot.held.Store(flight.token)
 	}
 	if flight.err != nil {
-		slot.retry, slot.failed = e.cfg.Now().Add(mintRetry), flight.err
+		slot.retry, slot.failed = e.cfg.Now().Add(mintRetry).UnixMilli(), flight.err
 	}
 	close(flight.landed)
 }
@@ -198,7 +198,7 @@ func (e *Enforcer) minted(ctx context.Context, m MintRequest, notAfter time.Time
 	}
 	// Renewing earlier than half-way would mint at every request where renew_before is too long.
 	early := min(e.cfg.Token.RenewBefore, lifetime/2)
-	return &heldToken{header: "Bearer " + token.Token, renew: expires.Add(-early), expires: expires}, nil
+	return &heldToken{header: "Bearer " + token.Token, renew: expires.Add(-early).UnixMilli(), expires: expires.UnixMilli()}, nil
 }
 
 // unminted says what the want of a token means for the request.
@@ -226,10 +226,10 @@ type callerTokens struct {
 
 type callerShard struct {
 	mu    sync.Mutex
-	slots map[[32]byte]*mintSlot
+	slots map[digest]*mintSlot
 }
 
-func (c *callerTokens) slot(hash [32]byte) *mintSlot {
+func (c *callerTokens) slot(hash digest) *mintSlot {
 	shard := &c.shards[hash[0]%callerShards]
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
@@ -238,7 +238,7 @@ func (c *callerTokens) slot(hash [32]byte) *mintSlot {
 		return slot
 	}
 	if shard.slots == nil {
-		shard.slots = map[[32]byte]*mintSlot{}
+		shard.slots = map[digest]*mintSlot{}
 	}
 	if len(shard.slots) >= shardCallers {
 		shard.evict()
@@ -250,15 +250,15 @@ func (c *callerTokens) slot(hash [32]byte) *mintSlot {
 
 // evict lets go of the one of a few whose token ends first.
 func (s *callerShard) evict() {
-	var victim [32]byte
-	var soonest time.Time
+	var victim digest
+	var soonest int64
 	looked := 0
 	for hash, slot := range s.slots {
-		var expires time.Time
+		var expires int64
 		if held := slot.held.Load(); held != nil {
 			expires = held.expires
 		}
-		if looked == 0 || expires.Before(soonest) {
+		if looked == 0 || expires < soonest {
 			victim, soonest = hash, expires
 		}
 		if looked++; looked == 8 {

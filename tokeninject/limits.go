@@ -136,11 +136,14 @@ func (a *attempts) looping(browser string, now time.Time) *liveSession {
 	return known.last
 }
 
-// forget lets a browser begin afresh, after a logout.
-func (a *attempts) forget(browser string) {
+// forget lets a browser, by the secret in its cookie, begin afresh.
+func (a *attempts) forget(secret string) {
+	if secret == "" {
+		return
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	delete(a.browser, browser)
+	delete(a.browser, oauth.Fingerprint(secret))
 }
 
 // seconds is a Retry-After value: whole seconds, at least one.

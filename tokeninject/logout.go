@@ -38,7 +38,7 @@ func (p *passage) logout() *Refusal {
 	names := p.e.cookieNames(p.r)
 	http.SetCookie(p.w, names.cookie(names.session, "", -1))
 	if p.taken.browser != "" {
-		p.e.logins.attempts.forget(oauth.Fingerprint(p.taken.browser))
+		p.e.logins.attempts.forget(p.taken.browser)
 		http.SetCookie(p.w, names.cookie(names.browser, "", -1))
 	}
 	if p.live != nil {

@@ -58,7 +58,8 @@ func (p *passage) resume() *Refusal {
 		e.cfg.Logger.Warn("the use of a session could not be stored", zap.Error(err))
 	}
 	live.proven.Store(true)
-	p.live, p.id = live, live.who(e.sources[0])
+	live.read(&p.read, e.sources[0])
+	p.live, p.id = live, &p.read
 	return nil
 }
 
@@ -68,7 +69,7 @@ func (p *passage) fits(live *liveSession) bool {
 	e := p.e
 	return live.issuer == e.cfg.Issuer.URL() && live.client == e.cfg.Session.ClientID &&
 		strings.EqualFold(live.host, e.site(p.r)) && !live.ended.Load() &&
-		p.now.Sub(live.created) < e.cfg.Session.Absolute && p.now.UnixMilli() < live.expires.Load()
+		p.now.Sub(live.began()) < e.cfg.Session.Absolute && p.now.UnixMilli() < live.expires.Load()
 }
 
 // alive asks for all that may have ended the session: idleness, and the revocation feed.

@@ -3,6 +3,7 @@ package tokeninject
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -31,12 +32,13 @@ type Sessions struct {
 	now     func() time.Time
 	node    string // tells those apart that share a store
 	shards  [sessionShards]sessionShard
-	logins  *rate.Limiter // that begin, at all gates
+	scope   atomic.Pointer[[]string] // of a session, which most others have as well
+	logins  *rate.Limiter            // that begin, at all gates
 }
 
 type sessionShard struct {
 	mu   sync.RWMutex
-	live map[[32]byte]*liveSession
+	live map[digest]*liveSession
 }
 
 // sessionRecord is a session at rest.
@@ -80,7 +82,7 @@ type liveSession struct {
 	asked, unmet         []string
 	again                bool
 	idle                 time.Duration
-	created              time.Time
+	created              int64 // Unix nanoseconds
 
 	session   atomic.Pointer[Session]
 	policy    atomic.Pointer[policyResult] // of the gate that asked last
@@ -111,9 +113,10 @@ func NewSessions(s store.Store, now func() time.Time) *Sessions {
 	}
 }
 
-func newLive(r *sessionRecord) *liveSession {
+func (s *Sessions) newLive(r *sessionRecord) *liveSession {
 	live := &liveSession{
-		issuer: r.Issuer, client: r.Client, host: r.Host, asked: r.Asked, unmet: r.Unmet, again: r.Again, idle: r.Idle, created: r.Created,
+		issuer: r.Issuer, client: r.Client, host: r.Host, asked: s.shared(r.Asked), unmet: r.Unmet, again: r.Again, idle: r.Idle,
+		created: r.Created.UnixNano(),
 	}
 	live.expires.Store(r.Expires.UnixMilli())
 	live.used.Store(r.Used.UnixMilli())
@@ -122,20 +125,35 @@ func newLive(r *sessionRecord) *liveSession {
 	return live
 }
 
+// shared returns a scope in the memory of the last one, if that was the same.
+func (s *Sessions) shared(scope []string) []string {
+	if last := s.scope.Load(); last != nil && slices.Equal(*last, scope) {
+		return *last
+	}
+	s.scope.Store(&scope)
+	return scope
+}
+
 // take takes over what the record says of the person.
 func (l *liveSession) take(r *sessionRecord) {
 	session := r.Session // a copy: a pointer into the record would keep all of it
+	if slices.Equal(session.Scope, l.asked) {
+		session.Scope = l.asked
+	}
 	l.session.Store(&session)
 	l.refreshed.Store(r.Refreshed.UnixMilli())
 	l.renewals.Store(r.Renewals)
 }
 
-// who makes the session's identity, by the word of the issuer of the gate that asks.
-func (l *liveSession) who(from *source) *Identity {
+// began is when the session began here.
+func (l *liveSession) began() time.Time { return time.Unix(0, l.created) }
+
+// read makes the session's identity, by the word of the issuer of the gate that asks.
+func (l *liveSession) read(id *Identity, from *source) {
 	s := l.session.Load()
-	return &Identity{
+	*id = Identity{
 		Subject: s.Subject, ClientID: s.ClientID, Username: s.Username, SessionID: s.SessionID, GrantID: s.GrantID,
-		Scope: strings.Join(s.Scope, " "), IssuedAt: l.created, Expires: time.UnixMilli(l.expires.Load()),
+		Scope: strings.Join(s.Scope, " "), IssuedAt: l.began(), Expires: time.UnixMilli(l.expires.Load()),
 		session: s, from: from,
 	}
 }
@@ -145,7 +163,7 @@ func (l *liveSession) who(from *source) *Identity {
 func (l *liveSession) subject() revocation.Subject {
 	s := l.session.Load()
 	return revocation.Subject{
-		Family: s.GrantID, Session: s.SessionID, User: s.Subject, Client: s.ClientID, IssuedAt: l.created,
+		Family: s.GrantID, Session: s.SessionID, User: s.Subject, Client: s.ClientID, IssuedAt: l.began(),
 	}
 }
 
@@ -158,7 +176,7 @@ func (l *liveSession) idleSince(now time.Time) time.Duration {
 	return now.Sub(time.UnixMilli(l.used.Load()))
 }
 
-func (s *Sessions) shard(key *[32]byte) *sessionShard { return &s.shards[key[0]%sessionShards] }
+func (s *Sessions) shard(key *digest) *sessionShard { return &s.shards[key[0]%sessionShards] }
 
 // create stores a new session and returns its handle's live form.
 func (s *Sessions) create(ctx context.Context, handle string, r *sessionRecord) (*liveSession, error) {
@@ -167,12 +185,12 @@ func (s *Sessions) create(ctx context.Context, handle string, r *sessionRecord) 
 	if err := s.records.Put(ctx, handle, &rest, r.until()); err != nil {
 		return nil, err
 	}
-	return s.hold(hashText(handle), r), nil
+	return s.hold(digestOf(handle), r), nil
 }
 
 // find returns the session of a handle, or nil.
 func (s *Sessions) find(ctx context.Context, handle string) (*liveSession, error) {
-	key := hashText(handle)
+	key := digestOf(handle)
 	shard := s.shard(&key)
 	shard.mu.RLock()
 	live := shard.live[key]
@@ -194,7 +212,7 @@ func (s *Sessions) find(ctx context.Context, handle string) (*liveSession, error
 }
 
 // hold keeps a session in memory, unless another request was faster.
-func (s *Sessions) hold(key [32]byte, record *sessionRecord) *liveSession {
+func (s *Sessions) hold(key digest, record *sessionRecord) *liveSession {
 	shard := s.shard(&key)
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
@@ -202,10 +220,10 @@ func (s *Sessions) hold(key [32]byte, record *sessionRecord) *liveSession {
 		return live
 	}
 	if shard.live == nil {
-		shard.live = map[[32]byte]*liveSession{}
+		shard.live = map[digest]*liveSession{}
 	}
 	shard.tidy(s.now())
-	live := newLive(record)
+	live := s.newLive(record)
 	shard.live[key] = live
 	return live
 }
@@ -214,7 +232,7 @@ func (s *Sessions) hold(key [32]byte, record *sessionRecord) *liveSession {
 // to be many, and where there is no room, of the longest unused. What the store doesn't know yet of
 // that one's use, writeEvery at most, is lost.
 func (s *sessionShard) tidy(now time.Time) {
-	var oldest [32]byte
+	var oldest digest
 	var used int64
 	looked := 0
 	for key, live := range s.live {
@@ -238,7 +256,7 @@ func (s *Sessions) end(ctx context.Context, handle string, live *liveSession) er
 	if err := s.records.Delete(ctx, handle); err != nil {
 		return err // the dead session stays in memory, where it refuses the handle
 	}
-	key := hashText(handle)
+	key := digestOf(handle)
 	shard := s.shard(&key)
 	shard.mu.Lock()
 	defer shard.mu.Unlock()

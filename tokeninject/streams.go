@@ -44,7 +44,9 @@ type flight struct {
 	writer     watchedWriter
 	shard      *streamShard
 	next, prev *passage
-	cancel     context.CancelCauseFunc
+	cancel     context.CancelCauseFunc // nil: reading is what ends it
+	reading    readDeadliner
+	over       atomic.Bool  // it was cut
 	checked    uint64       // epoch of the feed that it was last held against; the watcher's
 	again      atomic.Int64 // Identity.again, as it moves on; whoever asks the issuer moves it out of the way
 	known      int64        // the last one that was the issuer's word, the asker's
@@ -61,36 +63,95 @@ func newStreams(now func() time.Time, sources []*source) *streams {
 	return s
 }
 
-// forward lets the request through, under watch. It always goes on as a copy without trailers: what
-// net/http reads after the body lands in the original (A56).
+// forward lets the request through, under watch.
 func (p *passage) forward() Verdict {
-	p.handed = handedOn{p.r.Context(), p}
 	if p.id == nil {
-		r := p.r.WithContext(&p.handed)
-		r.Trailer = nil
-		return Verdict{Pass: true, Request: r, Writer: p.w}
+		return Verdict{Pass: true, Request: withoutTrailers(p.r), Writer: p.w, passage: p}
 	}
-	if p.live != nil {
+	if p.live != nil && !p.live.passed.Load() {
 		p.live.passed.Store(true)
+		p.e.logins.attempts.forget(p.taken.browser)
 	}
-	ctx, cancel := context.WithCancelCause(p.r.Context())
-	p.handed.Context = ctx
-	r := p.r.WithContext(&p.handed)
-	r.Trailer = nil
-	p.flight.cancel = cancel
 	p.flight.checked = p.epoch
 	p.flight.ends, p.flight.known = p.id.Expires, p.id.again
 	p.flight.again.Store(p.id.again)
 	p.flight.writer = watchedWriter{ResponseWriter: p.w, p: p}
-	p.flight.stream.Store(len(r.Header["Upgrade"]) > 0 || r.Method == http.MethodConnect)
+	p.flight.stream.Store(len(p.r.Header["Upgrade"]) > 0 || p.r.Method == http.MethodConnect)
+	v := Verdict{Pass: true, Identity: p.id, Request: p.r, Writer: &p.flight.writer, passage: p}
+	if p.flight.reading = cutByReading(p.w, p.r); p.flight.reading == nil {
+		var ctx context.Context
+		ctx, p.flight.cancel = context.WithCancelCause(p.r.Context())
+		v.Request = p.r.WithContext(ctx)
+	}
+	v.Request = withoutTrailers(v.Request)
 	p.e.streams.join(p)
-	return Verdict{Pass: true, Identity: p.id, Request: r, Writer: &p.flight.writer, passage: p}
+	return v
+}
+
+// withoutTrailers is the request as it goes on. What net/http reads after a body lands in the request that it made
+// itself, so one with a body goes on as a copy (A56).
+func withoutTrailers(r *http.Request) *http.Request {
+	if r.ContentLength != 0 {
+		r = r.WithContext(r.Context())
+	}
+	r.Trailer = nil
+	return r
+}
+
+// readDeadliner is what http.ResponseController looks for.
+type readDeadliner interface{ SetReadDeadline(time.Time) error }
+
+// cutByReading finds what ends a request without a context of its own, which would cost as much as all the rest of the
+// gate. While net/http answers a request of HTTP/1 without a body, it reads on, to see the client go; a deadline makes
+// that fail, and the request's context ends. This is not for what says beforehand that it will stay: a client that
+// sends its next request early keeps the read from failing, and the cut waits for the next write. nil: there is no
+// such thing.
+func cutByReading(w http.ResponseWriter, r *http.Request) readDeadliner {
+	if r.ProtoMajor != 1 || r.ContentLength != 0 || len(r.Header["Upgrade"]) > 0 || r.Method == http.MethodConnect {
+		return nil
+	}
+	for _, accept := range r.Header["Accept"] {
+		for _, stream := range streamTypes {
+			if strings.Contains(accept, stream) {
+				return nil
+			}
+		}
+	}
+	for {
+		if reading, ok := w.(readDeadliner); ok {
+			return reading
+		}
+		inner, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return nil
+		}
+		w = inner.Unwrap()
+	}
+}
+
+// cut ends the request: nothing more is written, and its context ends. The caller holds the lock of the shard that
+// the passage is in: once it has left, the connection is another request's.
+func (p *passage) cut() {
+	p.flight.over.Store(true)
+	if p.flight.cancel != nil {
+		p.flight.cancel(errCut)
+		return
+	}
+	_ = p.flight.reading.SetReadDeadline(time.Unix(1, 0)) // an error says that the connection is gone already
 }
 
 // done takes the request out of the watch.
 func (p *passage) done() {
 	p.e.streams.leave(p)
-	p.flight.cancel(nil)
+	switch {
+	case p.flight.cancel != nil:
+		p.flight.cancel(nil)
+	case p.flight.over.Load():
+		// A reading that failed ends the context of the whole connection, and so of every request to come.
+		if conn, _, err := http.NewResponseController(p.w).Hijack(); err == nil {
+			_ = conn.Close()
+		}
+	}
 }
 
 func (s *streams) join(p *passage) {
@@ -154,6 +215,16 @@ func (s *streams) rest() bool {
 	return s.active.Load() == 0 || !s.watching.CompareAndSwap(false, true)
 }
 
+// cut ends one request, unless it has ended meanwhile.
+func (s *streams) cut(p *passage) {
+	shard := p.flight.shard
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	if p.flight.next != nil {
+		p.cut()
+	}
+}
+
 func (s *streams) sweep() {
 	now := s.now()
 	for i := range s.shards {
@@ -161,7 +232,7 @@ func (s *streams) sweep() {
 		shard.mu.Lock()
 		for p := shard.root.flight.next; p != &shard.root; p = p.flight.next {
 			if p.ended(now) {
-				p.flight.cancel(errCut)
+				p.cut()
 			}
 		}
 		shard.mu.Unlock()
@@ -200,18 +271,27 @@ func (w *watchedWriter) WriteHeader(status int) {
 
 // Write implements http.ResponseWriter.
 func (w *watchedWriter) Write(b []byte) (int, error) {
+	if w.p.flight.over.Load() {
+		return 0, errCut
+	}
 	w.look(http.StatusOK)
 	return w.ResponseWriter.Write(b)
 }
 
 // ReadFrom implements io.ReaderFrom, or answers would no longer be copied by the kernel.
 func (w *watchedWriter) ReadFrom(src io.Reader) (int64, error) {
+	if w.p.flight.over.Load() {
+		return 0, errCut
+	}
 	w.look(http.StatusOK)
 	return io.Copy(w.ResponseWriter, src)
 }
 
 // FlushError sends the header, so it has to look at it first; http.ResponseController calls it.
 func (w *watchedWriter) FlushError() error {
+	if w.p.flight.over.Load() {
+		return errCut
+	}
 	w.look(http.StatusOK)
 	return http.NewResponseController(w.ResponseWriter).Flush()
 }

@@ -138,6 +138,63 @@ func TestA69_StreamOfASessionEndsWithIt(t *testing.T) {
 	}
 }
 
+// A client that sends its next request early keeps net/http from seeing whether it is still there. What the
+// upstream sends ends all the same.
+func TestA69_EventStreamEndsThoughTheClientPipelines(t *testing.T) {
+	s := newSite(t, nil)
+	s.upstream = func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		for err := error(nil); err == nil; {
+			if _, err = io.WriteString(w, "data: 1\n\n"); err == nil {
+				err = http.NewResponseController(w).Flush()
+			}
+		}
+	}
+	conn, err := net.Dial("tcp", s.server.Listener.Addr().String())
+	require.NoError(t, err)
+	defer func() { _ = conn.Close() }()
+	_, err = fmt.Fprintf(conn, "GET /events HTTP/1.1\r\nHost: x\r\nAuthorization: %s\r\n\r\nGET /next", s.bearer(nil)["Authorization"])
+	require.NoError(t, err)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_, _ = io.Copy(io.Discard, conn)
+	}()
+	requireOpen(t, ended)
+	require.NoError(t, s.issuer.feed.Revoke(t.Context(), revocation.Family, "grant-b", time.Time{}))
+	requireCut(t, ended)
+}
+
+func TestW7_NoLaterRequestOfAConnectionSuffersForACut(t *testing.T) {
+	s := newSite(t, nil)
+	ended := make(chan struct{})
+	server := httptest.NewServer(guard(s.enforcer, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "2")
+		_, _ = io.WriteString(w, "ok")
+		_ = http.NewResponseController(w).Flush()
+		if r.URL.Path == "/cut" {
+			<-r.Context().Done()
+			close(ended)
+		}
+	})))
+	defer server.Close()
+	get := func(path, authorization string) {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+path, nil)
+		require.NoError(t, err)
+		r.Header.Set("Authorization", authorization)
+		response, err := server.Client().Do(r)
+		require.NoError(t, err)
+		body, err := io.ReadAll(response.Body)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		require.Equal(t, "ok", string(body))
+	}
+	get("/cut", s.bearer(nil)["Authorization"])
+	require.NoError(t, s.issuer.feed.Revoke(t.Context(), revocation.Family, "grant-b", time.Time{}))
+	<-ended
+	get("/later", s.bearer(func(a *token.AccessToken) { a.GrantID = "another" })["Authorization"])
+}
+
 // upgraded is an upstream that speaks a protocol of its own after an upgrade: it echoes lines.
 func upgraded(w http.ResponseWriter, _ *http.Request) {
 	conn, buffered, err := http.NewResponseController(w).Hijack()

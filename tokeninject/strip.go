@@ -195,14 +195,16 @@ func (o *owned) addOverrides(p *policy) {
 // strip removes every owned name from the request.
 func (o *owned) strip(r *http.Request) {
 	for name := range r.Header {
-		if o.headers.has(name) {
+		switch {
+		case name == "Connection":
+			stripHeader(r.Header, name, ",", o.connection.has)
+		case name == "Cookie":
+			stripHeader(r.Header, name, ";,", o.dropsCookie)
+		case name == "Trailer", o.headers.has(name):
+			// A trailer's value arrives after the body, when nobody looks any more: none is announced on.
 			delete(r.Header, name)
 		}
 	}
-	// A trailer's value arrives after the body, when nobody looks any more: none is announced on.
-	delete(r.Header, "Trailer")
-	stripHeader(r.Header, "Connection", ",", o.connection.has)
-	stripHeader(r.Header, "Cookie", ";,", o.dropsCookie)
 	if r.URL.RawQuery != "" && len(o.query.names)+len(o.method.names) > 0 {
 		if query := without(r.URL.RawQuery, "&;", o.dropsParameter); query != r.URL.RawQuery {
 			r.URL.RawQuery = query
@@ -311,10 +313,11 @@ type credentials struct {
 	browser       string // secret that binds logins to the browser
 }
 
-// take keeps the credentials aside and removes every owned name.
-func (e *Enforcer) take(r *http.Request) credentials {
-	c := credentials{authorization: r.Header["Authorization"], cookies: r.Header["Cookie"]}
-	front := inFront(r)
+// take keeps the credentials aside and removes every owned name. front is a passage through a gate in front of this
+// one, or nil.
+func (e *Enforcer) take(r *http.Request, front *passage) credentials {
+	injected := r.Header["Authorization"] // by the gate in front, if there is one
+	c := credentials{authorization: injected, cookies: r.Header["Cookie"]}
 	if front != nil {
 		c.authorization, c.cookies = front.taken.authorization, front.taken.cookies
 	}
@@ -324,7 +327,6 @@ func (e *Enforcer) take(r *http.Request) credentials {
 		c.session = names.session.value(c.cookies)
 		c.browser = names.browser.value(c.cookies)
 	}
-	injected := r.Header["Authorization"]
 	e.owned.strip(r)
 	if front != nil && len(injected) > 0 && !e.fillsAuthorization {
 		r.Header["Authorization"] = injected
@@ -333,7 +335,8 @@ func (e *Enforcer) take(r *http.Request) credentials {
 }
 
 // bearer reads the token of RFC 6750 §2.1. Another scheme is no credential of ours; two headers, or a
-// Bearer that is followed by anything but one token, are malformed (A64).
+// Bearer that is followed by nothing, are malformed (A64), and so is what is no b64token, which is for the
+// caller to ask.
 func bearer(values []string) (token string, malformed bool) {
 	if len(values) != 1 {
 		return "", len(values) > 1
@@ -348,10 +351,7 @@ func bearer(values []string) (token string, malformed bool) {
 		return "", false // a scheme of a longer name
 	}
 	token = strings.Trim(rest, " ")
-	if !b64token(token) {
-		return "", true
-	}
-	return token, false
+	return token, token == ""
 }
 
 // queryHas tells whether a query has a member of that name.

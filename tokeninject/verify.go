@@ -3,7 +3,6 @@ package tokeninject
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -38,33 +37,30 @@ func (p *passage) verify() *Refusal {
 	if len(p.taken.bearer) > token.MaxSize {
 		return p.invalid(token.ErrMalformed)
 	}
-	p.caller = hashText(p.taken.bearer)
-	if id, judged, epoch := e.verified.get(&p.caller, p.now); id != nil {
-		if err := p.turnTo(e.sources[id.source]); err != nil {
+	p.caller = digestOf(p.taken.bearer)
+	if judged, epoch, ok := e.verified.get(&p.caller, p.now, &p.read); ok {
+		if err := p.turnTo(e.sources[p.read.source]); err != nil {
 			return p.fault(err)
 		}
 		p.epoch = p.issuer.feed.Epoch()
-		if epoch != p.epoch && p.issuer.feed.Revoked(id.subject(p.from.issuer)) {
+		if epoch != p.epoch && p.issuer.feed.Revoked(p.read.subject(p.from.issuer)) {
 			e.verified.drop(&p.caller)
 			return p.invalid(errRevoked)
 		}
 		if epoch != p.epoch {
 			e.verified.confirm(&p.caller, p.epoch)
 		}
-		p.accept(id, judged)
+		p.accept(&p.read, judged)
 		return nil
+	}
+	if !b64token(p.taken.bearer) { // only now: what is remembered was looked at
+		return p.malformed()
 	}
 	if e.refused.has(&p.caller, p.now) {
 		p.remembered = true
 		return p.invalid(errBefore)
 	}
 	return p.verifyAfresh()
-}
-
-// hashText is the SHA-256 of a text, without memory of its own for one of usual length.
-func hashText(s string) [32]byte {
-	var room [2048]byte
-	return sha256.Sum256(append(room[:0], s...))
 }
 
 func (p *passage) accept(id *Identity, judged judgement) {

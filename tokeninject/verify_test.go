@@ -187,7 +187,7 @@ func TestA5_FloodOfBadTokensNeedsNoMemory(t *testing.T) {
 	flood := func(from int) {
 		for i := range 20_000 {
 			r.Header["Authorization"] = []string{fmt.Sprintf("Bearer bad-%d", from+i)}
-			require.False(t, s.enforcer.Check(nil, r).Pass)
+			require.False(t, s.enforcer.Check(nil, r, Verdict{}).Pass)
 		}
 	}
 	flood(0)
@@ -295,7 +295,7 @@ func (s *site) check(raw string) Verdict {
 	r, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, "http://localhost/", nil)
 	require.NoError(s.t, err)
 	r.Header.Set("Authorization", "Bearer "+raw)
-	verdict := s.enforcer.Check(nil, r)
+	verdict := s.enforcer.Check(nil, r, Verdict{})
 	require.True(s.t, verdict.Pass)
 	verdict.Done()
 	return verdict
@@ -310,7 +310,7 @@ func TestPolicyOfOneGateIsNotAnothers(t *testing.T) {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://localhost/", nil)
 		require.NoError(t, err)
 		r.Header.Set("Authorization", "Bearer "+raw)
-		require.False(t, strict.Check(nil, r).Pass)
+		require.False(t, strict.Check(nil, r, Verdict{}).Pass)
 	}
 }
 
@@ -330,7 +330,7 @@ func TestTokensAreVerifiedFromManyGoroutines(t *testing.T) {
 					panic(err)
 				}
 				r.Header.Set("Authorization", "Bearer "+tokens[n])
-				verdict := s.enforcer.Check(nil, r)
+				verdict := s.enforcer.Check(nil, r, Verdict{})
 				if !verdict.Pass || verdict.Identity.Subject != fmt.Sprint("user-", n) {
 					t.Errorf("token %d: %+v", n, verdict)
 					return

@@ -50,7 +50,7 @@ func (p *passage) vouch(now time.Time) {
 	case unavailable(err) && now.Unix()-p.flight.known < int64(askBound/time.Second):
 		p.flight.again.Store(now.Add(askRetry).Unix())
 	default:
-		p.flight.cancel(errCut)
+		p.e.streams.cut(p)
 	}
 }
 
@@ -62,8 +62,9 @@ func (p *passage) openAgain(now time.Time) (_ *Identity, err error) {
 		}
 	}()
 	e := p.e
-	id, judged, _ := e.verified.get(&p.caller, now)
-	if id == nil {
+	id := new(Identity)
+	judged, _, ok := e.verified.get(&p.caller, now, id)
+	if !ok {
 		// The request is another goroutine's, so this is done by a passage that has none and never passes.
 		again := &passage{e: e, now: now, from: p.from, issuer: p.issuer, taken: p.taken, caller: p.caller}
 		ctx, cancel := context.WithTimeout(context.Background(), askWait)
