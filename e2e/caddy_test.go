@@ -134,11 +134,13 @@ func (c *caddy) authority(name string) string {
 	return filepath.Join(c.dir, "caddy", "pki", "authorities", "local", name)
 }
 
-// client is an HTTP client that trusts Caddy's own authority and follows no redirects.
-func (c *caddy) client() *http.Client {
+// client is an HTTP client that trusts Caddy's own authority, and those of others, and follows no redirects.
+func (c *caddy) client(others ...*caddy) *http.Client {
 	c.t.Helper()
 	roots := x509.NewCertPool()
-	require.True(c.t, roots.AppendCertsFromPEM([]byte(read(c.t, c.rootFile()))))
+	for _, trusted := range append(others, c) {
+		require.True(c.t, roots.AppendCertsFromPEM([]byte(read(c.t, trusted.rootFile()))))
+	}
 	transport := &http.Transport{
 		TLSClientConfig:   &tls.Config{RootCAs: roots},
 		ForceAttemptHTTP2: true,

@@ -200,7 +200,7 @@ func (o *owned) strip(r *http.Request) {
 			stripHeader(r.Header, name, ",", o.connection.has)
 		case name == "Cookie":
 			stripHeader(r.Header, name, ";,", o.dropsCookie)
-		case name == "Trailer", o.headers.has(name):
+		case name == "Authorization", name == "Trailer", o.headers.has(name):
 			// A trailer's value arrives after the body, when nobody looks any more: none is announced on.
 			delete(r.Header, name)
 		}
