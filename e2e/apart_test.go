@@ -10,9 +10,9 @@ import (
 )
 
 func TestP3_AnIssuerAndItsGatesInDifferentCaddys(t *testing.T) {
-	gate := prepare(t, read(t, "testdata", "gate.Caddyfile"), "GATE_SECRET="+shopSecret)
+	gate := prepare(t, read(t, "testdata", "apart-gate.Caddyfile"), "GATE_SECRET="+shopSecret)
 	startUpstream(t, "127.0.0.1:"+gate.port["9000"])
-	issuer := start(t, read(t, "testdata", "issuer.Caddyfile"), aliceHash(t),
+	issuer := start(t, read(t, "testdata", "apart-issuer.Caddyfile"), aliceHash(t),
 		"GATE="+gate.gate(), "GATE_SECRET="+shopSecret, "ROBOT_SECRET="+serviceSecret)
 	gate.env = append(gate.env, "ISSUER="+issuer.issuer(), "ISSUER_CA="+issuer.rootFile())
 	gate.process = launch(t, gate.command(t.Context(), "run"), gate.answers)
