@@ -106,6 +106,7 @@ func (h *TokenInject) provision(ctx caddy.Context) (err error) {
 		app.gates = append(app.gates, h)
 	}
 	h.addHost(&cfg)
+	keepConnections(ctx)
 	if err := h.checkIssuer(cfg); err != nil {
 		return err
 	}
@@ -130,6 +131,7 @@ func (h *TokenInject) addHost(cfg *tokeninject.Config) {
 	cfg.Store = &h.issuer.gates.store
 	cfg.Sessions = h.issuer.gates.sessions
 	cfg.Seen = seen
+	cfg.Connection = connection
 	cfg.Reached = func(resource string) bool {
 		reached := h.reached.Load()
 		return reached != nil && (*reached)[resource]

@@ -1,10 +1,15 @@
 package caddymodule
 
 import (
+	"bufio"
+	"io"
+	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/stretchr/testify/require"
@@ -95,4 +100,33 @@ func TestG15_TooManyRequestsAreTurnedAway(t *testing.T) {
 		status, header := w.post("/introspect", url.Values{"token": {"x"}})
 		return status == http.StatusTooManyRequests && header.Get("Retry-After") == "1"
 	})
+}
+
+// A client that sends its next request early keeps net/http from seeing whether it is still there: only closing its
+// connection, which Caddy has to hand on, ends a stream that has nothing to say.
+func TestA69_ASilentStreamEndsThoughItsClientPipelines(t *testing.T) {
+	w := newWorld(t).start()
+	client := w.openApp()
+	app, err := url.Parse(w.app)
+	require.NoError(t, err)
+	r, err := http.NewRequest(http.MethodGet, w.app+"/stream", nil)
+	require.NoError(t, err)
+	for _, cookie := range client.Jar.Cookies(app) {
+		r.AddCookie(cookie)
+	}
+	conn, err := net.Dial("tcp", app.Host)
+	require.NoError(t, err)
+	defer func() { _ = conn.Close() }()
+	require.NoError(t, r.Write(conn))
+	_, err = conn.Write([]byte("GET /next HTTP/1.1\r\n"))
+	require.NoError(t, err)
+	response, err := http.ReadResponse(bufio.NewReader(conn), r)
+	require.NoError(t, err)
+	defer func() { _ = response.Body.Close() }()
+	require.Equal(t, "text/event-stream", response.Header.Get("Content-Type"))
+	require.NoError(t, running(t).RevokeUser(t.Context(), "alice"))
+	require.NoError(t, conn.SetReadDeadline(time.Now().Add(time.Second)))
+	_, err = io.Copy(io.Discard, response.Body)
+	require.Error(t, err, "it ended in the middle")
+	require.NotErrorIs(t, err, os.ErrDeadlineExceeded)
 }

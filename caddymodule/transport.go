@@ -1,11 +1,14 @@
 package caddymodule
 
 import (
+	"context"
+	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"strings"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/gatewright/gatewright/authz/oauth"
@@ -69,4 +72,28 @@ func original(r *http.Request) url.URL {
 		seen.Scheme = "https"
 	}
 	return seen
+}
+
+// connectionKey is where a request's context has the connection that it came over.
+type connectionKey struct{}
+
+// keepConnections has the server that is being provisioned tell requests of their connections. Caddy's own ConnCtxKey
+// is not used any more.
+func keepConnections(ctx caddy.Context) {
+	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if !ok {
+		return
+	}
+	server.RegisterConnContext(func(ctx context.Context, conn net.Conn) context.Context {
+		if connection(ctx) != nil { // another gate of the server was here
+			return ctx
+		}
+		return context.WithValue(ctx, connectionKey{}, conn)
+	})
+}
+
+// connection is the one that a request came over; nil where nobody kept it, as with HTTP/3.
+func connection(ctx context.Context) net.Conn {
+	conn, _ := ctx.Value(connectionKey{}).(net.Conn)
+	return conn
 }

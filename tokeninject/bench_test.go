@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -23,7 +24,7 @@ func benchGate(b *testing.B, configure func(*Config)) (*Enforcer, *testIssuer) {
 	c := newClock()
 	issuer := newTestIssuer(c)
 	cfg := Config{
-		Issuer: issuer, ResourceServer: "orders", Store: store.NewMemory(c.now), Now: c.now, KnownHost: anyHost,
+		Issuer: issuer, ResourceServer: "orders", Store: store.NewMemory(c.now), Now: c.now, KnownHost: anyHost, Connection: keptConnection,
 		Headers: []HeaderInjection{{"X-User", subject}},
 	}
 	if configure != nil {
@@ -40,18 +41,15 @@ var browserHeaders = http.Header{
 	"Sec-Fetch-Mode": {"cors"}, "Sec-Fetch-Site": {"same-origin"}, "Referer": {"https://app.example/"}, "Cache-Control": {"no-cache"},
 }
 
-// connWriter is a recorder of a connection of HTTP/1.
-type connWriter struct{ *httptest.ResponseRecorder }
-
-func (connWriter) SetReadDeadline(time.Time) error { return nil }
-
 // run takes one request after the other through the gate, prepared by prepare.
 func run(b *testing.B, e *Enforcer, prepare func(i int, h http.Header)) {
 	b.Helper()
-	ctx, cancel := context.WithCancel(b.Context())
+	conn, other := net.Pipe()
+	defer func() { _ = conn.Close(); _ = other.Close() }()
+	ctx, cancel := context.WithCancel(keepConnection(b.Context(), conn))
 	defer cancel()
 	r := httptest.NewRequestWithContext(ctx, http.MethodGet, "https://app.example/orders?a=1", nil)
-	w := connWriter{httptest.NewRecorder()}
+	w := httptest.NewRecorder()
 	header := browserHeaders.Clone()
 	b.ReportAllocs()
 	i := 0

@@ -2,6 +2,7 @@ package tokeninject
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"net/url"
 	"time"
@@ -76,6 +77,9 @@ type Config struct {
 	// Seen tells how the client addressed the request; nil: as the request says itself. It is asked
 	// only where a request without TLS of its own or a login needs it.
 	Seen func(r *http.Request) Seen
+	// Connection is the client's connection that a request of HTTP/1 came over, by the request's context; nil, or one
+	// that returns nil: that is not known, and a request costs more.
+	Connection func(ctx context.Context) net.Conn
 
 	Logger *zap.Logger      // nil: nothing is logged
 	Now    func() time.Time // nil: time.Now

@@ -14,7 +14,7 @@
 //	step up   a login by one of the contracts that the gate wants
 //	permit    the policy
 //	inject    headers, tags, cookies, parameters, Basic, a minted token
-//	forward   the request goes on under a context that a revocation cancels
+//	forward   the request goes on, under watch: a revocation ends it
 //
 // What always holds:
 //

@@ -135,8 +135,8 @@ type Verdict struct {
 
 	// Identity is who passes; nil: nobody, at an optional gate.
 	Identity *Identity
-	// Request and Writer are what to go on with. The request's context ends, and the writer takes no more, when
-	// the credential is revoked or, for streams, has expired.
+	// Request and Writer are what to go on with. When the credential is revoked or, for streams, has expired, the
+	// request's context ends, or the connection that it came over is closed.
 	Request *http.Request
 	Writer  http.ResponseWriter
 

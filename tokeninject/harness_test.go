@@ -261,9 +261,30 @@ func newSite(t *testing.T, configure func(*Config)) *site {
 	t.Cleanup(backend.Close)
 	target, err := url.Parse(backend.URL)
 	require.NoError(t, err)
-	s.server = httptest.NewServer(guard(s.enforcer, proxyTo(target)))
-	t.Cleanup(s.server.Close)
+	s.server = serve(t, guard(s.enforcer, proxyTo(target)))
 	return s
+}
+
+// serve serves a handler as a host does that keeps connections.
+func serve(t *testing.T, handler http.Handler) *httptest.Server {
+	t.Helper()
+	server := httptest.NewUnstartedServer(handler)
+	server.Config.ConnContext = keepConnection
+	server.Start()
+	t.Cleanup(server.Close)
+	return server
+}
+
+// connKey is where a context has the connection.
+type connKey struct{}
+
+func keepConnection(ctx context.Context, conn net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, conn)
+}
+
+func keptConnection(ctx context.Context) net.Conn {
+	conn, _ := ctx.Value(connKey{}).(net.Conn)
+	return conn
 }
 
 // gate makes another gate of the same issuer and store.
@@ -271,7 +292,7 @@ func (s *site) gate(configure func(*Config)) *Enforcer {
 	s.t.Helper()
 	cfg := Config{
 		Issuer: s.issuer, Name: "test-gate", ResourceServer: "orders", Store: s.store, Now: s.clock.now, Logger: zap.NewNop(),
-		KnownHost: anyHost,
+		KnownHost: anyHost, Connection: keptConnection,
 	}
 	if configure != nil {
 		configure(&cfg)

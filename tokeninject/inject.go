@@ -42,6 +42,16 @@ func newInjectors(c Config) []func(*passage) *Refusal {
 	return list
 }
 
+// fillsAuthorization tells whether the gate itself sets the upstream's Authorization. Where it doesn't, what
+// a gate in front injected there stays.
+func (c *Config) fillsAuthorization() bool {
+	is := func(name string) bool { return normalised(name) == "authorization" }
+	return c.Basic != nil || c.Token != nil || c.PassToken ||
+		slices.ContainsFunc(c.Headers, func(h HeaderInjection) bool { return is(h.Name) }) ||
+		slices.ContainsFunc(c.HeaderLists, func(l ListInjection) bool { return is(l.Name) }) ||
+		slices.ContainsFunc(c.Tags, func(t TagInjection) bool { return is(t.Header) })
+}
+
 // inject fills in what the configuration says of the person (W3, W4). For nobody there is nothing to say.
 func (p *passage) inject() *Refusal {
 	if p.id == nil {

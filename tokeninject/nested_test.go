@@ -2,7 +2,6 @@ package tokeninject
 
 import (
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"slices"
 	"testing"
@@ -23,8 +22,7 @@ func (s *site) nest(gates ...func(*Config)) {
 		}), handler)
 	}
 	s.server.Close()
-	s.server = httptest.NewServer(handler)
-	s.t.Cleanup(s.server.Close)
+	s.server = serve(s.t, handler)
 }
 
 func injectUser(cfg *Config) { cfg.Headers = []HeaderInjection{{"X-User", subject}} }

@@ -3,6 +3,7 @@ package tokeninject
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -90,5 +91,5 @@ func (c *peopleCache) keepFor(subject string, person *Person, err error) {
 	if _, ok := c.people[subject]; !ok {
 		makeRoom(c.people, maxPeople, func(knownPerson) bool { return false })
 	}
-	c.people[subject] = knownPerson{c.now().Add(keep), person, err}
+	c.people[strings.Clone(subject)] = knownPerson{c.now().Add(keep), person, err}
 }

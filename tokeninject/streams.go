@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -44,9 +45,9 @@ type flight struct {
 	writer     watchedWriter
 	shard      *streamShard
 	next, prev *passage
-	cancel     context.CancelCauseFunc // nil: reading is what ends it
-	reading    readDeadliner
-	over       atomic.Bool  // it was cut
+	conn       net.Conn // that closing ends it; nil: cancel does
+	cancel     context.CancelCauseFunc
+	over       atomic.Bool  // cancel was called
 	checked    uint64       // epoch of the feed that it was last held against; the watcher's
 	again      atomic.Int64 // Identity.again, as it moves on; whoever asks the issuer moves it out of the way
 	known      int64        // the last one that was the issuer's word, the asker's
@@ -78,17 +79,17 @@ func (p *passage) forward() Verdict {
 	p.flight.writer = watchedWriter{ResponseWriter: p.w, p: p}
 	p.flight.stream.Store(len(p.r.Header["Upgrade"]) > 0 || p.r.Method == http.MethodConnect)
 	v := Verdict{Pass: true, Identity: p.id, Request: p.r, Writer: &p.flight.writer, passage: p}
-	if p.flight.reading = cutByReading(p.w, p.r); p.flight.reading == nil {
+	if p.flight.conn = p.connection(); p.flight.conn == nil {
 		var ctx context.Context
 		ctx, p.flight.cancel = context.WithCancelCause(p.r.Context())
 		v.Request = p.r.WithContext(ctx)
 	}
-	v.Request = withoutTrailers(v.Request)
+	v.Request.Trailer = nil
 	p.e.streams.join(p)
 	return v
 }
 
-// withoutTrailers is the request as it goes on. What net/http reads after a body lands in the request that it made
+// withoutTrailers is a request as it goes on. What net/http reads after a body lands in the request that it made
 // itself, so one with a body goes on as a copy (A56).
 func withoutTrailers(r *http.Request) *http.Request {
 	if r.ContentLength != 0 {
@@ -98,59 +99,36 @@ func withoutTrailers(r *http.Request) *http.Request {
 	return r
 }
 
-// readDeadliner is what http.ResponseController looks for.
-type readDeadliner interface{ SetReadDeadline(time.Time) error }
-
-// cutByReading finds what ends a request without a context of its own, which would cost as much as all the rest of the
-// gate. While net/http answers a request of HTTP/1 without a body, it reads on, to see the client go; a deadline makes
-// that fail, and the request's context ends. This is not for what says beforehand that it will stay: a client that
-// sends its next request early keeps the read from failing, and the cut waits for the next write. nil: there is no
-// such thing.
-func cutByReading(w http.ResponseWriter, r *http.Request) readDeadliner {
-	if r.ProtoMajor != 1 || r.ContentLength != 0 || len(r.Header["Upgrade"]) > 0 || r.Method == http.MethodConnect {
+// connection is what a cut closes: the connection, where it is this request's alone and net/http reads on to see the
+// client go, which ends the request's context as well. So it is with HTTP/1 once there is no body to come. A context of
+// its own would cost the request as much as all the rest of the gate.
+func (p *passage) connection() net.Conn {
+	if p.e.cfg.Connection == nil || p.r.ProtoMajor != 1 || p.r.ContentLength != 0 {
 		return nil
 	}
-	for _, accept := range r.Header["Accept"] {
-		for _, stream := range streamTypes {
-			if strings.Contains(accept, stream) {
-				return nil
-			}
-		}
-	}
-	for {
-		if reading, ok := w.(readDeadliner); ok {
-			return reading
-		}
-		inner, ok := w.(interface{ Unwrap() http.ResponseWriter })
-		if !ok {
-			return nil
-		}
-		w = inner.Unwrap()
-	}
+	return p.e.cfg.Connection(p.r.Context())
 }
 
-// cut ends the request: nothing more is written, and its context ends. The caller holds the lock of the shard that
-// the passage is in: once it has left, the connection is another request's.
+// cut ends the request. The caller holds the lock of the shard that the passage is in: once it has left, the
+// connection is another request's.
 func (p *passage) cut() {
-	p.flight.over.Store(true)
-	if p.flight.cancel != nil {
+	if p.flight.conn == nil {
+		p.flight.over.Store(true)
 		p.flight.cancel(errCut)
 		return
 	}
-	_ = p.flight.reading.SetReadDeadline(time.Unix(1, 0)) // an error says that the connection is gone already
+	conn := p.flight.conn
+	if over, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		conn = over.NetConn() // TLS would first say goodbye, which takes its time where nobody listens
+	}
+	_ = conn.Close() // an error says that it is closed already
 }
 
 // done takes the request out of the watch.
 func (p *passage) done() {
 	p.e.streams.leave(p)
-	switch {
-	case p.flight.cancel != nil:
+	if p.flight.cancel != nil {
 		p.flight.cancel(nil)
-	case p.flight.over.Load():
-		// A reading that failed ends the context of the whole connection, and so of every request to come.
-		if conn, _, err := http.NewResponseController(p.w).Hijack(); err == nil {
-			_ = conn.Close()
-		}
 	}
 }
 
@@ -256,7 +234,8 @@ func (p *passage) ended(now time.Time) bool {
 	return p.live.ended.Load() || stream && (idle || now.UnixMilli() >= p.live.expires.Load())
 }
 
-// watchedWriter notes whether the answer is an event stream.
+// watchedWriter notes whether the answer is an event stream, and takes nothing once the request's context was
+// cancelled by a cut: not every handler looks at that.
 type watchedWriter struct {
 	http.ResponseWriter
 	p     *passage
@@ -278,10 +257,11 @@ func (w *watchedWriter) Write(b []byte) (int, error) {
 	return w.ResponseWriter.Write(b)
 }
 
-// ReadFrom implements io.ReaderFrom, or answers would no longer be copied by the kernel.
+// ReadFrom implements io.ReaderFrom, or answers would no longer be copied by the kernel. Where closing the connection
+// doesn't end that, the answer goes piece by piece.
 func (w *watchedWriter) ReadFrom(src io.Reader) (int64, error) {
-	if w.p.flight.over.Load() {
-		return 0, errCut
+	if w.p.flight.conn == nil {
+		return io.Copy(struct{ io.Writer }{w}, src)
 	}
 	w.look(http.StatusOK)
 	return io.Copy(w.ResponseWriter, src)
@@ -289,9 +269,6 @@ func (w *watchedWriter) ReadFrom(src io.Reader) (int64, error) {
 
 // FlushError sends the header, so it has to look at it first; http.ResponseController calls it.
 func (w *watchedWriter) FlushError() error {
-	if w.p.flight.over.Load() {
-		return errCut
-	}
 	w.look(http.StatusOK)
 	return http.NewResponseController(w.ResponseWriter).Flush()
 }

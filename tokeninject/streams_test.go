@@ -138,11 +138,10 @@ func TestA69_StreamOfASessionEndsWithIt(t *testing.T) {
 	}
 }
 
-// A client that sends its next request early keeps net/http from seeing whether it is still there. What the
-// upstream sends ends all the same.
+// A client that sends its next request early keeps net/http from seeing whether it is still there. It gets no more
+// all the same, whether the upstream goes on sending or is silent.
 func TestA69_EventStreamEndsThoughTheClientPipelines(t *testing.T) {
-	s := newSite(t, nil)
-	s.upstream = func(w http.ResponseWriter, _ *http.Request) {
+	busy := func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
 		for err := error(nil); err == nil; {
 			if _, err = io.WriteString(w, "data: 1\n\n"); err == nil {
@@ -150,25 +149,83 @@ func TestA69_EventStreamEndsThoughTheClientPipelines(t *testing.T) {
 			}
 		}
 	}
-	conn, err := net.Dial("tcp", s.server.Listener.Addr().String())
-	require.NoError(t, err)
-	defer func() { _ = conn.Close() }()
-	_, err = fmt.Fprintf(conn, "GET /events HTTP/1.1\r\nHost: x\r\nAuthorization: %s\r\n\r\nGET /next", s.bearer(nil)["Authorization"])
-	require.NoError(t, err)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		_, _ = io.Copy(io.Discard, conn)
-	}()
-	requireOpen(t, ended)
-	require.NoError(t, s.issuer.feed.Revoke(t.Context(), revocation.Family, "grant-b", time.Time{}))
-	requireCut(t, ended)
+	for name, upstream := range map[string]http.HandlerFunc{"busy": busy, "silent": events} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, nil)
+			s.upstream = upstream
+			conn, err := net.Dial("tcp", s.server.Listener.Addr().String())
+			require.NoError(t, err)
+			defer func() { _ = conn.Close() }()
+			_, err = fmt.Fprintf(conn, "GET /events HTTP/1.1\r\nHost: x\r\nAuthorization: %s\r\n\r\nGET /next", s.bearer(nil)["Authorization"])
+			require.NoError(t, err)
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				_, _ = io.Copy(io.Discard, conn)
+			}()
+			requireOpen(t, ended)
+			require.NoError(t, s.issuer.feed.Revoke(t.Context(), revocation.Family, "grant-b", time.Time{}))
+			requireCut(t, ended)
+		})
+	}
 }
 
-func TestW7_NoLaterRequestOfAConnectionSuffersForACut(t *testing.T) {
+// deaf is a handler that never looks at the request's context, and copies for as long as it can.
+func deaf(w http.ResponseWriter, r *http.Request) {
+	_, _ = io.Copy(io.Discard, r.Body)
+	w.Header().Set("Content-Type", "text/event-stream")
+	_, _ = io.Copy(w, forever{})
+}
+
+// forever can be read without end.
+type forever struct{}
+
+func (forever) Read(b []byte) (int, error) { return copy(b, "data: 1\n\n"), nil }
+
+func TestA69_EveryKindOfRequestIsCut(t *testing.T) {
+	for name, handler := range map[string]http.HandlerFunc{"waits": events, "deaf": deaf} {
+		for _, protocol := range []int{1, 2} {
+			for _, body := range []string{"", "body"} {
+				t.Run(fmt.Sprintf("%s, HTTP/%d, body %q", name, protocol, body), func(t *testing.T) {
+					s := newSite(t, nil)
+					server := httptest.NewUnstartedServer(guard(s.enforcer, handler))
+					server.Config.ConnContext = keepConnection
+					server.EnableHTTP2 = protocol == 2
+					server.StartTLS()
+					t.Cleanup(server.Close)
+					s.server = server
+					response := s.post(server.Client(), body) //nolint:bodyclose // closed where it is read to its end
+					require.Equal(t, protocol, response.ProtoMajor)
+					ended := make(chan struct{})
+					go func() {
+						defer close(ended)
+						_, _ = io.Copy(io.Discard, response.Body)
+						_ = response.Body.Close()
+					}()
+					requireOpen(t, ended)
+					require.NoError(t, s.issuer.feed.Revoke(t.Context(), revocation.Family, "grant-b", time.Time{}))
+					requireCut(t, ended)
+				})
+			}
+		}
+	}
+}
+
+// post sends a body with a good token.
+func (s *site) post(client *http.Client, body string) *http.Response {
+	s.t.Helper()
+	r, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost, s.server.URL, strings.NewReader(body))
+	require.NoError(s.t, err)
+	r.Header.Set("Authorization", s.bearer(nil)["Authorization"])
+	response, err := client.Do(r)
+	require.NoError(s.t, err)
+	return response
+}
+
+func TestW7_NoLaterRequestSuffersForACut(t *testing.T) {
 	s := newSite(t, nil)
 	ended := make(chan struct{})
-	server := httptest.NewServer(guard(s.enforcer, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := serve(t, guard(s.enforcer, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Length", "2")
 		_, _ = io.WriteString(w, "ok")
 		_ = http.NewResponseController(w).Flush()
@@ -177,7 +234,6 @@ func TestW7_NoLaterRequestOfAConnectionSuffersForACut(t *testing.T) {
 			close(ended)
 		}
 	})))
-	defer server.Close()
 	get := func(path, authorization string) {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+path, nil)
 		require.NoError(t, err)

@@ -314,7 +314,8 @@ type credentials struct {
 }
 
 // take keeps the credentials aside and removes every owned name. front is a passage through a gate in front of this
-// one, or nil.
+// one, or nil: a `token_inject` in a `handle` is behind that of the whole site. The one in front has taken the
+// credentials out of the request, and what the request carries then was put there by a gate, not by the client.
 func (e *Enforcer) take(r *http.Request, front *passage) credentials {
 	injected := r.Header["Authorization"] // by the gate in front, if there is one
 	c := credentials{authorization: injected, cookies: r.Header["Cookie"]}
