@@ -54,29 +54,20 @@ func (s *Server) updateFactors(ctx context.Context, subject string, change func(
 	return nil
 }
 
-// subjectOf is whose a login name is, for an administrator, whether or not they may sign in;
-// users.ErrNotFound.
-func (s *Server) subjectOf(ctx context.Context, username string) (string, error) {
-	namer, ok := s.cfg.Users.(users.Namer)
-	if !ok {
-		return "", fmt.Errorf("%w: this store of users can't be searched", users.ErrNotFound)
-	}
-	return namer.SubjectOf(ctx, username)
-}
-
 // ResetSecondFactor forgets what somebody has enrolled: authenticator app, recovery codes and
 // passkeys, and then the wrong guesses at it. They enrol anew when a contract asks for it. A secret in the
 // configuration stays. All that they are signed in to ends, as by RevokeUser: it may be somebody else's who has
 // the factor. users.ErrNotFound when nobody has that login name.
 func (s *Server) ResetSecondFactor(ctx context.Context, username string) error {
-	subject, err := s.subjectOf(ctx, username)
+	whose, err := s.cfg.Users.Identify(ctx, username)
 	if err != nil {
 		return err
 	}
+	subject := whose.Subject
 	if err := s.run.factors.Delete(ctx, subject); err != nil {
 		return fmt.Errorf("second factor: %w", err)
 	}
-	if err := s.forgetGuesses(ctx, s.guessedFactor(username)); err != nil {
+	if err := s.run.guesses.forget(ctx, guessedFactor(subject)); err != nil {
 		return err
 	}
 	s.cfg.Observe(ctx, Event{Name: "second_factor_reset", Issuer: s.cfg.Issuer, Subject: subject})
@@ -88,7 +79,7 @@ func (s *Server) ResetSecondFactor(ctx context.Context, username string) error {
 func (s *Server) guessFactor(ctx context.Context, ip string, u *users.User, check func() error) (wait time.Duration, err error) {
 	var account guessKey
 	if u != nil {
-		account = s.guessedFactor(u.Username)
+		account = guessedFactor(u.Subject)
 	}
 	guess, wait, err := s.run.guesses.attempt(ctx, s.cfg.Lockout, account, guessedFrom(ip))
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gatewright/gatewright/authz/oauth"
 	"github.com/gatewright/gatewright/authz/store"
+	"github.com/gatewright/gatewright/authz/users"
 )
 
 // fill sets the defaults of U9.
@@ -30,11 +31,18 @@ func (l *Lockout) fill() {
 // guessKey names what is guessed at, or where from.
 type guessKey string
 
-// factorKey begins the key of a second factor. Its digits are few, so that a pause now and then is not enough:
-// wrong guesses at it are remembered until a right one.
-const factorKey = "factor "
+const (
+	// factorKey begins the key of a second factor. Its digits are few, so that a pause now and then is not
+	// enough: wrong guesses at it are remembered until a right one.
+	factorKey  = "factor "
+	addressKey = "address "
+)
 
 func (k guessKey) isFactor() bool { return strings.HasPrefix(string(k), factorKey) }
+
+// isSecret: a right guess forgives the wrong ones at its secret, but not those of the address: an attacker's own
+// account must not wash away guesses at others.
+func (k guessKey) isSecret() bool { return !strings.HasPrefix(string(k), addressKey) }
 
 const (
 	// maxConsecutive is how many wrong guesses at a second factor there may be in a row (NIST SP 800-63B
@@ -49,40 +57,44 @@ const (
 // errExhausted: the pause has no end.
 var errExhausted = fmt.Errorf("%w in a row: an administrator has to unlock the account", errLocked)
 
-// guessedPassword counts guesses at a password, under the one spelling of its owner's name.
-func (s *Server) guessedPassword(username string) guessKey {
-	return guessKey("account " + s.cfg.Users.Canonical(username))
+// guessedName counts guesses at a password under the name that was typed, somebody's or nobody's.
+func (s *Server) guessedName(username string) guessKey {
+	return guessKey("name " + s.cfg.Users.Canonical(username))
 }
+
+// guessedPassword counts guesses at a password under its owner, whichever of their names was typed.
+func guessedPassword(subject string) guessKey { return guessKey("account " + subject) }
 
 // guessedFactor counts guesses at a second factor apart: who knows the password must not wash them away
 // with it.
-func (s *Server) guessedFactor(username string) guessKey {
-	return guessKey(factorKey + s.cfg.Users.Canonical(username))
-}
+func guessedFactor(subject string) guessKey { return guessKey(factorKey + subject) }
 
 // guessedFrom counts guesses at anything that come from one network; "": nobody knows where this one is from.
 func guessedFrom(ip string) guessKey {
 	if ip == "" {
 		return ""
 	}
-	return guessKey("address " + oauth.Network(ip))
+	return guessKey(addressKey + oauth.Network(ip))
 }
 
-// Unlock ends the pause of an account (U9). What its guesses cost their address stays.
+// Unlock ends the pause of an account (U9), under all names that it has, and of a name that nobody has. What the
+// guesses cost their address stays.
 func (s *Server) Unlock(ctx context.Context, username string) error {
-	if err := s.forgetGuesses(ctx, s.guessedPassword(username), s.guessedFactor(username)); err != nil {
+	keys := []guessKey{s.guessedName(username)}
+	whose, err := s.cfg.Users.Identify(ctx, username)
+	switch {
+	case err == nil:
+		keys = append(keys, guessedPassword(whose.Subject), guessedFactor(whose.Subject))
+		for _, name := range whose.Names {
+			keys = append(keys, s.guessedName(name))
+		}
+	case errors.Is(err, users.ErrNotFound):
+		err = nil
+	}
+	if err := errors.Join(err, s.run.guesses.forget(ctx, keys...)); err != nil {
 		return err
 	}
 	s.cfg.Observe(ctx, Event{Name: "unlocked", Issuer: s.cfg.Issuer, Account: oauth.Clip(username)})
-	return nil
-}
-
-func (s *Server) forgetGuesses(ctx context.Context, keys ...guessKey) error {
-	for _, key := range keys {
-		if err := s.run.guesses.wrong.Delete(ctx, string(key)); err != nil {
-			return fmt.Errorf("unlock: %w", err)
-		}
-	}
 	return nil
 }
 
@@ -152,37 +164,21 @@ type attempt struct {
 	limiter *guessLimiter
 	lockout Lockout
 	keys    []guessKey
-	washes  bool // the first key has wrong guesses that a right one forgives
+	forgive []guessKey // those that have wrong guesses which a right one forgives
 }
 
-// attempt counts a guess before it is checked, so that many at once don't all slip through. The first
-// key is whose secret is guessed at, "" where nobody knows yet. The error is errLocked, with how long to
-// wait, when there were too many guesses, or errExhausted.
+// attempt counts a guess before it is checked, so that many at once don't all slip through. The keys are whose
+// secret is guessed at and where from, "" where nobody knows. The error is errLocked, with how long to wait,
+// when there were too many guesses, or errExhausted.
 func (g *guessLimiter) attempt(ctx context.Context, l Lockout, keys ...guessKey) (_ *attempt, wait time.Duration, err error) {
 	a := &attempt{limiter: g, lockout: l}
-	for i, key := range keys {
-		if key == "" {
-			continue
-		}
-		under := a.begin(key)
-		known, err := g.wrong.Get(ctx, string(key))
-		switch {
-		case errors.Is(err, store.ErrNotFound):
-			known = new(wrongGuesses)
-		case err != nil:
+	for _, key := range keys {
+		left, err := a.count(ctx, key)
+		if err != nil && left == 0 { // the wait for another key would not help
 			a.takeBack()
-			return nil, 0, fmt.Errorf("guesses: %w", err)
+			return nil, 0, err
 		}
-		a.washes = a.washes || i == 0 && known.Wrong > 0
-		switch left := known.Paused.Sub(g.now()); {
-		case key.isFactor() && known.Wrong+under > maxConsecutive:
-			a.takeBack()
-			return nil, 0, errExhausted
-		case left > 0:
-			wait = max(wait, left)
-		case known.Wrong%l.Guesses+under > l.Guesses:
-			wait = max(wait, soon)
-		}
+		wait = max(wait, left)
 	}
 	if wait > 0 {
 		a.takeBack()
@@ -191,12 +187,51 @@ func (g *guessLimiter) attempt(ctx context.Context, l Lockout, keys ...guessKey)
 	return a, 0, nil
 }
 
+// count counts the guess under one key more. What it refuses is not counted there; errors are those of
+// guessLimiter.attempt.
+func (a *attempt) count(ctx context.Context, key guessKey) (wait time.Duration, err error) {
+	if key == "" {
+		return 0, nil
+	}
+	g := a.limiter
+	under := a.begin(key)
+	known, err := g.wrong.Get(ctx, string(key))
+	if errors.Is(err, store.ErrNotFound) {
+		known, err = new(wrongGuesses), nil
+	}
+	if err != nil {
+		g.settled(key)
+		return 0, fmt.Errorf("guesses: %w", err)
+	}
+	if wait, err = known.allow(key, under, a.lockout, g.now()); err != nil {
+		g.settled(key)
+		return wait, err
+	}
+	a.keys = append(a.keys, key)
+	if key.isSecret() && known.Wrong > 0 {
+		a.forgive = append(a.forgive, key)
+	}
+	return 0, nil
+}
+
+// allow tells whether the last of those that are under way may be checked.
+func (w *wrongGuesses) allow(key guessKey, under int, l Lockout, now time.Time) (wait time.Duration, err error) {
+	switch left := w.Paused.Sub(now); {
+	case key.isFactor() && w.Wrong+under > maxConsecutive:
+		return 0, errExhausted
+	case left > 0:
+		return left, errLocked
+	case w.Wrong%l.Guesses+under > l.Guesses:
+		return soon, errLocked
+	}
+	return 0, nil
+}
+
 // begin notes a guess for a key and returns how many are under way there, this one included.
 func (a *attempt) begin(key guessKey) int {
 	g := a.limiter
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	a.keys = append(a.keys, key)
 	now := g.now()
 	u := g.underWay[key]
 	if u == nil || !now.Before(u.forget) {
@@ -227,39 +262,50 @@ func (g *guessLimiter) settled(key guessKey) {
 	}
 }
 
-// failed keeps a wrong guess. One that the store does not take still counts in this process.
+// failed keeps a wrong guess. One that the store does not take still counts in this process. All keys are written
+// at once: how long it takes must not tell that there is one more, as there is for names that exist (A75).
 func (a *attempt) failed(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx) // hanging up must not buy another guess
-	var errs []error
-	for _, key := range a.keys {
-		err := a.limiter.wrong.Update(ctx, string(key), func(old *wrongGuesses) (*wrongGuesses, time.Time, error) {
-			var next wrongGuesses
-			if old != nil {
-				next = *old
-			}
-			next.add(key, a.lockout, a.limiter.now())
-			return &next, next.Forget, nil
-		})
-		if err != nil {
-			errs = append(errs, fmt.Errorf("guesses: %w", err))
-			continue
-		}
-		a.limiter.settled(key)
+	errs := make([]error, len(a.keys))
+	var writes sync.WaitGroup
+	for i, key := range a.keys {
+		writes.Go(func() { errs[i] = a.failedAt(ctx, key) })
 	}
+	writes.Wait()
 	return errors.Join(errs...)
 }
 
-// succeed forgets the guesses at the secret that was right, but not those of the address: an attacker's
-// own account must not wash away guesses at others.
-func (a *attempt) succeed(ctx context.Context) error {
-	a.takeBack()
-	if !a.washes {
-		return nil
-	}
-	if err := a.limiter.wrong.Delete(ctx, string(a.keys[0])); err != nil {
+func (a *attempt) failedAt(ctx context.Context, key guessKey) error {
+	err := a.limiter.wrong.Update(ctx, string(key), func(old *wrongGuesses) (*wrongGuesses, time.Time, error) {
+		var next wrongGuesses
+		if old != nil {
+			next = *old
+		}
+		next.add(key, a.lockout, a.limiter.now())
+		return &next, next.Forget, nil
+	})
+	if err != nil {
 		return fmt.Errorf("guesses: %w", err)
 	}
+	a.limiter.settled(key)
 	return nil
+}
+
+// succeed forgets the guesses at the secret that was right.
+func (a *attempt) succeed(ctx context.Context) error {
+	a.takeBack()
+	return a.limiter.forget(ctx, a.forgive...)
+}
+
+// forget ends what the wrong guesses under some keys come to.
+func (g *guessLimiter) forget(ctx context.Context, keys ...guessKey) error {
+	var errs []error
+	for _, key := range keys {
+		if err := g.wrong.Delete(ctx, string(key)); err != nil {
+			errs = append(errs, fmt.Errorf("guesses: %w", err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // takeBack undoes an attempt that was no guess.

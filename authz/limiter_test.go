@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -11,17 +12,18 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gatewright/gatewright/authz/store"
+	"github.com/gatewright/gatewright/authz/users"
 )
 
 // reluctant is a store that counts writes, and can be made to refuse them.
 type reluctant struct {
 	store.Store
-	writes int
+	writes atomic.Int32
 	err    error
 }
 
 func (r *reluctant) Update(ctx context.Context, key string, fn store.UpdateFunc) error {
-	r.writes++
+	r.writes.Add(1)
 	if r.err != nil {
 		return r.err
 	}
@@ -29,7 +31,7 @@ func (r *reluctant) Update(ctx context.Context, key string, fn store.UpdateFunc)
 }
 
 func (r *reluctant) Delete(ctx context.Context, key string) error {
-	r.writes++
+	r.writes.Add(1)
 	return r.Store.Delete(ctx, key)
 }
 
@@ -111,7 +113,7 @@ func TestU9_RightGuessesCostNoWrite(t *testing.T) {
 	for range 2 * thrice.Guesses {
 		require.NoError(t, begin(t, g, alice, here).succeed(t.Context()))
 	}
-	assert.Zero(t, s.writes)
+	assert.Zero(t, s.writes.Load())
 	assert.Empty(t, g.underWay)
 }
 
@@ -125,6 +127,51 @@ func TestU9_ARightGuessForgivesItsAccountOnly(t *testing.T) {
 	require.NoError(t, begin(t, g, alice, here).failed(t.Context()))
 	assert.Equal(t, time.Hour, paused(t, g, "account bob", here))
 	begin(t, g, alice).takeBack()
+}
+
+func TestU9_ARightGuessForgivesEverySecretItWasCountedAt(t *testing.T) {
+	s, now, _ := newReluctant()
+	g := newGuessLimiter(s, now)
+	guess := func() *attempt {
+		a := begin(t, g, "name alice", here)
+		require.NoError(t, a.admit(t.Context(), "1"))
+		return a
+	}
+	for range 2 {
+		require.NoError(t, guess().failed(t.Context()))
+	}
+	require.NoError(t, guess().succeed(t.Context()))
+	for _, key := range []guessKey{"name alice", guessedPassword("1")} {
+		_, err := g.wrong.Get(t.Context(), string(key))
+		require.ErrorIs(t, err, store.ErrNotFound, key)
+	}
+	assert.Empty(t, g.underWay)
+}
+
+// Guesses by another name have paused the account: the name that is tried now is paused when nobody's would be.
+func TestA75_APauseByOneNameDoesNotTellAnother(t *testing.T) {
+	s, now, pass := newReluctant()
+	g := newGuessLimiter(s, now)
+	guess := func(name guessKey) error {
+		a := begin(t, g, name)
+		err := a.admit(t.Context(), "1")
+		require.NoError(t, a.failed(t.Context()))
+		return err
+	}
+	for range thrice.Guesses {
+		require.NoError(t, guess("name alice"))
+	}
+	for range thrice.Guesses {
+		err := guess("name alice@example.com")
+		require.ErrorIs(t, err, users.ErrCredentials, "all that the one who guesses is told")
+		require.ErrorIs(t, err, errLocked, "what the audit is told")
+	}
+	assert.Equal(t, time.Hour, paused(t, g, "name alice@example.com"))
+	known, err := g.wrong.Get(t.Context(), string(guessedPassword("1")))
+	require.NoError(t, err)
+	assert.Equal(t, thrice.Guesses, known.Wrong, "what is not checked doesn't prolong the pause")
+	pass(time.Hour)
+	require.NoError(t, guess("name alice@example.com"))
 }
 
 func TestU9_ManyGuessesAtOnce(t *testing.T) {

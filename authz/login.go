@@ -3,6 +3,7 @@ package authz
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/url"
@@ -67,17 +68,30 @@ func (e Event) failed(err error, username string) Event {
 // errLocked is the pause after too many guesses (U9).
 var errLocked = errors.New("too many wrong guesses")
 
-// authenticate checks a password, guesses limited per account and address (U9).
+// authenticate checks a password, guesses limited per account and address (U9). They count under the name that
+// was typed and, as soon as the store of users knows whose that is, under its owner, before the password is
+// looked at: so people's other names buy no guesses.
 func (s *Server) authenticate(ctx context.Context, ip string, c users.Credentials) (u *users.User, wait time.Duration, err error) {
 	if c.Username == "" || c.Password == "" || len(c.Username) > maxCredential || len(c.Password) > maxCredential {
 		return nil, 0, users.ErrCredentials
 	}
-	guess, wait, err := s.run.guesses.attempt(ctx, s.cfg.Lockout, s.guessedPassword(c.Username), guessedFrom(ip))
+	guess, wait, err := s.run.guesses.attempt(ctx, s.cfg.Lockout, s.guessedName(c.Username), guessedFrom(ip))
 	if err != nil {
 		return nil, wait, err
 	}
-	u, err = s.cfg.Users.Authenticate(ctx, c)
+	u, err = s.cfg.Users.Authenticate(ctx, c, func(subject string) error { return guess.admit(ctx, subject) })
 	return u, 0, s.endAttempt(ctx, guess, errors.Is(err, users.ErrCredentials), err)
+}
+
+// admit counts a guess under whoever has the name. If they are paused for guesses by another of their names, this
+// one is as wrong as nobody's would be, whatever the password is: that it is paused before it was guessed at would
+// tell that it is theirs (A75).
+func (a *attempt) admit(ctx context.Context, subject string) error {
+	_, err := a.count(ctx, guessedPassword(subject))
+	if errors.Is(err, errLocked) {
+		return fmt.Errorf("%w: %w", users.ErrCredentials, err)
+	}
+	return err
 }
 
 func (s *Server) loginFailed(w http.ResponseWriter, r *http.Request, st *step, username string, wait time.Duration, err error) {

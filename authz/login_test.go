@@ -25,11 +25,11 @@ type faulty struct {
 	failure atomic.Pointer[error]
 }
 
-func (f *faulty) Authenticate(ctx context.Context, c users.Credentials) (*users.User, error) {
+func (f *faulty) Authenticate(ctx context.Context, c users.Credentials, admit func(subject string) error) (*users.User, error) {
 	if err := f.failure.Load(); err != nil {
 		return nil, *err
 	}
-	return f.Store.Authenticate(ctx, c)
+	return f.Store.Authenticate(ctx, c, admit)
 }
 
 func (f *faulty) Lookup(ctx context.Context, subject string) (*users.User, error) {

@@ -16,8 +16,8 @@ import (
 	"github.com/gatewright/gatewright/authz/users/ldap/ldaptest"
 )
 
-// inDirectory is a server whose people and grants are in an OpenLDAP.
-func inDirectory(t *testing.T, s *ldaptest.Slapd) *authztest.Fixture {
+// openDirectory is the people of an OpenLDAP, of whom nothing is known yet.
+func openDirectory(t *testing.T, s *ldaptest.Slapd) *ldap.Directory {
 	t.Helper()
 	ca, err := os.ReadFile(s.Cert)
 	require.NoError(t, err)
@@ -27,6 +27,13 @@ func inDirectory(t *testing.T, s *ldaptest.Slapd) *authztest.Fixture {
 	})
 	require.NoError(t, err)
 	t.Cleanup(d.Close)
+	return d
+}
+
+// inDirectory is a server whose people and grants are in an OpenLDAP.
+func inDirectory(t *testing.T, s *ldaptest.Slapd) *authztest.Fixture {
+	t.Helper()
+	d := openDirectory(t, s)
 	cfg := authztest.Config()
 	cfg.Users = d
 	cfg.NewGrants = func(c grants.DirectoryConfig) (grants.Grants, error) {

@@ -56,7 +56,7 @@ func directorySignIn(b *bench) (result, error) {
 	}
 	bare := b.repeated(peopleAtOnce, func(worker int) error { return people[worker].SignIn(exampleBase, "alice", alicePassword) })
 	whole := b.repeated(peopleAtOnce, func(int) error {
-		_, err := d.Authenticate(b.ctx, users.Credentials{Username: "alice", Password: alicePassword})
+		_, err := d.Authenticate(b.ctx, users.Credentials{Username: "alice", Password: alicePassword}, func(string) error { return nil })
 		return err
 	})
 	return b.compare(b.options.rounds, bare, whole)

@@ -91,8 +91,8 @@ func (f *userFile) people() *static.Store {
 }
 
 // Authenticate implements users.Authenticator.
-func (f *userFile) Authenticate(ctx context.Context, c users.Credentials) (*users.User, error) {
-	return f.people().Authenticate(ctx, c)
+func (f *userFile) Authenticate(ctx context.Context, c users.Credentials, admit func(subject string) error) (*users.User, error) {
+	return f.people().Authenticate(ctx, c, admit)
 }
 
 // Lookup implements users.Store.
@@ -108,9 +108,9 @@ func (f *userFile) Find(ctx context.Context, attribute, value string) (*users.Us
 	return f.people().Find(ctx, attribute, value)
 }
 
-// SubjectOf implements users.Namer.
-func (f *userFile) SubjectOf(ctx context.Context, username string) (string, error) {
-	return f.people().SubjectOf(ctx, username)
+// Identify implements users.Store.
+func (f *userFile) Identify(ctx context.Context, username string) (*users.Identity, error) {
+	return f.people().Identify(ctx, username)
 }
 
 // TOTPSecret implements users.TOTPHolder.
@@ -122,6 +122,5 @@ func (f *userFile) TOTPSecret(ctx context.Context, subject string) (string, erro
 var (
 	_ users.Store      = (*userFile)(nil)
 	_ users.Finder     = (*userFile)(nil)
-	_ users.Namer      = (*userFile)(nil)
 	_ users.TOTPHolder = (*userFile)(nil)
 )

@@ -69,7 +69,9 @@ var (
 // Authenticator checks a password. It answers ErrCredentials after the same time and work for an
 // unknown name as for a wrong password.
 type Authenticator interface {
-	Authenticate(ctx context.Context, c Credentials) (*User, error)
+	// Authenticate asks admit about the subject of whoever has the name before it looks at the password. What
+	// admit refuses is answered with admit's error, after the time and work of a wrong password.
+	Authenticate(ctx context.Context, c Credentials, admit func(subject string) error) (*User, error)
 }
 
 // Store is a place where people are kept.
@@ -77,9 +79,19 @@ type Store interface {
 	Authenticator
 	// Lookup reads the person afresh, past any cache: ErrNotFound or ErrDisabled end what they have.
 	Lookup(ctx context.Context, subject string) (*User, error)
+	// Identify finds whose a login name is, of those too who may not sign in: for an administrator.
+	// ErrNotFound.
+	Identify(ctx context.Context, username string) (*Identity, error)
 	// Canonical is the one spelling of a name under which guesses are counted, so that variants of
-	// a spelling don't buy more guesses. It works for names nobody has.
+	// a spelling don't buy more guesses. It is the same for good, and works for names nobody has.
 	Canonical(username string) string
+}
+
+// Identity is whose a login name is.
+type Identity struct {
+	Subject string
+	// Names are all that they can sign in with.
+	Names []string
 }
 
 // Finder is a Store that can find people by something else than their subject: whom another system speaks of.
@@ -87,12 +99,6 @@ type Finder interface {
 	// Find reads the one person who has this value of an attribute, past any cache; "" is the login name.
 	// ErrNotFound: nobody has it, or several; ErrDisabled.
 	Find(ctx context.Context, attribute, value string) (*User, error)
-}
-
-// Namer is a Store that knows whose a login name is, of those too who may not sign in: for an administrator.
-type Namer interface {
-	// SubjectOf is the subject of whoever has this login name; ErrNotFound.
-	SubjectOf(ctx context.Context, username string) (string, error)
 }
 
 // TOTPHolder is a Store that has secrets of authenticator apps (RFC 6238) for some of its people.

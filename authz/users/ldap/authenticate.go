@@ -16,7 +16,7 @@ import (
 )
 
 // Authenticate implements users.Authenticator.
-func (d *Directory) Authenticate(ctx context.Context, c users.Credentials) (*users.User, error) {
+func (d *Directory) Authenticate(ctx context.Context, c users.Credentials, admit func(subject string) error) (*users.User, error) {
 	if !plausible(c.Username) || c.Password == "" || len(c.Password) > maxPassword {
 		return nil, users.ErrCredentials
 	}
@@ -25,7 +25,10 @@ func (d *Directory) Authenticate(ctx context.Context, c users.Credentials) (*use
 		return nil, err
 	}
 	if p == nil {
-		return nil, d.refuseUnknown(ctx, c.Password)
+		return nil, d.refuse(ctx, c.Password, users.ErrCredentials)
+	}
+	if err := admit(p.subject); err != nil {
+		return nil, d.refuse(ctx, c.Password, err)
 	}
 	began := d.cfg.Now()
 	err = d.checkPassword(ctx, p.entry.DN, c.Password)
@@ -45,10 +48,10 @@ func (d *Directory) Authenticate(ctx context.Context, c users.Credentials) (*use
 	return d.user(p, roles), nil
 }
 
-// refuseUnknown costs what a known name costs: the round trip of a bind, and the time that servers lately
-// took to compare a password, which they don't do for an entry that isn't there. No entry has its DN, so
-// nobody's count of wrong passwords moves.
-func (d *Directory) refuseUnknown(ctx context.Context, password string) error {
+// refuse answers without a look at anybody's password. It costs what that costs: the round trip of a bind,
+// and the time that servers lately took to compare a password, which they don't do for an entry that isn't
+// there. No entry has its DN, so nobody's count of wrong passwords moves.
+func (d *Directory) refuse(ctx context.Context, password string, why error) error {
 	var nobody [16]byte
 	_, _ = rand.Read(nobody[:]) // never fails
 	began := d.cfg.Now()
@@ -57,7 +60,7 @@ func (d *Directory) refuseUnknown(ctx context.Context, password string) error {
 		return err
 	}
 	d.pace.wait(ctx, d.cfg.Now().Sub(began))
-	return users.ErrCredentials
+	return why
 }
 
 // checkPassword binds as an entry. What a server says of the password is users.ErrCredentials or

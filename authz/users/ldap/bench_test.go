@@ -22,7 +22,7 @@ func BenchmarkAuthenticate(b *testing.B) {
 		b.ReportAllocs()
 		b.RunParallel(func(pb *testing.PB) {
 			for pb.Next() {
-				if _, err := d.Authenticate(b.Context(), users.Credentials{Username: "alice", Password: "alice-pw"}); err != nil {
+				if _, err := d.Authenticate(b.Context(), users.Credentials{Username: "alice", Password: "alice-pw"}, anyone); err != nil {
 					b.Error(err)
 					return
 				}
@@ -35,7 +35,7 @@ func BenchmarkAuthenticate(b *testing.B) {
 		d := open(b, withRoles)
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := d.Authenticate(b.Context(), users.Credentials{Username: "alice", Password: "alice-pw"}); err != nil {
+			if _, err := d.Authenticate(b.Context(), users.Credentials{Username: "alice", Password: "alice-pw"}, anyone); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -21,9 +21,8 @@ type Directory struct {
 	servers []*server // for reading, in the order of preference
 	writers []*server // may be the same ones
 
-	aliases *recent[string]      // folded name -> subject, as last found
-	roles   *recent[cachedRoles] // by subject
-	pace    pace
+	roles *recent[cachedRoles] // by subject
+	pace  pace
 
 	writing struct {
 		mu      sync.Mutex
@@ -35,13 +34,13 @@ type Directory struct {
 
 var _ users.Store = (*Directory)(nil)
 
-// maxKnown bounds what is remembered of people, by name and by subject.
+// maxKnown bounds how many people's roles are remembered.
 const maxKnown = 1 << 15
 
 // New checks a configuration. It connects to nothing; the Directory works from now on, and Start lets it
 // find servers that come back.
 func New(cfg Config) (*Directory, error) {
-	d := &Directory{cfg: cfg, aliases: newRecent[string](maxKnown), roles: newRecent[cachedRoles](maxKnown)}
+	d := &Directory{cfg: cfg, roles: newRecent[cachedRoles](maxKnown)}
 	if err := d.complete(); err != nil {
 		return nil, fmt.Errorf("ldap: %w", err)
 	}

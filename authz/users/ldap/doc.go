@@ -11,7 +11,8 @@
 //     (RFC 4513 §5.1.2).
 //   - What people type is escaped (RFC 4515 §3) and never part of a DN. The entry found must show the
 //     typed name, compared as Canonical compares, so a directory that compares more loosely (Active
-//     Directory takes é for e) lends nobody more guesses.
+//     Directory takes é for e) lends nobody more guesses. Whose it is, is told before the bind, so other
+//     names of one person don't either.
 //   - An unknown name costs a bind as well, to an entry that can't exist, and takes as long as lately a
 //     known one did. No name's own counter or lock in the directory moves by it.
 //   - Why somebody may not sign in is told only when the directory said it of a right password. Active

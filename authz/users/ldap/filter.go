@@ -76,6 +76,17 @@ func (f loginFilter) username(entry *ldap.Entry) string {
 	return ""
 }
 
+// namesOf are all names that lead to the entry.
+func (f loginFilter) namesOf(entry *ldap.Entry) []string {
+	var names []string
+	for _, a := range f.names {
+		for _, value := range entry.GetEqualFoldAttributeValues(a.attribute) {
+			names = append(names, a.name(value))
+		}
+	}
+	return names
+}
+
 // name is what of a value stands where the placeholder does.
 func (a nameAssertion) name(value string) string {
 	end := len(value) - len(a.after)

@@ -15,11 +15,11 @@ import (
 // compare is the attribute's own rule; one that the entry doesn't show is not believed.
 func (d *Directory) Find(ctx context.Context, attribute, value string) (*users.User, error) {
 	if attribute == "" {
-		subject, err := d.SubjectOf(ctx, value)
+		whose, err := d.Identify(ctx, value)
 		if err != nil {
 			return nil, err
 		}
-		return d.Lookup(ctx, subject)
+		return d.Lookup(ctx, whose.Subject)
 	}
 	if !plausible(value) {
 		return nil, users.ErrNotFound
@@ -52,27 +52,23 @@ func (d *Directory) Find(ctx context.Context, attribute, value string) (*users.U
 	return d.Lookup(ctx, subject)
 }
 
-// SubjectOf implements users.Namer: of whom the filter takes for a person, locked or not.
-func (d *Directory) SubjectOf(ctx context.Context, username string) (string, error) {
+// Identify implements users.Store: of whom the filter takes for a person, locked or not.
+func (d *Directory) Identify(ctx context.Context, username string) (*users.Identity, error) {
 	if !plausible(username) {
-		return "", users.ErrNotFound
+		return nil, users.ErrNotFound
 	}
 	p, err := d.find(ctx, username)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	if p == nil {
-		return "", users.ErrNotFound
+		return nil, users.ErrNotFound
 	}
-	return p.subject, nil
+	return &users.Identity{Subject: p.subject, Names: p.filter.namesOf(p.entry)}, nil
 }
 
 func holds(entry *ldap.Entry, attribute, value string) bool {
 	return slices.ContainsFunc(entry.GetEqualFoldAttributeValues(attribute), func(has string) bool { return fold(has) == fold(value) })
 }
 
-// Interface guards.
-var (
-	_ users.Finder = (*Directory)(nil)
-	_ users.Namer  = (*Directory)(nil)
-)
+var _ users.Finder = (*Directory)(nil)

@@ -46,15 +46,10 @@ func oneCase(r rune) rune {
 	return unicode.ToLower(smallest)
 }
 
-// Canonical implements users.Store. Variants of a spelling are one name at once; the names of one person
-// (account and mail address) are one as soon as the directory has found that person by each.
+// Canonical implements users.Store.
 func (d *Directory) Canonical(username string) string {
 	if len(username) > maxName {
 		username = username[:maxName] // nobody's name
 	}
-	folded := fold(username)
-	if subject, ok := d.aliases.get(folded); ok {
-		return "\x00" + subject // no folded name begins so
-	}
-	return folded
+	return fold(username)
 }

@@ -18,11 +18,15 @@ type person struct {
 	standing
 	subject  string
 	username string
+	filter   loginFilter
 	kind     Kind
 }
 
 func newPerson(entry *ldap.Entry, l *layout, d *Directory) (*person, error) {
-	p := &person{standing: standing{entry: entry, now: d.cfg.Now(), policy: l.policy}, username: l.filter.username(entry), kind: l.kind}
+	p := &person{
+		standing: standing{entry: entry, now: d.cfg.Now(), policy: l.policy},
+		username: l.filter.username(entry), filter: l.filter, kind: l.kind,
+	}
 	if p.username == "" {
 		return nil, fmt.Errorf("ldap: the service account can't read the name of a person that it found: %s", strings.Join(l.filter.attributes(), ", "))
 	}
@@ -63,11 +67,7 @@ func (d *Directory) find(ctx context.Context, name string) (*person, error) {
 		p, err = newPerson(entries[0], l, d)
 		return err
 	})
-	if err != nil || p == nil {
-		return nil, err
-	}
-	d.aliases.put(fold(name), p.subject)
-	return p, nil
+	return p, err
 }
 
 // grantsLeft is the key under which Lookup leaves the value of GrantAttribute for ReadReplica.

@@ -113,7 +113,7 @@ func TestU1_BoundedWaiting(t *testing.T) {
 	began := time.Now()
 	for range 50 {
 		flood.Go(func() {
-			_, err := d.Authenticate(t.Context(), users.Credentials{Username: "alice", Password: "alice-pw"})
+			_, err := d.Authenticate(t.Context(), users.Credentials{Username: "alice", Password: "alice-pw"}, anyone)
 			if !errors.Is(err, users.ErrUnavailable) {
 				t.Errorf("got %v", err)
 			}
@@ -315,7 +315,7 @@ func TestU1_CanceledRequest(t *testing.T) {
 	require.NoError(t, d.Health(bounded(t)))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := d.Authenticate(ctx, users.Credentials{Username: "alice", Password: "alice-pw"})
+	_, err := d.Authenticate(ctx, users.Credentials{Username: "alice", Password: "alice-pw"}, anyone)
 	require.ErrorIs(t, err, context.Canceled)
 	_, cause := d.servers[0].down()
 	require.NoError(t, cause, "who goes away takes no server with them")

@@ -120,11 +120,14 @@ func (s *Store) Canonical(username string) string {
 }
 
 // Authenticate implements users.Authenticator. An unknown name costs the same hashing as a known one.
-func (s *Store) Authenticate(ctx context.Context, c users.Credentials) (*users.User, error) {
+func (s *Store) Authenticate(ctx context.Context, c users.Credentials, admit func(subject string) error) (*users.User, error) {
 	name := s.Canonical(c.Username)
 	e, known := s.users[name]
 	verify := e.verify
-	if !known {
+	var refused error
+	if known {
+		refused = admit(e.user.Subject)
+	} else {
 		verify = s.decoy(name)
 	}
 	select {
@@ -135,6 +138,8 @@ func (s *Store) Authenticate(ctx context.Context, c users.Credentials) (*users.U
 	}
 	matches := verify(c.Password)
 	switch {
+	case refused != nil: // not before the hashing
+		return nil, refused
 	case !known || !matches || c.Password == "":
 		return nil, users.ErrCredentials
 	case e.disabled:
@@ -165,23 +170,23 @@ func (s *Store) Lookup(_ context.Context, subject string) (*users.User, error) {
 	return e.copy(), nil
 }
 
-// SubjectOf implements users.Namer.
-func (s *Store) SubjectOf(_ context.Context, username string) (string, error) {
+// Identify implements users.Store.
+func (s *Store) Identify(_ context.Context, username string) (*users.Identity, error) {
 	e, known := s.users[s.Canonical(username)]
 	if !known {
-		return "", users.ErrNotFound
+		return nil, users.ErrNotFound
 	}
-	return e.user.Subject, nil
+	return &users.Identity{Subject: e.user.Subject, Names: []string{e.user.Username}}, nil
 }
 
 // Find implements users.Finder. Values are compared exactly.
 func (s *Store) Find(ctx context.Context, attribute, value string) (*users.User, error) {
 	if attribute == "" {
-		subject, err := s.SubjectOf(ctx, value)
+		whose, err := s.Identify(ctx, value)
 		if err != nil {
 			return nil, err
 		}
-		return s.Lookup(ctx, subject)
+		return s.Lookup(ctx, whose.Subject)
 	}
 	found := ""
 	for _, e := range s.users {

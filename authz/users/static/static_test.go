@@ -2,6 +2,7 @@ package static
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -57,6 +58,9 @@ func total(calls map[string]int) (sum int) {
 	return sum
 }
 
+// anyone may have their password looked at.
+func anyone(string) error { return nil }
+
 func TestU2_Authenticate(t *testing.T) {
 	s := newStore(t, people())
 	for name, row := range map[string]struct {
@@ -97,7 +101,7 @@ func TestU2_Authenticate(t *testing.T) {
 		"A72 password and 1 MB, argon2id": {"bob", password + strings.Repeat("\x00", 1<<20), "", users.ErrCredentials},
 	} {
 		t.Run(name, func(t *testing.T) {
-			u, err := s.Authenticate(t.Context(), users.Credentials{Username: row.username, Password: row.password})
+			u, err := s.Authenticate(t.Context(), users.Credentials{Username: row.username, Password: row.password}, anyone)
 			if row.err != nil {
 				require.Nil(t, u)
 				require.Equal(t, row.err, err, "nothing more is told")
@@ -114,7 +118,7 @@ func TestA73_EmptyPasswordEvenIfThatWasHashed(t *testing.T) {
 	const ofNothing = "$2a$04$.pCnoj4uci.Dyyz2FgezNONZSfpadq35wT89A/M9zCUsG2SFYZCfW"
 	require.True(t, bcryptVerifier(ofNothing)(""))
 	s := newStore(t, []User{{Name: "alice", Password: ofNothing}})
-	_, err := s.Authenticate(t.Context(), users.Credentials{Username: "alice"})
+	_, err := s.Authenticate(t.Context(), users.Credentials{Username: "alice"}, anyone)
 	require.ErrorIs(t, err, users.ErrCredentials)
 }
 
@@ -133,9 +137,28 @@ func TestA75_EveryAnswerCostsOneHash(t *testing.T) {
 	} {
 		s := newStore(t, people())
 		calls := counting(s, people())
-		_, _ = s.Authenticate(t.Context(), c) // what it answers is tested above
+		_, _ = s.Authenticate(t.Context(), c, anyone) // what it answers is tested above
 		require.Equal(t, 1, total(calls), name)
 	}
+}
+
+// Whether the owner of a name may be guessed at is asked for names that exist, and tells nobody that they do.
+func TestA75_ARefusalCostsOneHash(t *testing.T) {
+	refusal := errors.New("paused")
+	for _, typed := range []string{password, "wrong"} {
+		s := newStore(t, people())
+		calls := counting(s, people())
+		_, err := s.Authenticate(t.Context(), users.Credentials{Username: " alice", Password: typed}, func(subject string) error {
+			require.Equal(t, "Alice", subject)
+			require.Zero(t, total(calls), "asked before the password is looked at")
+			return refusal
+		})
+		require.ErrorIs(t, err, refusal, typed)
+		require.Equal(t, 1, total(calls), typed)
+	}
+	s := newStore(t, people())
+	_, err := s.Authenticate(t.Context(), users.Credentials{Username: "mallory", Password: password}, func(string) error { return refusal })
+	require.NotErrorIs(t, err, refusal)
 }
 
 func TestA75_UnknownNamesTakeAsLongAsKnownOnes(t *testing.T) {
@@ -144,7 +167,7 @@ func TestA75_UnknownNamesTakeAsLongAsKnownOnes(t *testing.T) {
 	for i := range 60 {
 		before := map[string]int{"Alice": calls["Alice"], "bob": calls["bob"], "carol": calls["carol"]}
 		for range 3 {
-			_, err := s.Authenticate(t.Context(), users.Credentials{Username: fmt.Sprint("mallory", i), Password: password})
+			_, err := s.Authenticate(t.Context(), users.Credentials{Username: fmt.Sprint("mallory", i), Password: password}, anyone)
 			require.ErrorIs(t, err, users.ErrCredentials)
 		}
 		for name, n := range before {
@@ -167,7 +190,7 @@ func TestA75_AStoreOfNobody(t *testing.T) {
 	require.Len(t, s.decoys, 1)
 	calls := 0
 	s.decoys[0] = func(string) bool { calls++; return true }
-	_, err = s.Authenticate(t.Context(), users.Credentials{Username: "alice", Password: password})
+	_, err = s.Authenticate(t.Context(), users.Credentials{Username: "alice", Password: password}, anyone)
 	require.ErrorIs(t, err, users.ErrCredentials)
 	require.Equal(t, 1, calls)
 	_, err = s.Lookup(t.Context(), "alice")
@@ -228,7 +251,7 @@ func TestAUserIsTheCallersOwn(t *testing.T) {
 	first.Roles = append(first.Roles, "admin")
 	second, err := s.Lookup(t.Context(), "Alice")
 	require.NoError(t, err)
-	third, err := s.Authenticate(t.Context(), users.Credentials{Username: "alice", Password: password})
+	third, err := s.Authenticate(t.Context(), users.Credentials{Username: "alice", Password: password}, anyone)
 	require.NoError(t, err)
 	require.Equal(t, "Alice", second.Subject)
 	require.Equal(t, []string{"employee", "buyer"}, second.Roles)
@@ -279,7 +302,7 @@ func TestU9_HashingIsBounded(t *testing.T) {
 	answer := make(chan error)
 	for _, name := range []string{"Alice", "mallory"} {
 		go func() {
-			_, err := s.Authenticate(ctx, users.Credentials{Username: name, Password: password})
+			_, err := s.Authenticate(ctx, users.Credentials{Username: name, Password: password}, anyone)
 			answer <- err
 		}()
 	}
@@ -292,7 +315,7 @@ func TestU9_HashingIsBounded(t *testing.T) {
 	require.Zero(t, total(calls), "who has to wait costs nothing")
 
 	<-s.slots
-	_, err := s.Authenticate(t.Context(), users.Credentials{Username: "Alice", Password: password})
+	_, err := s.Authenticate(t.Context(), users.Credentials{Username: "Alice", Password: password}, anyone)
 	require.NoError(t, err)
 	require.Empty(t, s.slots, "a slot is given back")
 }
