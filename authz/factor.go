@@ -67,11 +67,9 @@ func (s *Server) ResetSecondFactor(ctx context.Context, username string) error {
 	if err := s.run.factors.Delete(ctx, subject); err != nil {
 		return fmt.Errorf("second factor: %w", err)
 	}
-	if err := s.run.guesses.forget(ctx, guessedFactor(subject)); err != nil {
-		return err
-	}
 	s.cfg.Observe(ctx, Event{Name: "second_factor_reset", Issuer: s.cfg.Issuer, Subject: subject})
-	return s.RevokeUser(ctx, subject)
+	// The factor is gone: that guesses at it stay is no reason to leave anybody signed in.
+	return errors.Join(s.run.guesses.forget(ctx, guessedFactor(subject)), s.RevokeUser(ctx, subject))
 }
 
 // guessFactor checks a factor other than a password, guesses limited per account and address (U9). Where it is

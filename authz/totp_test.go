@@ -1,6 +1,8 @@
 package authz_test
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"regexp"
 	"strings"
@@ -14,6 +16,7 @@ import (
 
 	"github.com/gatewright/gatewright/authz"
 	"github.com/gatewright/gatewright/authz/authztest"
+	"github.com/gatewright/gatewright/authz/store"
 	"github.com/gatewright/gatewright/authz/users"
 	"github.com/gatewright/gatewright/authz/users/static"
 )
@@ -361,6 +364,38 @@ func TestO6_ASecondFactorIsReset(t *testing.T) {
 	page := f.NewBrowser().SignIn(f.AuthorizeURL("acr_values", twoSteps), "alice")
 	assert.NotNil(t, shownSecret.FindStringSubmatch(page.Body))
 	assert.Len(t, eventsNamed(f, "second_factor_reset"), 1)
+}
+
+// stubborn is a store that doesn't forget what is under one prefix: no real one fails on demand.
+type stubborn struct {
+	store.Store
+	prefix string
+}
+
+var errStubborn = errors.New("not deleted")
+
+func (s stubborn) Delete(ctx context.Context, key string) error {
+	if strings.HasPrefix(key, s.prefix) {
+		return errStubborn
+	}
+	return s.Store.Delete(ctx, key)
+}
+
+func TestO6_AResetEndsSessionsThoughGuessesStay(t *testing.T) {
+	cfg := withTOTP(t)
+	f := authztest.New(t, cfg)
+	state, err := authz.NewState(t.Context(), stubborn{f.State.Store(), "guesses/"}, f.Clock.Now)
+	require.NoError(t, err)
+	f.State = state
+	f.Reload(cfg)
+	browser := f.NewBrowser()
+	enrol(t, f, browser, "alice")
+	require.ErrorIs(t, f.Server.ResetSecondFactor(t.Context(), "alice"), errStubborn)
+	assert.Len(t, eventsNamed(f, "second_factor_reset"), 1)
+	assert.Len(t, eventsNamed(f, "user_revoked"), 1)
+	f.Clock.Advance(2 * time.Second)
+	answer := browser.Get(f.AuthorizeURL("acr_values", twoSteps, "prompt", "none")).Location.Query()
+	assert.Equal(t, "login_required", answer.Get("error"))
 }
 
 func TestO6_WhoMayNotSignInCanBeReset(t *testing.T) {
