@@ -65,6 +65,10 @@ func (s *Server) guessedName(username string) guessKey {
 // guessedPassword counts guesses at a password under its owner, whichever of their names was typed.
 func guessedPassword(subject string) guessKey { return guessKey("account " + subject) }
 
+// nobody stands in for the owner of a name that has none, or whose owner is paused: nothing comes of guesses at it,
+// but keeping them takes as long as for any other name (A75).
+const nobody guessKey = "nobody"
+
 // guessedFactor counts guesses at a second factor apart: who knows the password must not wash them away
 // with it.
 func guessedFactor(subject string) guessKey { return guessKey(factorKey + subject) }
@@ -262,33 +266,26 @@ func (g *guessLimiter) settled(key guessKey) {
 	}
 }
 
-// failed keeps a wrong guess. One that the store does not take still counts in this process. All keys are written
-// at once: how long it takes must not tell that there is one more, as there is for names that exist (A75).
+// failed keeps a wrong guess. One that the store does not take still counts in this process.
 func (a *attempt) failed(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx) // hanging up must not buy another guess
-	errs := make([]error, len(a.keys))
-	var writes sync.WaitGroup
-	for i, key := range a.keys {
-		writes.Go(func() { errs[i] = a.failedAt(ctx, key) })
-	}
-	writes.Wait()
-	return errors.Join(errs...)
-}
-
-func (a *attempt) failedAt(ctx context.Context, key guessKey) error {
-	err := a.limiter.wrong.Update(ctx, string(key), func(old *wrongGuesses) (*wrongGuesses, time.Time, error) {
-		var next wrongGuesses
-		if old != nil {
-			next = *old
+	var errs []error
+	for _, key := range a.keys {
+		err := a.limiter.wrong.Update(ctx, string(key), func(old *wrongGuesses) (*wrongGuesses, time.Time, error) {
+			var next wrongGuesses
+			if old != nil {
+				next = *old
+			}
+			next.add(key, a.lockout, a.limiter.now())
+			return &next, next.Forget, nil
+		})
+		if err != nil {
+			errs = append(errs, fmt.Errorf("guesses: %w", err))
+			continue
 		}
-		next.add(key, a.lockout, a.limiter.now())
-		return &next, next.Forget, nil
-	})
-	if err != nil {
-		return fmt.Errorf("guesses: %w", err)
+		a.limiter.settled(key)
 	}
-	a.limiter.settled(key)
-	return nil
+	return errors.Join(errs...)
 }
 
 // succeed forgets the guesses at the secret that was right.

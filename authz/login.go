@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/gatewright/gatewright/authz/oauth"
@@ -79,6 +80,7 @@ func (s *Server) authenticate(ctx context.Context, ip string, c users.Credential
 	if err != nil {
 		return nil, wait, err
 	}
+	guess.keys = append(guess.keys, nobody)
 	u, err = s.cfg.Users.Authenticate(ctx, c, func(subject string) error { return guess.admit(ctx, subject) })
 	return u, 0, s.endAttempt(ctx, guess, errors.Is(err, users.ErrCredentials), err)
 }
@@ -88,8 +90,11 @@ func (s *Server) authenticate(ctx context.Context, ip string, c users.Credential
 // tell that it is theirs (A75).
 func (a *attempt) admit(ctx context.Context, subject string) error {
 	_, err := a.count(ctx, guessedPassword(subject))
-	if errors.Is(err, errLocked) {
+	switch {
+	case errors.Is(err, errLocked):
 		return fmt.Errorf("%w: %w", users.ErrCredentials, err)
+	case err == nil:
+		a.keys = slices.DeleteFunc(a.keys, func(k guessKey) bool { return k == nobody })
 	}
 	return err
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/gatewright/gatewright/authz"
 	"github.com/gatewright/gatewright/authz/authztest"
+	"github.com/gatewright/gatewright/authz/store"
 	"github.com/gatewright/gatewright/authz/users"
 )
 
@@ -153,6 +154,35 @@ func TestU9_APauseSurvivesARestartAndEndsByUnlock(t *testing.T) {
 	require.NoError(t, f.Server.Unlock(t.Context(), "ALICE"))
 	assert.NotNil(t, try("192.0.2.4", authztest.Password).Location)
 	assert.Contains(t, f.Events(), authz.Event{Name: "unlocked", Issuer: f.URL, Account: "ALICE"})
+}
+
+// countedUpdates is a store that counts the writes of wrong guesses.
+type countedUpdates struct {
+	store.Store
+	guesses atomic.Int32
+}
+
+func (c *countedUpdates) Update(ctx context.Context, key string, fn store.UpdateFunc) error {
+	if strings.HasPrefix(key, "guesses/") {
+		c.guesses.Add(1)
+	}
+	return c.Store.Update(ctx, key, fn)
+}
+
+func TestA75_KeepingAGuessCostsTheSameForEveryName(t *testing.T) {
+	cfg := authztest.Config()
+	f := authztest.New(t, cfg)
+	counted := &countedUpdates{Store: f.State.Store()}
+	state, err := authz.NewState(t.Context(), counted, f.Clock.Now)
+	require.NoError(t, err)
+	f.State = state
+	f.Reload(cfg)
+	for _, name := range []string{"alice", "nobody", "carol"} {
+		before := counted.guesses.Load()
+		browser := f.NewBrowser()
+		browser.Submit(browser.Get(f.AuthorizeURL()), "username", name, "password", "wrong")
+		assert.EqualValues(t, 3, counted.guesses.Load()-before, "%s: the name, its owner, and the address", name)
+	}
 }
 
 func TestU9_OneOfABackEndsPeopleLocksOutNobodyElse(t *testing.T) {
