@@ -2,6 +2,7 @@ package authz
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -44,13 +45,21 @@ func (rec *registration) indexes() []clientIndex {
 // enter has a registration found, before it is written.
 func (s *Server) enter(ctx context.Context, rec *registration) error {
 	rec.Mark = oauth.NewID()
+	return s.point(ctx, rec)
+}
+
+// point writes the entries of a registration. They go when it does.
+func (s *Server) point(ctx context.Context, rec *registration) error {
 	for _, name := range rec.indexes() {
-		if err := s.index(name).Put(ctx, rec.ID, &indexedClient{rec.ID, rec.Mark}, time.Time{}); err != nil {
+		if err := s.index(name).Put(ctx, rec.ID, &indexedClient{rec.ID, rec.Mark}, rec.Expires); err != nil {
 			return errClientStore.Because(err)
 		}
 	}
 	return nil
 }
+
+// errNewerMark keeps an entry.
+var errNewerMark = errors.New("the entry is another registration's")
 
 // leave takes a client out of the indexes in which it is not found any more, after a registration was replaced by
 // another; by none where it was deleted. An entry with another mark stays: the client was changed again meanwhile, or
@@ -63,11 +72,11 @@ func (s *Server) leave(ctx context.Context, before, after *registration) error {
 		}
 		err := s.index(name).Update(ctx, before.ID, func(old *indexedClient) (*indexedClient, time.Time, error) {
 			if old != nil && old.Mark != before.Mark {
-				return old, time.Time{}, nil
+				return nil, time.Time{}, errNewerMark
 			}
 			return nil, time.Time{}, nil
 		})
-		if err != nil {
+		if err != nil && !errors.Is(err, errNewerMark) {
 			return errClientStore.Because(err)
 		}
 	}

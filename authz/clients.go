@@ -208,20 +208,30 @@ func (s *Server) keepClient(ctx context.Context, c *client) error {
 	if !c.self || noted {
 		return nil
 	}
+	var kept registration
 	err := s.changeClient(ctx, c.ID, func(rec *registration) error {
 		rec.Used = true
 		if !rec.Expires.IsZero() { // else an administrator keeps it
 			rec.Expires = now.Add(disusedLife)
 		}
+		kept = *rec
 		return nil
 	})
-	switch {
-	case err == nil:
-		return nil
-	case c.used && !errors.Is(err, store.ErrNotFound):
-		// A code is spent already: it must not be lost for what the next use notes as well.
-		s.cfg.Logger.Warn("the use of a client could not be noted", zap.String("client_id", c.ID), zap.Error(err))
-		return nil
+	if err == nil {
+		err = s.point(ctx, &kept)
 	}
-	return errClientStore.Because(fmt.Errorf("keep client %s: %w", c.ID, err))
+	if err != nil {
+		return errClientStore.Because(fmt.Errorf("keep client %s: %w", c.ID, err))
+	}
+	return nil
+}
+
+// keepSpender is keepClient once a grant is spent: that must not be lost for what the next use notes as well.
+func (s *Server) keepSpender(ctx context.Context, c *client) error {
+	err := s.keepClient(ctx, c)
+	if err == nil || !c.used || errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	s.cfg.Logger.Warn("the use of a client could not be noted", zap.String("client_id", c.ID), zap.Error(err))
+	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -236,4 +237,37 @@ func TestC10_C2_AClientIsFoundAfterTwoChangesAtOnce(t *testing.T) {
 		require.NoError(t, err)
 		assert.Len(t, entries, left, kind)
 	}
+}
+
+func TestC10_WhoIsNotTakenLeavesNothingInTheIndexOfOrigins(t *testing.T) {
+	const day = 24 * time.Hour
+	const red, white = "https://red.example.com", "https://white.example.com"
+	g := newRegistry(t, authz.RegistrationOpen)
+	admin := g.token("alice", "registration.full")
+	named := func(origins ...string) members {
+		return members{"client_id": "mine", "redirect_uris": app["redirect_uris"], "cors": origins}
+	}
+	entries := func() int {
+		found, err := g.State.Store().Scan(t.Context(), "cors-of/", "", 10)
+		require.NoError(t, err)
+		return len(found)
+	}
+	g.register(admin, named(red))
+	refused := g.call(http.MethodPost, "/register", admin, named(red, white))
+	require.Equal(t, "invalid_client_metadata", refused.Get("error"), "the ID is taken")
+	assert.Equal(t, 1, entries())
+	require.Equal(t, http.StatusNoContent, g.call(http.MethodDelete, "/register/mine", admin, nil).Status)
+	assert.Zero(t, entries())
+
+	self := g.register("", app).Get("client_id") // an administrator lets its pages in, and vouches for no more
+	require.Equal(t, http.StatusOK, g.update(admin, self, members{"redirect_uris": app["redirect_uris"], "cors": []string{red}}).Status)
+	require.True(t, g.preflights(red))
+	browser := g.NewBrowser()
+	request := g.AuthorizeURL("client_id", self, "redirect_uri", "https://app.example.com/callback", "scope", "openid")
+	require.NotNil(t, browser.Submit(browser.SignIn(request, "erin"), "decision", "allow").Location)
+	g.Clock.Advance(364 * day)
+	require.True(t, g.preflights(red), "as long as the client")
+	g.Clock.Advance(day)
+	assert.False(t, g.preflights(red))
+	assert.Zero(t, entries())
 }

@@ -151,8 +151,11 @@ func (s *Server) adopt(ctx context.Context, rec *registration, m *clientMetadata
 // at a time (C14); what people agreed to with the one before is not for this one (A52).
 func (s *Server) addClient(ctx context.Context, rec *registration) error {
 	taken := oauth.Errorf(oauth.InvalidClientMetadata, "the client_id is taken")
-	if s.clients[rec.ID] != nil {
+	switch _, err := s.run.clients.Get(ctx, rec.ID); {
+	case s.clients[rec.ID] != nil, err == nil: // before the entries of who has it are written over
 		return taken
+	case !errors.Is(err, store.ErrNotFound):
+		return errClientStore.Because(err)
 	}
 	if err := s.enter(ctx, rec); err != nil {
 		return err

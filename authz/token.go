@@ -95,7 +95,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 	s.allowOrigin(w, r, c)
 	authorization, err := s.redeem(r, c, params)
 	if err == nil {
-		err = s.keepClient(r.Context(), c)
+		err = s.keepSpender(r.Context(), c)
 	}
 	if err != nil {
 		s.tokenError(w, r, event, err)
