@@ -39,8 +39,8 @@ func userCommand() *cobra.Command {
 			Short: "Forgets a person's authenticator app, recovery codes and passkeys",
 			Long: `
 Forgets a person's authenticator app, recovery codes and passkeys, and the wrong guesses
-at them, and signs them out everywhere. Where a contract asks for a factor, they set up another after their next
-password.`,
+at them, and signs them out everywhere. Where a contract asks for a factor, they set up
+another after their next password.`,
 			Args: cobra.ExactArgs(1),
 		}, "users/reset_factor", "The second factors are forgotten, and the person is signed out."))
 	return user

@@ -57,6 +57,21 @@ func TestCacheGivesBackWhatItTook(t *testing.T) {
 	require.False(t, c.has(hashOf(1), now))
 }
 
+func TestCacheGivesBackEveryField(t *testing.T) {
+	c, now := newTokenCache(), time.Unix(1500, 0)
+	want := Identity{
+		Subject: "user", ClientID: "shop", Username: "name", SessionID: "session", GrantID: "grant", TokenID: "token", Scope: "a b",
+		IssuedAt: time.Unix(1000, 0), Expires: time.Unix(2000, 0), source: 3, again: 1800,
+		claims: `{"sub":"user","preferred_username":"name","jti":"token","scope":"a b"}`, // not the others
+	}
+	c.put(hashOf(1), &want, judgement{failed: -1}, 0, time.Unix(1800, 0))
+	var got Identity
+	_, _, ok := c.get(hashOf(1), now, &got)
+	require.True(t, ok)
+	require.Equal(t, want, got)
+	require.False(t, c.has(hashOf(1), time.Unix(1800, 0)), "the issuer has to be asked again")
+}
+
 func TestCacheForgetsTheOldestWhenFull(t *testing.T) {
 	c, now := newTokenCache(), time.Unix(1500, 0)
 	const size, n = 15_000, 3000 // some 45 MB

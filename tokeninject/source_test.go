@@ -172,6 +172,12 @@ func TestW6_OneIssuerAwayKeepsNobodyElseOut(t *testing.T) {
 	require.Equal(t, http.StatusOK, s.get("/", "Authorization: Bearer "+other.accessToken(t, ofStranger)).status)
 	require.Equal(t, http.StatusServiceUnavailable, s.get("/", "Authorization: Bearer "+s.issuer.accessToken(t, nil)).status)
 	require.Equal(t, http.StatusServiceUnavailable, s.get("/").status)
+	s.issuer.set(func() { s.issuer.notReady = nil })
+	for _, malformed := range []string{"Authorization: Bearer", "Authorization: Bearer a b"} { // is no issuer's
+		got := s.get("/", malformed)
+		require.Equal(t, http.StatusBadRequest, got.status)
+		require.Contains(t, got.header.Get("Www-Authenticate"), `error="invalid_request"`)
+	}
 }
 
 func TestW6_AnIssuerThatVouchesIsAskedAgain(t *testing.T) {
