@@ -208,25 +208,21 @@ func (s *Server) keepClient(ctx context.Context, c *client) error {
 	if !c.self || noted {
 		return nil
 	}
-	var kept registration
 	err := s.changeClient(ctx, c.ID, func(rec *registration) error {
 		rec.Used = true
 		if !rec.Expires.IsZero() { // else an administrator keeps it
 			rec.Expires = now.Add(disusedLife)
 		}
-		kept = *rec
 		return nil
 	})
-	if err == nil {
-		err = s.point(ctx, &kept)
-	}
 	if err != nil {
 		return errClientStore.Because(fmt.Errorf("keep client %s: %w", c.ID, err))
 	}
 	return nil
 }
 
-// keepSpender is keepClient once a grant is spent: that must not be lost for what the next use notes as well.
+// keepSpender is keepClient at the token endpoint, where a grant is spent by then: that must not be lost for what the
+// next use notes as well.
 func (s *Server) keepSpender(ctx context.Context, c *client) error {
 	err := s.keepClient(ctx, c)
 	if err == nil || !c.used || errors.Is(err, store.ErrNotFound) {

@@ -66,10 +66,14 @@ func (s *Server) listed(ctx context.Context, origin string, c *client) bool {
 	return registered
 }
 
+// maxListingPages is how many pages of entries are looked at to find one client that lists an origin.
+const maxListingPages = 10
+
 // listedByRegistered tells whether a registered client lists an origin.
 func (s *Server) listedByRegistered(ctx context.Context, origin string) (bool, error) {
-	for from := ""; ; {
-		found, next, err := s.index(listing(origin)).List(ctx, from, listPage)
+	name, from := listing(origin), ""
+	for range maxListingPages {
+		found, next, err := s.index(name).List(ctx, from, listPage)
 		if err != nil {
 			return false, err
 		}
@@ -81,12 +85,14 @@ func (s *Server) listedByRegistered(ctx context.Context, origin string) (bool, e
 			if c != nil && slices.Contains(c.CORS, origin) {
 				return true, nil
 			}
+			s.sweep(ctx, name, entry)
 		}
 		if next == "" {
-			return false, nil
+			break
 		}
 		from = next
 	}
+	return false, nil
 }
 
 // preflight answers OPTIONS (Fetch §3.2.2).

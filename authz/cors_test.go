@@ -3,6 +3,8 @@ package authz_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -16,6 +18,8 @@ import (
 
 	"github.com/gatewright/gatewright/authz"
 	"github.com/gatewright/gatewright/authz/authztest"
+	"github.com/gatewright/gatewright/authz/oauth"
+	"github.com/gatewright/gatewright/authz/store"
 )
 
 func TestG3_CORS(t *testing.T) {
@@ -172,8 +176,10 @@ func TestG3_C10_AllClientsThatListAnOriginAreAsked(t *testing.T) {
 		cfg.Clients[i].Scopes = []string{"openid"}
 	}
 	g.Reload(cfg)
+	g.Clock.Advance(10 * time.Minute)
 	assert.True(t, g.preflights(origin))
 	assert.False(t, g.preflights("https://white.example.com"))
+	assert.Equal(t, 110, g.listings(), "the scope may come back")
 }
 
 func TestG3_ARequestThatIsGoneIsNoFaultOfTheStore(t *testing.T) {
@@ -239,35 +245,134 @@ func TestC10_C2_AClientIsFoundAfterTwoChangesAtOnce(t *testing.T) {
 	}
 }
 
+// listings are the entries of clients under the origins that they list.
+func (g *registry) listings() int {
+	g.t.Helper()
+	found, err := g.State.Store().Scan(g.t.Context(), "cors-of/", "", 1000)
+	require.NoError(g.t, err)
+	return len(found)
+}
+
 func TestC10_WhoIsNotTakenLeavesNothingInTheIndexOfOrigins(t *testing.T) {
-	const day = 24 * time.Hour
 	const red, white = "https://red.example.com", "https://white.example.com"
-	g := newRegistry(t, authz.RegistrationOpen)
+	g := newRegistry(t, authz.RegistrationProtected)
 	admin := g.token("alice", "registration.full")
 	named := func(origins ...string) members {
 		return members{"client_id": "mine", "redirect_uris": app["redirect_uris"], "cors": origins}
 	}
-	entries := func() int {
-		found, err := g.State.Store().Scan(t.Context(), "cors-of/", "", 10)
-		require.NoError(t, err)
-		return len(found)
-	}
 	g.register(admin, named(red))
 	refused := g.call(http.MethodPost, "/register", admin, named(red, white))
 	require.Equal(t, "invalid_client_metadata", refused.Get("error"), "the ID is taken")
-	assert.Equal(t, 1, entries())
+	assert.Equal(t, 1, g.listings())
 	require.Equal(t, http.StatusNoContent, g.call(http.MethodDelete, "/register/mine", admin, nil).Status)
-	assert.Zero(t, entries())
+	assert.Zero(t, g.listings())
+}
 
-	self := g.register("", app).Get("client_id") // an administrator lets its pages in, and vouches for no more
-	require.Equal(t, http.StatusOK, g.update(admin, self, members{"redirect_uris": app["redirect_uris"], "cors": []string{red}}).Status)
+func TestC10_ARefusedChangeLetsInNobodyAndKeepsNobodyOut(t *testing.T) {
+	const red, white = "https://red.example.com", "https://white.example.com"
+	cfg := registryConfig(t, authz.RegistrationProtected)
+	g := &registry{authztest.New(t, cfg), t}
+	clients := interruptible(t, g.Fixture, cfg)
+	bob := g.token("bob", "registration.full")
+	page := func(origins ...string) members {
+		return members{"redirect_uris": app["redirect_uris"], "cors": origins}
+	}
+	beforeWritten := func(do func() error) {
+		clients.before = func(key string) error {
+			if strings.HasPrefix(key, "client/") {
+				return do()
+			}
+			return nil
+		}
+	}
+	full := func() error { return errors.New("the disk is full") }
+	nothing := func() error { return nil }
+
+	id := g.register(bob, page(red)).Get("client_id")
+	beforeWritten(full)
+	require.Equal(t, "temporarily_unavailable", g.update(bob, id, page(red, white)).Get("error"))
+	beforeWritten(nothing)
+	require.True(t, g.preflights(red))
+	require.False(t, g.preflights(white))
+	g.Clock.Advance(10 * time.Minute)
+	require.False(t, g.preflights(white))
+	assert.Equal(t, 1, g.listings(), "the entry of the refused change is gone, the other stays")
+	require.True(t, g.preflights(red))
+
+	bob = g.token("bob", "registration.full")
+	beforeWritten(func() error {
+		assert.False(t, g.preflights(white), "not yet")
+		return nil
+	})
+	require.Equal(t, http.StatusOK, g.update(bob, id, page(white)).Status)
+	beforeWritten(nothing)
+	assert.True(t, g.preflights(white), "a look before it was written took nothing away")
+	require.False(t, g.preflights(red))
+	require.Equal(t, http.StatusOK, g.update(bob, id, page()).Status)
+	g.Clock.Advance(10 * time.Minute)
+	require.False(t, g.preflights(red))
+	assert.Zero(t, g.listings())
+}
+
+func TestC10_AnOriginGoesWithItsClient(t *testing.T) {
+	const day = 24 * time.Hour
+	const red = "https://red.example.com"
+	g := newRegistry(t, authz.RegistrationOpen)
+	admin := g.token("alice", "registration.full")
+	id := g.register("", app).Get("client_id") // an administrator lets its pages in, and vouches for no more
+	require.Equal(t, http.StatusOK, g.update(admin, id, members{"redirect_uris": app["redirect_uris"], "cors": []string{red}}).Status)
 	require.True(t, g.preflights(red))
 	browser := g.NewBrowser()
-	request := g.AuthorizeURL("client_id", self, "redirect_uri", "https://app.example.com/callback", "scope", "openid")
+	request := g.AuthorizeURL("client_id", id, "redirect_uri", "https://app.example.com/callback", "scope", "openid")
 	require.NotNil(t, browser.Submit(browser.SignIn(request, "erin"), "decision", "allow").Location)
 	g.Clock.Advance(364 * day)
 	require.True(t, g.preflights(red), "as long as the client")
 	g.Clock.Advance(day)
 	assert.False(t, g.preflights(red))
-	assert.Zero(t, entries())
+	assert.Zero(t, g.listings())
+}
+
+func TestC10_ClientsThatAreGoneHideNoneThatIsThere(t *testing.T) {
+	const origin = "https://red.example.com"
+	g := newRegistry(t, authz.RegistrationProtected)
+	index := store.NewRecords[members](g.State.Store(), "cors-of/"+oauth.Fingerprint(origin))
+	for i := range 250 {
+		id := fmt.Sprintf("gone-%d", i)
+		require.NoError(t, index.Put(t.Context(), id, &members{"client_id": id, "mark": id}, time.Time{}))
+	}
+	last := 0 // entries are in the order of hashes: this client's is behind all of theirs
+	for !strings.HasPrefix(oauth.Fingerprint(fmt.Sprintf("there-%d", last)), "zz") {
+		last++
+	}
+	admin := g.token("alice", "registration.full")
+	g.register(admin, members{"client_id": fmt.Sprintf("there-%d", last), "redirect_uris": app["redirect_uris"], "cors": []string{origin}})
+	require.Equal(t, 251, g.listings())
+	assert.True(t, g.preflights(origin))
+	assert.Equal(t, 1, g.listings())
+}
+
+func TestC2_WhatIsGoneIsListedToNobodyAndGoes(t *testing.T) {
+	cfg := registryConfig(t, authz.RegistrationProtected)
+	g := &registry{authztest.New(t, cfg), t}
+	clients := interruptible(t, g.Fixture, cfg)
+	bob := g.token("bob", "registration.full")
+	clients.before = func(key string) error {
+		if strings.HasPrefix(key, "client/") {
+			return errors.New("the disk is full")
+		}
+		return nil
+	}
+	require.Equal(t, "temporarily_unavailable", g.call(http.MethodPost, "/register", bob, app).Get("error"))
+	clients.before = func(string) error { return nil }
+	owned := func() int {
+		listed := g.call(http.MethodGet, "/register", g.token("bob", "registration.full"), nil)
+		require.Equal(t, http.StatusOK, listed.Status)
+		require.Empty(t, listed.JSON["clients"])
+		entries, err := g.State.Store().Scan(t.Context(), "client-of/", "", 10)
+		require.NoError(t, err)
+		return len(entries)
+	}
+	require.Equal(t, 1, owned(), "it might be on its way")
+	g.Clock.Advance(10 * time.Minute)
+	assert.Zero(t, owned())
 }

@@ -54,7 +54,8 @@ func (s *Server) listClients(r *http.Request) (any, error) {
 }
 
 func (s *Server) ownedBy(ctx context.Context, owner, from string) (records []*registration, next string, err error) {
-	owned, next, err := s.index(ownedBy(owner)).List(ctx, from, listPage)
+	name := ownedBy(owner)
+	owned, next, err := s.index(name).List(ctx, from, listPage)
 	if err != nil {
 		return nil, "", err
 	}
@@ -63,7 +64,9 @@ func (s *Server) ownedBy(ctx context.Context, owner, from string) (records []*re
 		switch {
 		case err == nil && rec.Owner == owner:
 			records = append(records, rec)
-		case err != nil && !errors.Is(err, store.ErrNotFound):
+		case err == nil, errors.Is(err, store.ErrNotFound):
+			s.sweep(ctx, name, entry)
+		default:
 			return nil, "", err
 		}
 	}

@@ -840,6 +840,7 @@ func TestA53_AUseThatCantBeNotedCostsNoCode(t *testing.T) {
 	code := agree().Location.Query().Get("code")
 	g.Clock.Advance(45 * time.Second) // a day after it was noted last
 	refuse(true)
+	assert.Equal(t, "temporarily_unavailable", agree().Location.Query().Get("error"), "here nothing is spent (RFC 6749 §4.1.2.1)")
 	form := map[string]string{"grant_type": "authorization_code", "code": code, "redirect_uri": "https://app.example.com/callback"}
 	tokens := g.asClient(c.Get("client_id"), c.Get("client_secret"), form)
 	require.Equal(t, http.StatusOK, tokens.Status, tokens.JSON)
