@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/cookiejar"
@@ -13,7 +12,6 @@ import (
 	"net/url"
 	"os"
 	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +19,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/stretchr/testify/require"
+
+	"github.com/gatewright/gatewright/authz/users/ldap/ldaptest"
 )
 
 // asCaddy makes this test binary Caddy itself, for tests that need a process of their own.
@@ -104,20 +104,12 @@ func (w *world) stream(rw http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// freePort is a port that nothing listened on a moment ago. It is below the range from which systems
-// take the near ends of outgoing connections, so that none of those lands on it in between.
+// freePort is the port of ldaptest.FreePort.
 func freePort(t *testing.T) string {
 	t.Helper()
-	for range 100 {
-		port := strconv.Itoa(20_000 + rand.IntN(12_000))
-		listener, err := net.Listen("tcp", ":"+port)
-		if err == nil {
-			require.NoError(t, listener.Close())
-			return port
-		}
-	}
-	require.Fail(t, "no port is free")
-	return ""
+	_, port, err := net.SplitHostPort(ldaptest.FreePort(t))
+	require.NoError(t, err)
+	return port
 }
 
 func (w *world) caddyfile() string {

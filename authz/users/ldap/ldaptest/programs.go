@@ -1,6 +1,8 @@
 package ldaptest
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -43,13 +45,19 @@ func Run(t testing.TB, program string, arguments ...string) string {
 	return string(out)
 }
 
-// FreePort is an address on loopback where nobody listens now.
+// FreePort is an address on loopback where nobody listens now. Its port is below those from which systems take the
+// near ends of outgoing connections and the ports of who asks for any, so that none of those lands on it in between.
 func FreePort(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	require.NoError(t, l.Close())
-	return l.Addr().String()
+	for range 100 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(12_000)))
+		if err == nil {
+			require.NoError(t, l.Close())
+			return l.Addr().String()
+		}
+	}
+	require.Fail(t, "no port is free")
+	return ""
 }
 
 // Repository is the path of a file of this repository, whichever package is tested.
