@@ -2,11 +2,11 @@ package ldaptest
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -45,12 +45,15 @@ func Run(t testing.TB, program string, arguments ...string) string {
 	return string(out)
 }
 
+// portsFound counts the ports that this process looked at; processes begin apart.
+var portsFound atomic.Int64
+
 // FreePort is an address on loopback where nobody listens now. Its port is below those from which systems take the
 // near ends of outgoing connections and the ports of who asks for any, so that none of those lands on it in between.
 func FreePort(t testing.TB) string {
 	t.Helper()
 	for range 100 {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(12_000)))
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20_000+(int64(os.Getpid())*97+portsFound.Add(1))%12_000))
 		if err == nil {
 			require.NoError(t, l.Close())
 			return l.Addr().String()
