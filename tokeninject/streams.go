@@ -45,14 +45,14 @@ type flight struct {
 	writer     watchedWriter
 	shard      *streamShard
 	next, prev *passage
-	conn       net.Conn // that closing ends it; nil: cancel does
-	cancel     context.CancelCauseFunc
-	over       atomic.Bool  // cancel was called
-	checked    uint64       // epoch of the feed that it was last held against; the watcher's
-	again      atomic.Int64 // Identity.again, as it moves on; whoever asks the issuer moves it out of the way
-	known      int64        // the last one that was the issuer's word, the asker's
-	ends       time.Time    // of a token
-	stream     atomic.Bool  // it has no end of its own: an event stream, an upgraded connection
+	conn       net.Conn                // that a cut closes; nil: it is not the request's alone
+	cancel     context.CancelCauseFunc // nil: closing conn is enough
+	over       atomic.Bool             // it was cut
+	checked    uint64                  // epoch of the feed that it was last held against; the watcher's
+	again      atomic.Int64            // Identity.again, as it moves on; whoever asks the issuer moves it out of the way
+	known      int64                   // the last one that was the issuer's word, the asker's
+	ends       time.Time               // of a token
+	stream     atomic.Bool             // it has no end of its own: an event stream, an upgraded connection
 }
 
 func newStreams(now func() time.Time, sources []*source) *streams {
@@ -79,7 +79,8 @@ func (p *passage) forward() Verdict {
 	p.flight.writer = watchedWriter{ResponseWriter: p.w, p: p}
 	p.flight.stream.Store(len(p.r.Header["Upgrade"]) > 0 || p.r.Method == http.MethodConnect)
 	v := Verdict{Pass: true, Identity: p.id, Request: p.r, Writer: &p.flight.writer, passage: p}
-	if p.flight.conn = p.connection(); p.flight.conn == nil {
+	p.flight.conn = p.connection()
+	if p.flight.conn == nil || p.r.ContentLength != 0 {
 		var ctx context.Context
 		ctx, p.flight.cancel = context.WithCancelCause(p.r.Context())
 		v.Request = p.r.WithContext(ctx)
@@ -99,11 +100,11 @@ func withoutTrailers(r *http.Request) *http.Request {
 	return r
 }
 
-// connection is what a cut closes: the connection, where it is this request's alone and net/http reads on to see the
-// client go, which ends the request's context as well. So it is with HTTP/1 once there is no body to come. A context of
-// its own would cost the request as much as all the rest of the gate.
+// connection is what a cut closes: the connection, where it is this request's alone. Once there is no body to come,
+// net/http reads on to see the client go, and so that ends the request's context as well. A context of its own would
+// cost the request as much as all the rest of the gate.
 func (p *passage) connection() net.Conn {
-	if p.e.cfg.Connection == nil || p.r.ProtoMajor != 1 || p.r.ContentLength != 0 {
+	if p.e.cfg.Connection == nil || p.r.ProtoMajor != 1 {
 		return nil
 	}
 	return p.e.cfg.Connection(p.r.Context())
@@ -112,9 +113,11 @@ func (p *passage) connection() net.Conn {
 // cut ends the request. The caller holds the lock of the shard that the passage is in: once it has left, the
 // connection is another request's.
 func (p *passage) cut() {
-	if p.flight.conn == nil {
-		p.flight.over.Store(true)
+	p.flight.over.Store(true)
+	if p.flight.cancel != nil {
 		p.flight.cancel(errCut)
+	}
+	if p.flight.conn == nil {
 		return
 	}
 	conn := p.flight.conn
@@ -234,8 +237,8 @@ func (p *passage) ended(now time.Time) bool {
 	return p.live.ended.Load() || stream && (idle || now.UnixMilli() >= p.live.expires.Load())
 }
 
-// watchedWriter notes whether the answer is an event stream, and takes nothing once the request's context was
-// cancelled by a cut: not every handler looks at that.
+// watchedWriter notes whether the answer is an event stream, and takes nothing after a cut: not every handler looks at
+// the request's context.
 type watchedWriter struct {
 	http.ResponseWriter
 	p     *passage

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -209,6 +210,26 @@ func TestA69_EveryKindOfRequestIsCut(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A body that never ends must not keep net/http waiting for the rest of it.
+func TestA69_AnUploadIsCut(t *testing.T) {
+	s := newSite(t, nil)
+	began := make(chan struct{})
+	s.server = serve(t, guard(s.enforcer, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		close(began)
+		<-r.Context().Done()
+	})))
+	conn, err := net.Dial("tcp", s.server.Listener.Addr().String())
+	require.NoError(t, err)
+	defer func() { _ = conn.Close() }()
+	_, err = fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: x\r\nAuthorization: %s\r\nContent-Length: 1000\r\n\r\nhalf", s.bearer(nil)["Authorization"])
+	require.NoError(t, err)
+	<-began
+	require.NoError(t, s.issuer.feed.Revoke(t.Context(), revocation.Family, "grant-b", time.Time{}))
+	require.NoError(t, conn.SetReadDeadline(time.Now().Add(cutWithin)))
+	_, err = io.Copy(io.Discard, conn)
+	require.NotErrorIs(t, err, os.ErrDeadlineExceeded)
 }
 
 // post sends a body with a good token.
