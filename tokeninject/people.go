@@ -91,5 +91,6 @@ func (c *peopleCache) keepFor(subject string, person *Person, err error) {
 	if _, ok := c.people[subject]; !ok {
 		makeRoom(c.people, maxPeople, func(knownPerson) bool { return false })
 	}
+	// The subject may be a piece of a chunk of cached tokens, which would stay with it.
 	c.people[strings.Clone(subject)] = knownPerson{c.now().Add(keep), person, err}
 }

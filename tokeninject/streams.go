@@ -263,6 +263,9 @@ func (w *watchedWriter) Write(b []byte) (int, error) {
 // ReadFrom implements io.ReaderFrom, or answers would no longer be copied by the kernel. Where closing the connection
 // doesn't end that, the answer goes piece by piece.
 func (w *watchedWriter) ReadFrom(src io.Reader) (int64, error) {
+	if w.p.flight.over.Load() {
+		return 0, errCut
+	}
 	if w.p.flight.conn == nil {
 		return io.Copy(struct{ io.Writer }{w}, src)
 	}
@@ -272,6 +275,9 @@ func (w *watchedWriter) ReadFrom(src io.Reader) (int64, error) {
 
 // FlushError sends the header, so it has to look at it first; http.ResponseController calls it.
 func (w *watchedWriter) FlushError() error {
+	if w.p.flight.over.Load() {
+		return errCut
+	}
 	w.look(http.StatusOK)
 	return http.NewResponseController(w.ResponseWriter).Flush()
 }

@@ -375,6 +375,19 @@ func TestWatchedWriterPassesEverythingOn(t *testing.T) {
 	require.Equal(t, "data: 1", recorder.Body.String())
 }
 
+func TestA69_NothingIsTakenAfterACut(t *testing.T) {
+	recorder := httptest.NewRecorder()
+	w := &watchedWriter{ResponseWriter: recorder, p: &passage{}}
+	w.p.flight.over.Store(true)
+	_, err := w.Write([]byte("late"))
+	require.ErrorIs(t, err, errCut)
+	_, err = w.ReadFrom(strings.NewReader("late"))
+	require.ErrorIs(t, err, errCut)
+	require.ErrorIs(t, http.NewResponseController(w).Flush(), errCut)
+	require.False(t, recorder.Flushed)
+	require.Empty(t, recorder.Body.String())
+}
+
 func TestA69_AStreamIsToldByItsType(t *testing.T) {
 	for contentType, want := range map[string]bool{
 		"text/event-stream": true, "TEXT/Event-Stream;charset=utf-8": true, "text/event-stream ": true,
