@@ -3,7 +3,6 @@ package authz_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -277,21 +276,11 @@ func TestC10_ARefusedChangeLetsInNobodyAndKeepsNobodyOut(t *testing.T) {
 	page := func(origins ...string) members {
 		return members{"redirect_uris": app["redirect_uris"], "cors": origins}
 	}
-	beforeWritten := func(do func() error) {
-		clients.before = func(key string) error {
-			if strings.HasPrefix(key, "client/") {
-				return do()
-			}
-			return nil
-		}
-	}
-	full := func() error { return errors.New("the disk is full") }
-	nothing := func() error { return nil }
 
 	id := g.register(bob, page(red)).Get("client_id")
-	beforeWritten(full)
+	clients.beforeClient(full)
 	require.Equal(t, "temporarily_unavailable", g.update(bob, id, page(red, white)).Get("error"))
-	beforeWritten(nothing)
+	clients.beforeClient(nil)
 	require.True(t, g.preflights(red))
 	require.False(t, g.preflights(white))
 	g.Clock.Advance(10 * time.Minute)
@@ -300,12 +289,12 @@ func TestC10_ARefusedChangeLetsInNobodyAndKeepsNobodyOut(t *testing.T) {
 	require.True(t, g.preflights(red))
 
 	bob = g.token("bob", "registration.full")
-	beforeWritten(func() error {
+	clients.beforeClient(func() error {
 		assert.False(t, g.preflights(white), "not yet")
 		return nil
 	})
 	require.Equal(t, http.StatusOK, g.update(bob, id, page(white)).Status)
-	beforeWritten(nothing)
+	clients.beforeClient(nil)
 	assert.True(t, g.preflights(white), "a look before it was written took nothing away")
 	require.False(t, g.preflights(red))
 	require.Equal(t, http.StatusOK, g.update(bob, id, page()).Status)
@@ -356,14 +345,9 @@ func TestC2_WhatIsGoneIsListedToNobodyAndGoes(t *testing.T) {
 	g := &registry{authztest.New(t, cfg), t}
 	clients := interruptible(t, g.Fixture, cfg)
 	bob := g.token("bob", "registration.full")
-	clients.before = func(key string) error {
-		if strings.HasPrefix(key, "client/") {
-			return errors.New("the disk is full")
-		}
-		return nil
-	}
+	clients.beforeClient(full)
 	require.Equal(t, "temporarily_unavailable", g.call(http.MethodPost, "/register", bob, app).Get("error"))
-	clients.before = func(string) error { return nil }
+	clients.beforeClient(nil)
 	owned := func() int {
 		listed := g.call(http.MethodGet, "/register", g.token("bob", "registration.full"), nil)
 		require.Equal(t, http.StatusOK, listed.Status)

@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -326,6 +327,19 @@ func (i *interrupted) Update(ctx context.Context, key string, fn store.UpdateFun
 	}
 	return i.Store.Update(ctx, key, fn)
 }
+
+// beforeClient has something happen before the registration of a client is written; nil: nothing.
+func (i *interrupted) beforeClient(do func() error) {
+	i.before = func(key string) error {
+		if do != nil && strings.HasPrefix(key, "client/") {
+			return do()
+		}
+		return nil
+	}
+}
+
+// full is what a store says that has no room.
+func full() error { return errors.New("the disk is full") }
 
 // interruptible serves a configuration over a store in which things can happen.
 func interruptible(t *testing.T, f *authztest.Fixture, cfg authz.Config) *interrupted {

@@ -7,7 +7,6 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/json"
-	"errors"
 	"io"
 	"maps"
 	"net/http"
@@ -824,28 +823,20 @@ func TestA53_AUseThatCantBeNotedCostsNoCode(t *testing.T) {
 		browser := g.NewBrowser()
 		return browser.Submit(browser.SignIn(request, "erin"), "decision", "allow")
 	}
-	refuse := func(on bool) {
-		clients.before = func(key string) error {
-			if on && strings.HasPrefix(key, "client/") {
-				return errors.New("the disk is full")
-			}
-			return nil
-		}
-	}
-	refuse(true)
+	clients.beforeClient(full)
 	assert.Equal(t, "temporarily_unavailable", agree().Location.Query().Get("error"), "the first use: it would be deleted as unused")
-	refuse(false)
+	clients.beforeClient(nil)
 	require.NotEmpty(t, agree().Location.Query().Get("code"))
 	g.Clock.Advance(day - 30*time.Second)
 	code := agree().Location.Query().Get("code")
 	g.Clock.Advance(45 * time.Second) // a day after it was noted last
-	refuse(true)
+	clients.beforeClient(full)
 	assert.Equal(t, "temporarily_unavailable", agree().Location.Query().Get("error"), "here nothing is spent (RFC 6749 §4.1.2.1)")
 	form := map[string]string{"grant_type": "authorization_code", "code": code, "redirect_uri": "https://app.example.com/callback"}
 	tokens := g.asClient(c.Get("client_id"), c.Get("client_secret"), form)
 	require.Equal(t, http.StatusOK, tokens.Status, tokens.JSON)
 	assert.Equal(t, 1, g.Logs.FilterMessage("the use of a client could not be noted").Len())
-	refuse(false)
+	clients.beforeClient(nil)
 	form = map[string]string{"grant_type": "refresh_token", "refresh_token": tokens.Get("refresh_token")}
 	require.Equal(t, http.StatusOK, g.asClient(c.Get("client_id"), c.Get("client_secret"), form).Status)
 	g.Clock.Advance(365*day - time.Second)
