@@ -32,13 +32,17 @@ type itemEncoder func(item string) string
 type lookup func(ctx context.Context, id *tokeninject.Identity) any
 
 var fixedPlaceholders = map[string]lookup{
-	userIDPlaceholder:   func(_ context.Context, id *tokeninject.Identity) any { return id.Subject },
 	usernamePlaceholder: loginName,
-	issuerPlaceholder:   func(_ context.Context, id *tokeninject.Identity) any { return id.Issuer() },
-	"authz.client_id":   func(_ context.Context, id *tokeninject.Identity) any { return id.ClientID },
-	"authz.session_id":  func(_ context.Context, id *tokeninject.Identity) any { return id.SessionID },
-	"authz.scope":       func(_ context.Context, id *tokeninject.Identity) any { return id.Scope },
 	"authz.roles":       func(_ context.Context, id *tokeninject.Identity) any { return id.Roles() },
+}
+
+// fixedTexts are those that are text at once, which costs a request no memory.
+var fixedTexts = map[string]func(*tokeninject.Identity) string{
+	userIDPlaceholder:  func(id *tokeninject.Identity) string { return id.Subject },
+	issuerPlaceholder:  (*tokeninject.Identity).Issuer,
+	"authz.client_id":  func(id *tokeninject.Identity) string { return id.ClientID },
+	"authz.session_id": func(id *tokeninject.Identity) string { return id.SessionID },
+	"authz.scope":      func(id *tokeninject.Identity) string { return id.Scope },
 }
 
 // What can't be read of a person is not there; the option missing says what that does.
@@ -72,6 +76,9 @@ func claim(name string) lookup {
 func lookupOf(key string) lookup {
 	if fixed, ok := fixedPlaceholders[key]; ok {
 		return fixed
+	}
+	if text, ok := fixedTexts[key]; ok {
+		return func(_ context.Context, id *tokeninject.Identity) any { return text(id) }
 	}
 	if name, ok := strings.CutPrefix(key, attributePrefix); ok && name != "" {
 		return attribute(name)

@@ -33,7 +33,7 @@ func (c *compiler) list(where string, t Template, encode itemEncoder) tokeninjec
 	found := false
 	for i, piece := range pieces {
 		if piece.lookup != nil {
-			found, pieces[i].lookup = true, asList(piece.lookup)
+			found, pieces[i].lookup, pieces[i].fixed = true, asList(piece.lookup), nil
 		}
 	}
 	if !found {
@@ -116,8 +116,9 @@ func (c *compiler) fail(where string, err error) {
 // piece is literal text, or one placeholder.
 type piece struct {
 	text   string
-	key    string // of the placeholder; "" for literal text
-	lookup lookup // of a placeholder of the gate; nil for the request's
+	key    string                             // of the placeholder; "" for literal text
+	lookup lookup                             // of a placeholder of the gate; nil for the request's
+	fixed  func(*tokeninject.Identity) string // the same as text, where it is one of fixedTexts
 	encode itemEncoder
 }
 
@@ -129,6 +130,10 @@ func (p piece) value(ctx context.Context, r *http.Request, id *tokeninject.Ident
 	case p.lookup != nil:
 		if id == nil {
 			return "", false
+		}
+		if p.fixed != nil {
+			text := p.fixed(id)
+			return text, text != ""
 		}
 		text := claimText(p.lookup(ctx, id), p.encode)
 		return text, text != ""
@@ -179,7 +184,7 @@ func parseTemplate(text string, encode itemEncoder) ([]piece, error) {
 		if read == nil && strings.HasPrefix(key, "authz.") {
 			return nil, fmt.Errorf("there is no placeholder {%s}", key)
 		}
-		pieces = append(pieces, piece{key: key, lookup: read, encode: encode})
+		pieces = append(pieces, piece{key: key, lookup: read, fixed: fixedTexts[key], encode: encode})
 	}
 	if literal.Len() > 0 {
 		pieces = append(pieces, piece{text: literal.String()})
