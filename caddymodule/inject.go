@@ -131,6 +131,7 @@ func (h *TokenInject) addHost(cfg *tokeninject.Config) {
 	cfg.Store = &h.issuer.gates.store
 	cfg.Sessions = h.issuer.gates.sessions
 	cfg.Seen = seen
+	cfg.OverTLS = overTLS
 	cfg.Connection = connection
 	cfg.Reached = func(resource string) bool {
 		reached := h.reached.Load()

@@ -25,10 +25,10 @@ func overTLS(r *http.Request) bool {
 	if r.TLS != nil {
 		return true
 	}
-	if !fromTrustedProxy(r) {
+	said := r.Header["X-Forwarded-Proto"]
+	if len(said) == 0 || !fromTrustedProxy(r) {
 		return false
 	}
-	said := r.Header.Values("X-Forwarded-Proto")
 	for _, values := range said {
 		for value := range strings.SplitSeq(values, ",") {
 			if !strings.EqualFold(strings.TrimSpace(value), "https") {
@@ -36,7 +36,7 @@ func overTLS(r *http.Request) bool {
 			}
 		}
 	}
-	return len(said) > 0
+	return true
 }
 
 // fromTrustedProxy tells whether one of Caddy's trusted proxies sent the request.

@@ -57,18 +57,24 @@ func newTokenCache() *tokenCache { return &tokenCache{} }
 
 func (c *tokenCache) shard(hash *digest) *cacheShard { return &c.shards[hash[15]%cacheShards] }
 
-// get reads the identity of a token whose end is still to come, what the gate makes of it, and the
-// epoch of the feed that it was last held against.
-func (c *tokenCache) get(hash *digest, now time.Time, id *Identity) (judged judgement, epoch uint64, ok bool) {
+// seenBefore is what the cache knows of a token besides its identity.
+type seenBefore struct {
+	judged judgement
+	epoch  uint64 // of the feed that it was last held against
+	source uint8
+}
+
+// get reads the identity of a token whose end is still to come.
+func (c *tokenCache) get(hash *digest, now time.Time, id *Identity) (seen seenBefore, ok bool) {
 	s := c.shard(hash)
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	chunk, entry := s.find(hash)
 	if entry == nil || now.Unix() >= entry.until {
-		return judgement{}, 0, false
+		return seenBefore{}, false
 	}
 	entry.read(chunk.text.String()[entry.text:], id)
-	return judgement{int(entry.failed), entry.fits}, entry.epoch, true
+	return seenBefore{judgement{int(entry.failed), entry.fits}, entry.epoch, entry.source}, true
 }
 
 func (s *cacheShard) find(hash *digest) (*cacheChunk, *cachedToken) {
@@ -91,7 +97,7 @@ func (c *tokenCache) put(hash *digest, id *Identity, judged judgement, epoch uin
 	}
 	entry := cachedToken{
 		hash: *hash, expires: id.Expires.Unix(), issued: id.IssuedAt.Unix(), until: until.Unix(), epoch: epoch,
-		fits: judged.fits, failed: int32(judged.failed), source: id.source, //nolint:gosec // a small index or -1
+		fits: judged.fits, failed: int32(judged.failed), source: id.from.index, //nolint:gosec // a small index or -1
 	}
 	text := entry.write(id)
 	if len(text) > maxEntry {
@@ -175,7 +181,7 @@ func (t *cachedToken) write(id *Identity) string {
 // read is write's other half.
 func (t *cachedToken) read(text string, id *Identity) {
 	*id = Identity{
-		Expires: time.Unix(t.expires, 0), IssuedAt: time.Unix(t.issued, 0), source: t.source, claims: text[:t.claims],
+		Expires: time.Unix(t.expires, 0), IssuedAt: time.Unix(t.issued, 0), claims: text[:t.claims],
 	}
 	if t.until < t.expires {
 		id.again = t.until

@@ -15,7 +15,7 @@ func cached(i int, size int) *Identity {
 	sub := fmt.Sprintf("user-%d", i)
 	return &Identity{
 		Subject: sub, ClientID: "shop", Scope: "orders.read orders.list", GrantID: fmt.Sprintf("grant-%d", i),
-		IssuedAt: time.Unix(1000, 0), Expires: time.Unix(2000, 0),
+		IssuedAt: time.Unix(1000, 0), Expires: time.Unix(2000, 0), from: new(source),
 		claims: fmt.Sprintf(`{"sub":%q,"client_id":"shop","scope":"orders.read orders.list","pad":%q}`, sub, strings.Repeat("x", size)),
 	}
 }
@@ -26,7 +26,7 @@ func hashOf(i int) *digest {
 }
 
 func (c *tokenCache) has(hash *digest, now time.Time) bool {
-	_, _, ok := c.get(hash, now, new(Identity))
+	_, ok := c.get(hash, now, new(Identity))
 	return ok
 }
 
@@ -37,7 +37,7 @@ func TestCacheGivesBackWhatItTook(t *testing.T) {
 	}
 	id := new(Identity)
 	for i := range 500 {
-		judged, epoch, ok := c.get(hashOf(i), now, id)
+		seen, ok := c.get(hashOf(i), now, id)
 		require.True(t, ok)
 		want := cached(i, i%300)
 		require.Equal(t, want.claims, id.claims)
@@ -45,14 +45,13 @@ func TestCacheGivesBackWhatItTook(t *testing.T) {
 		require.Equal(t, want.GrantID, id.GrantID, "not part of the claims")
 		require.Equal(t, want.Scope, id.Scope)
 		require.True(t, want.Expires.Equal(id.Expires))
-		require.Equal(t, judgement{i%5 - 1, uint64(i)}, judged)
-		require.EqualValues(t, i, epoch)
+		require.Equal(t, seenBefore{judgement{i%5 - 1, uint64(i)}, uint64(i), 0}, seen)
 	}
 	require.False(t, c.has(hashOf(1), time.Unix(2000, 0)), "never at or past exp")
 	require.False(t, c.has(hashOf(1000), now))
 	c.confirm(hashOf(1), 77)
-	_, epoch, _ := c.get(hashOf(1), now, id)
-	require.EqualValues(t, 77, epoch)
+	seen, _ := c.get(hashOf(1), now, id)
+	require.EqualValues(t, 77, seen.epoch)
 	c.drop(hashOf(1))
 	require.False(t, c.has(hashOf(1), now))
 }
@@ -61,13 +60,15 @@ func TestCacheGivesBackEveryField(t *testing.T) {
 	c, now := newTokenCache(), time.Unix(1500, 0)
 	want := Identity{
 		Subject: "user", ClientID: "shop", Username: "name", SessionID: "session", GrantID: "grant", TokenID: "token", Scope: "a b",
-		IssuedAt: time.Unix(1000, 0), Expires: time.Unix(2000, 0), source: 3, again: 1800,
+		IssuedAt: time.Unix(1000, 0), Expires: time.Unix(2000, 0), from: &source{index: 3}, again: 1800,
 		claims: `{"sub":"user","preferred_username":"name","jti":"token","scope":"a b"}`, // not the others
 	}
 	c.put(hashOf(1), &want, judgement{failed: -1}, 0, time.Unix(1800, 0))
 	var got Identity
-	_, _, ok := c.get(hashOf(1), now, &got)
+	seen, ok := c.get(hashOf(1), now, &got)
 	require.True(t, ok)
+	require.EqualValues(t, 3, seen.source)
+	got.from = want.from // for the gate to find by that
 	require.Equal(t, want, got)
 	require.False(t, c.has(hashOf(1), time.Unix(1800, 0)), "the issuer has to be asked again")
 }
@@ -81,7 +82,7 @@ func TestCacheForgetsTheOldestWhenFull(t *testing.T) {
 	kept := 0
 	id := new(Identity)
 	for i := range n {
-		if _, _, ok := c.get(hashOf(i), now, id); ok {
+		if _, ok := c.get(hashOf(i), now, id); ok {
 			require.Equal(t, cached(i, size).claims, id.claims)
 			kept++
 			require.Greater(t, i, n/10, "the oldest went first")

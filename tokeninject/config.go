@@ -77,6 +77,9 @@ type Config struct {
 	// Seen tells how the client addressed the request; nil: as the request says itself. It is asked
 	// only where a request without TLS of its own or a login needs it.
 	Seen func(r *http.Request) Seen
+	// OverTLS tells whether the client speaks TLS; nil: as Seen says. It is asked of each request without TLS of its own
+	// that may have a session, so it is to be quick.
+	OverTLS func(r *http.Request) bool
 	// Connection is the client's connection that a request of HTTP/1 came over, by the request's context; nil, or one
 	// that returns nil: that is not known, and a request costs more.
 	Connection func(ctx context.Context) net.Conn

@@ -65,7 +65,7 @@ func (p *passage) stepUp() *Refusal {
 		refusal.page = p.notForYou()
 		return refusal
 	case p.live != nil && navigation(p.r):
-		return p.beginLogin(union(p.live.asked, p.e.needs), false)
+		return p.beginLogin(union(p.live.asked.list, p.e.needs), false)
 	}
 	p.maxAge = maxAge
 	return p.challenge(oauth.Errorf(oauth.InsufficientUserAuthentication, "sign in by another contract, or again"))

@@ -27,29 +27,37 @@ func cookiePrefix(issuer, client string) string {
 }
 
 func (e *Enforcer) cookieNames(r *http.Request) cookieNames {
-	secure := e.secure(r)
-	// __Host- keeps sub-domains from planting a cookie of that name (A66); browsers take it only
-	// with Secure, so http on loopback goes without.
-	prefix, port := e.cookiePrefix, "443"
-	if !secure {
-		prefix, port = strings.TrimPrefix(prefix, "__Host-"), "80"
-	}
-	if p := portOf(r.Host); p != "" {
-		port = p
-	}
-	names := cookieNames{
-		secure:  secure,
-		session: cookieName{prefix: prefix, port: port},
-		browser: cookieName{prefix: prefix, port: port, suffix: "-login"},
-	}
-	switch {
-	case e.shares(r):
+	secure := e.overTLS(r)
+	names := cookieNames{secure: secure, session: e.sessionCookie(r, secure), browser: e.ownCookie(r, secure)}
+	names.browser.suffix = "-login"
+	if e.shares(r) {
 		names.domain = e.cfg.Session.Domain
-		names.session = e.sharedCookie(secure)
-	case e.cfg.Session.Cookie != "":
-		names.session = cookieName{prefix: e.cfg.Session.Cookie}
 	}
 	return names
+}
+
+// sessionCookie is the name of the session's cookie alone.
+func (e *Enforcer) sessionCookie(r *http.Request, secure bool) cookieName {
+	switch {
+	case e.shares(r):
+		return e.sharedCookie(secure)
+	case e.cfg.Session.Cookie != "":
+		return cookieName{prefix: e.cfg.Session.Cookie}
+	}
+	return e.ownCookie(r, secure)
+}
+
+// ownCookie is what the gate's cookies of one site begin with. __Host- keeps sub-domains from planting a cookie of that
+// name (A66); browsers take it only with Secure, so http on loopback goes without.
+func (e *Enforcer) ownCookie(r *http.Request, secure bool) cookieName {
+	name := cookieName{prefix: e.cookiePrefix, port: "443"}
+	if !secure {
+		name = cookieName{prefix: strings.TrimPrefix(e.cookiePrefix, "__Host-"), port: "80"}
+	}
+	if port := portOf(r.Host); port != "" {
+		name.port = port
+	}
+	return name
 }
 
 // shares tells whether a request is for a host of the domain that shares its sessions.
@@ -146,9 +154,9 @@ func (n cookieNames) cookie(name cookieName, value string, maxAge int) *http.Coo
 	}
 }
 
-// secure tells whether the client speaks TLS, with Caddy or with a proxy that the host trusts.
-func (e *Enforcer) secure(r *http.Request) bool {
-	return r.TLS != nil || e.cfg.Seen(r).URL.Scheme == "https"
+// overTLS tells whether the client speaks TLS, with Caddy or with a proxy that the host trusts.
+func (e *Enforcer) overTLS(r *http.Request) bool {
+	return r.TLS != nil || e.cfg.OverTLS(r)
 }
 
 // seenDirectly is Config.Seen where nothing stands between the client and the gate.

@@ -166,12 +166,14 @@ type passage struct {
 	judged judgement
 	path   string // as it goes on to the upstream, where the policy looks at paths
 	flight flight
-	epoch  uint64        // of the feed when the credential was checked
+	epoch  uint64        // of the feed when the credential was last checked; the watcher's while the request goes on
 	maxAge time.Duration // of the login, where that is too old; else 0
 
+	malformed     bool // what the client presented
 	decrypted     bool // by the gate's own key
 	unknownClient bool // nobody presented anything
 	remembered    bool // refused before, and logged then
+	wrote         bool // the answer's header
 }
 
 // Check takes the request through the gate. That it came over TLS, or never left this machine, is for
@@ -180,7 +182,7 @@ type passage struct {
 // last, the zero Verdict where this is the first.
 func (e *Enforcer) Check(w http.ResponseWriter, r *http.Request, front Verdict) Verdict {
 	p := &passage{e: e, w: w, r: r, now: e.cfg.Now(), judged: judgement{failed: -1}}
-	p.taken = e.take(r, front.passage)
+	p.take(front.passage)
 	steps := [...]func(*passage) *Refusal{
 		(*passage).plain, (*passage).admit, (*passage).own, (*passage).identify, (*passage).authorize, (*passage).stepUp,
 		(*passage).permitted, (*passage).inject,
@@ -242,8 +244,8 @@ func (p *passage) own() *Refusal {
 // identify finds out who this is. A bearer token goes before a session: it was sent on purpose, the
 // cookie came by itself.
 func (p *passage) identify() *Refusal {
-	if p.taken.malformed {
-		return p.malformed()
+	if p.malformed {
+		return p.misshapen()
 	}
 	if p.taken.bearer != "" && queryHas(p.r.URL.RawQuery, "access_token") { // RFC 6750 §2
 		return p.challenge(oauth.Errorf(oauth.InvalidRequest, "there is a second access token in the query"))
@@ -252,7 +254,7 @@ func (p *passage) identify() *Refusal {
 		return p.verify()
 	}
 	if p.taken.bearer != "" && !b64token(p.taken.bearer) {
-		return p.malformed()
+		return p.misshapen()
 	}
 	if p.from == nil {
 		if refusal := p.turnToFirst(); refusal != nil {
@@ -270,7 +272,7 @@ func (p *passage) identify() *Refusal {
 	return p.signIn(p.e.needs, false)
 }
 
-func (p *passage) malformed() *Refusal {
+func (p *passage) misshapen() *Refusal {
 	return p.challenge(oauth.Errorf(oauth.InvalidRequest, "the Authorization header is malformed or repeated"))
 }
 

@@ -27,7 +27,6 @@ type Identity struct {
 
 	claims  string // one JSON object
 	again   int64  // when its issuer has to be asked about the token again, in Unix seconds; 0: not before it ends
-	source  uint8  // index of the issuer among the gate's
 	session *Session
 	from    *source // whose word it is
 }

@@ -118,7 +118,7 @@ func (p *passage) renew(slot *mintSlot, held *heldToken) (*heldToken, error) {
 		flight = &mintFlight{landed: make(chan struct{})}
 		slot.flight = flight
 		// It flies on if this request's client goes away: others may wait for it.
-		go p.e.mint(context.WithoutCancel(p.r.Context()), slot, flight, p.mintRequest(), p.notAfter())
+		go p.e.mint(p.toTheEnd(), slot, flight, p.mintRequest(), p.notAfter())
 	}
 	slot.mu.Unlock()
 	if good {
@@ -206,13 +206,13 @@ func (p *passage) unminted(err error) *Refusal {
 	switch {
 	case p.e.cfg.Token.ForGate: // what the gate may not have is nobody's fault who passes
 	case errors.Is(err, ErrSessionEnded) && p.live != nil:
-		p.e.endSession(context.WithoutCancel(p.r.Context()), p.taken.session, p.live)
+		p.e.endSession(p.toTheEnd(), p.taken.session, p.live)
 		return p.signIn(p.e.needs, false)
 	case errors.Is(err, ErrSessionEnded):
 		p.e.verified.drop(&p.caller)
 		return p.invalid(err)
 	case errors.Is(err, oauth.InsufficientScope) && p.live != nil && !p.live.again && navigation(p.r):
-		return p.signIn(union(p.live.asked, p.e.needs), true)
+		return p.signIn(union(p.live.asked.list, p.e.needs), true)
 	case errors.Is(err, oauth.InsufficientScope):
 		return p.challengeFor(oauth.FormatScope(p.e.cfg.Token.Scope), oauth.Errorf(oauth.InsufficientScope, "a scope is missing").Because(err))
 	}

@@ -97,8 +97,9 @@ func (p *passage) beginLoginTo(page string, scope []string, again bool) *Refusal
 	if wait := reserve(e.sessions.logins, p.now); wait > 0 {
 		return p.tooMany(wait, "too many sign-ins in all")
 	}
-	browser := p.taken.browser
-	if browser == "" {
+	browser := p.browser()
+	unknown := browser == ""
+	if unknown {
 		browser = oauth.NewSecret()
 	} else if last := e.logins.attempts.looping(oauth.Fingerprint(browser), p.now); last != nil {
 		if last.proven.Load() {
@@ -126,7 +127,7 @@ func (p *passage) beginLoginTo(page string, scope []string, again bool) *Refusal
 		return p.fault(fmt.Errorf("begin a login: %w", err))
 	}
 	http.SetCookie(p.w, names.cookie(names.browser, browser, int(loginLifetime/time.Second)))
-	if p.taken.browser == "" {
+	if unknown {
 		// Of tabs that open at once in a new browser each comes here, and one cookie of that name stays.
 		http.SetCookie(p.w, names.cookie(names.tab(login.State), browser, int(loginLifetime/time.Second)))
 	}

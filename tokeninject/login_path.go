@@ -25,8 +25,8 @@ func (p *passage) login() *Refusal {
 		return p.fault(fmt.Errorf("read the session: %w", err))
 	case live == nil:
 		return p.beginLoginTo(p.pageOfLink(), p.e.needs, false)
-	case !subset(p.e.needs, live.asked):
-		return p.beginLoginTo(p.pageOfLink(), union(live.asked, p.e.needs), false)
+	case !subset(p.e.needs, live.asked.list):
+		return p.beginLoginTo(p.pageOfLink(), union(live.asked.list, p.e.needs), false)
 	}
 	p.redirect(http.StatusSeeOther, p.pageOfLink())
 	return answered

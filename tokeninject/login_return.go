@@ -66,11 +66,19 @@ func (p *passage) isFor(record *loginRecord) bool {
 		record.Cookie == p.e.cookieNames(p.r).session.String()
 }
 
+// browser is the secret that binds logins to the browser, "" where it has none yet.
+func (p *passage) browser() string {
+	if p.taken.tab != "" {
+		return p.taken.tab
+	}
+	return p.e.cookieNames(p.r).browser.value(p.taken.cookies)
+}
+
 // adoptTab takes the cookie of the one login for the browser's, where another tab's took its place.
 func (p *passage) adoptTab(record *loginRecord, state string) {
 	tab := p.e.cookieNames(p.r).tab(state).value(p.taken.cookies)
 	if record != nil && tab != "" && oauth.SameSecret(oauth.Fingerprint(tab), record.Browser) {
-		p.taken.browser = tab
+		p.taken.tab = tab
 	}
 }
 
@@ -89,7 +97,8 @@ func (p *passage) begun(record *loginRecord) bool {
 }
 
 func (p *passage) ofBrowser(record *loginRecord) bool {
-	return p.taken.browser != "" && oauth.SameSecret(oauth.Fingerprint(p.taken.browser), record.Browser)
+	browser := p.browser()
+	return browser != "" && oauth.SameSecret(oauth.Fingerprint(browser), record.Browser)
 }
 
 // finish takes a login, once: errDone for everybody but the first.
@@ -134,7 +143,7 @@ func (p *passage) stray(ctx context.Context, params oauth.Params, record *loginR
 // unanswered refuses a browser that has begun the login and keeps no cookies: without this page it
 // would go round for ever. Of anything else it says nothing.
 func (p *passage) unanswered(record *loginRecord) *Refusal {
-	if record == nil || record.Done || p.taken.browser != "" || !p.e.cfg.KnownHost(p.r) ||
+	if record == nil || record.Done || p.browser() != "" || !p.e.cfg.KnownHost(p.r) ||
 		record.Login.RedirectURI != p.redirectURI() {
 		return nil
 	}

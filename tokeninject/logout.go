@@ -37,12 +37,12 @@ func (p *passage) logout() *Refusal {
 	}
 	names := p.e.cookieNames(p.r)
 	http.SetCookie(p.w, names.cookie(names.session, "", -1))
-	if p.taken.browser != "" {
-		p.e.logins.attempts.forget(p.taken.browser)
+	if browser := p.browser(); browser != "" {
+		p.e.logins.attempts.forget(browser)
 		http.SetCookie(p.w, names.cookie(names.browser, "", -1))
 	}
 	if p.live != nil {
-		next, err := p.e.cfg.Issuer.EndSession(ctx, p.live.session.Load())
+		next, err := p.e.cfg.Issuer.EndSession(ctx, p.live.session())
 		failed := err != nil && !errors.Is(err, ErrSessionEnded)
 		if failed {
 			p.e.cfg.Logger.Error("a session ended at the gate, but not wholly at the issuer", zap.Error(err))

@@ -34,34 +34,37 @@ func (p *passage) resume() *Refusal {
 	if live == nil || !p.fits(live) {
 		return nil
 	}
-	// What follows may write: it is to be finished even if the browser goes away.
-	ctx := context.WithoutCancel(p.r.Context())
-	if err = p.alive(ctx, live); err == nil {
-		err = e.refresh(ctx, handle, live, p.now)
+	if err = p.alive(p.r.Context(), live); err == nil && live.refreshDue(p.now) {
+		err = e.refresh(p.toTheEnd(), handle, live, p.now)
 	}
 	switch {
 	case errors.Is(err, ErrSessionEnded):
-		e.endSession(ctx, handle, live)
+		e.endSession(p.toTheEnd(), handle, live)
 		return nil
 	case err != nil:
 		return p.fault(fmt.Errorf("renew the session: %w", err))
-	case !subset(e.needs, live.asked):
+	case !subset(e.needs, live.asked.list):
 		// It began at a gate that asks for less. A login asks for what both want.
 		if e.cfg.Optional {
 			return nil
 		}
-		return p.signIn(union(live.asked, e.needs), false)
+		return p.signIn(union(live.asked.list, e.needs), false)
 	}
-	if err := e.sessions.touch(ctx, handle, live, p.now); errors.Is(err, ErrSessionEnded) {
-		return nil
-	} else if err != nil {
-		e.cfg.Logger.Warn("the use of a session could not be stored", zap.Error(err))
+	if live.use(p.now) {
+		if err := e.sessions.noteUse(p.toTheEnd(), handle, live, p.now); errors.Is(err, ErrSessionEnded) {
+			return nil
+		} else if err != nil {
+			e.cfg.Logger.Warn("the use of a session could not be stored", zap.Error(err))
+		}
 	}
 	live.proven.Store(true)
 	live.read(&p.read, e.sources[0])
 	p.live, p.id = live, &p.read
 	return nil
 }
+
+// toTheEnd is the context of what is to be finished even if the browser goes away, since it may write.
+func (p *passage) toTheEnd() context.Context { return context.WithoutCancel(p.r.Context()) }
 
 // fits tells whether a session is one of this issuer, client and site (A66), and still is one by this
 // gate's own limits: those of the gate where it began may be wider.
@@ -95,13 +98,18 @@ func (p *passage) alive(ctx context.Context, live *liveSession) error {
 	return nil
 }
 
-// refresh looks the person up again when that is due. One request does it; others go on with what is
-// known while that is not too old, and else wait.
+// refreshDue tells whether the person is to be looked up again.
+func (l *liveSession) refreshDue(now time.Time) bool { return l.age(now) >= refreshEvery }
+
+// age is how long ago the person was last looked up.
+func (l *liveSession) age(now time.Time) time.Duration {
+	return now.Sub(time.UnixMilli(l.refreshed.Load()))
+}
+
+// refresh looks the person up again. One request does it; others go on with what is known while that is not too old,
+// and else wait.
 func (e *Enforcer) refresh(ctx context.Context, handle string, live *liveSession, now time.Time) error {
-	age := now.Sub(time.UnixMilli(live.refreshed.Load()))
-	if age < refreshEvery {
-		return nil
-	}
+	age := live.age(now)
 	if age < refreshBound {
 		if now.UnixMilli() < live.retry.Load() || !live.lookup.TryLock() {
 			return nil
@@ -110,7 +118,7 @@ func (e *Enforcer) refresh(ctx context.Context, handle string, live *liveSession
 		live.lookup.Lock()
 	}
 	defer live.lookup.Unlock()
-	if now.Sub(time.UnixMilli(live.refreshed.Load())) < refreshEvery {
+	if !live.refreshDue(now) {
 		return nil // somebody else did, while we waited
 	}
 	if now.UnixMilli() < live.retry.Load() {
@@ -135,7 +143,7 @@ func (e *Enforcer) lookUp(ctx context.Context, handle string, live *liveSession,
 	if err := e.mayRenew(asking, handle, live, now); err != nil {
 		return err
 	}
-	before := live.session.Load()
+	before := live.session()
 	session, err := e.cfg.Issuer.Refresh(asking, before)
 	if err == nil && !validObject(session.Claims) {
 		session, err = nil, errors.New("the issuer's claims are no JSON object")
@@ -143,7 +151,7 @@ func (e *Enforcer) lookUp(ctx context.Context, handle string, live *liveSession,
 	if session == nil {
 		return err
 	}
-	live.session.Store(session)
+	live.hold(*session)
 	if err == nil {
 		live.refreshed.Store(now.UnixMilli())
 	}
@@ -162,7 +170,7 @@ func (e *Enforcer) lookUp(ctx context.Context, handle string, live *liveSession,
 // mayRenew has this node be the only one that renews a session which needs it.
 func (e *Enforcer) mayRenew(ctx context.Context, handle string, live *liveSession, now time.Time) error {
 	issuer, ok := e.cfg.Issuer.(Renewer)
-	for ok && issuer.Renews(live.session.Load()) {
+	for ok && issuer.Renews(live.session()) {
 		if leased, err := e.sessions.lease(ctx, handle, live, now); leased || err != nil {
 			return err
 		}

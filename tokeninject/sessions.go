@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,8 +31,8 @@ type Sessions struct {
 	now     func() time.Time
 	node    string // tells those apart that share a store
 	shards  [sessionShards]sessionShard
-	scope   atomic.Pointer[[]string] // of a session, which most others have as well
-	logins  *rate.Limiter            // that begin, at all gates
+	scope   atomic.Pointer[scopes] // of a session, which most others have as well
+	logins  *rate.Limiter          // that begin, at all gates
 }
 
 type sessionShard struct {
@@ -79,12 +78,13 @@ func writeEvery(idle time.Duration) time.Duration {
 // liveSession is a session in memory, shared by every request that presents it.
 type liveSession struct {
 	issuer, client, host string
-	asked, unmet         []string
+	asked                *scopes
+	unmet                []string
 	again                bool
 	idle                 time.Duration
 	created              int64 // Unix nanoseconds
 
-	session   atomic.Pointer[Session]
+	held      atomic.Pointer[heldSession]
 	policy    atomic.Pointer[policyResult] // of the gate that asked last
 	expires   atomic.Int64                 // this and what follows in Unix milliseconds
 	used      atomic.Int64
@@ -125,43 +125,66 @@ func (s *Sessions) newLive(r *sessionRecord) *liveSession {
 	return live
 }
 
+// scopes is a scope as a list, and as a token has it.
+type scopes struct {
+	list []string
+	text string
+}
+
 // shared returns a scope in the memory of the last one, if that was the same.
-func (s *Sessions) shared(scope []string) []string {
-	if last := s.scope.Load(); last != nil && slices.Equal(*last, scope) {
-		return *last
+func (s *Sessions) shared(scope []string) *scopes {
+	if last := s.scope.Load(); last != nil && slices.Equal(last.list, scope) {
+		return last
 	}
-	s.scope.Store(&scope)
-	return scope
+	shared := &scopes{scope, oauth.FormatScope(scope)}
+	s.scope.Store(shared)
+	return shared
 }
 
 // take takes over what the record says of the person.
 func (l *liveSession) take(r *sessionRecord) {
-	session := r.Session // a copy: a pointer into the record would keep all of it
-	if slices.Equal(session.Scope, l.asked) {
-		session.Scope = l.asked
-	}
-	l.session.Store(&session)
+	l.hold(r.Session)
 	l.refreshed.Store(r.Refreshed.UnixMilli())
 	l.renewals.Store(r.Renewals)
 }
+
+// heldSession is what is known of the person.
+type heldSession struct {
+	Session
+	scope string // the Session's, as a token has it
+}
+
+// hold makes this what is known of the person. It takes a copy: a pointer into a record would keep all of it.
+func (l *liveSession) hold(session Session) {
+	held := &heldSession{Session: session, scope: l.asked.text}
+	if slices.Equal(session.Scope, l.asked.list) {
+		held.Scope = l.asked.list
+	} else {
+		held.scope = oauth.FormatScope(session.Scope)
+	}
+	l.held.Store(held)
+}
+
+// session is what is known of the person. It is not to be changed.
+func (l *liveSession) session() *Session { return &l.held.Load().Session }
 
 // began is when the session began here.
 func (l *liveSession) began() time.Time { return time.Unix(0, l.created) }
 
 // read makes the session's identity, by the word of the issuer of the gate that asks.
 func (l *liveSession) read(id *Identity, from *source) {
-	s := l.session.Load()
+	s := l.held.Load()
 	*id = Identity{
 		Subject: s.Subject, ClientID: s.ClientID, Username: s.Username, SessionID: s.SessionID, GrantID: s.GrantID,
-		Scope: strings.Join(s.Scope, " "), IssuedAt: l.began(), Expires: time.UnixMilli(l.expires.Load()),
-		session: s, from: from,
+		Scope: s.scope, IssuedAt: l.began(), Expires: time.UnixMilli(l.expires.Load()),
+		session: &s.Session, from: from,
 	}
 }
 
 // subject is what the revocation feed wants to know. It goes by when the session began here, not by
 // when the person signed in at the issuer: that may be long before, and yet not be cut off.
 func (l *liveSession) subject() revocation.Subject {
-	s := l.session.Load()
+	s := l.session()
 	return revocation.Subject{
 		Family: s.GrantID, Session: s.SessionID, User: s.Subject, Client: s.ClientID, IssuedAt: l.began(),
 	}
@@ -266,18 +289,19 @@ func (s *Sessions) end(ctx context.Context, handle string, live *liveSession) er
 	return nil
 }
 
-// touch notes a use. The store learns of it now and then; there it also turns out when another node
-// has ended the session.
-func (s *Sessions) touch(ctx context.Context, handle string, live *liveSession, now time.Time) error {
+// use takes note of a use, and tells whether it is time that the store learns of it.
+func (l *liveSession) use(now time.Time) bool {
 	millis := now.UnixMilli()
-	live.used.Store(millis)
-	written := live.written.Load()
-	if millis-written < writeEvery(live.idle).Milliseconds() || !live.written.CompareAndSwap(written, millis) {
-		return nil
-	}
+	l.used.Store(millis)
+	written := l.written.Load()
+	return millis-written >= writeEvery(l.idle).Milliseconds() && l.written.CompareAndSwap(written, millis)
+}
+
+// noteUse has the store learn of a use; there it also turns out when another node has ended the session.
+func (s *Sessions) noteUse(ctx context.Context, handle string, live *liveSession, now time.Time) error {
 	// The reverse of the order in which a look-up stores them: the session is no older than what is said of it.
 	renewals, refreshed := live.renewals.Load(), time.UnixMilli(live.refreshed.Load())
-	session := live.session.Load()
+	session := live.session()
 	return s.update(ctx, handle, live, func(next *sessionRecord) {
 		next.Used = now
 		if next.Renewals == renewals && !refreshed.Before(next.Refreshed) { // else another node knows better

@@ -137,7 +137,7 @@ func TestW5_ARefreshTokenThatCameIsKept(t *testing.T) {
 		require.ErrorIs(t, e.lookUp(t.Context(), handle, live, now), context.DeadlineExceeded)
 		restarted, err := NewSessions(s.store, s.clock.now).find(t.Context(), handle)
 		require.NoError(t, err)
-		require.Equal(t, "1+", restarted.session.Load().Stamp)
+		require.Equal(t, "1+", restarted.session().Stamp)
 	})
 }
 
@@ -198,10 +198,11 @@ func TestW5_NoTwoNodesRenewASessionAtOnce(t *testing.T) {
 	s.clock.advance(writeEvery(time.Hour))
 	mine.refreshed.Store(s.clock.now().UnixMilli())
 	require.NoError(t, here.renewed(t.Context(), handle, mine, &Session{Subject: "alice-id", Stamp: "2"}))
-	require.NoError(t, there.touch(t.Context(), handle, theirs, s.clock.now()))
+	require.True(t, theirs.use(s.clock.now()))
+	require.NoError(t, there.noteUse(t.Context(), handle, theirs, s.clock.now()))
 	require.True(t, lease(here, mine, now), "again at once")
 	require.False(t, lease(there, theirs, now), "what one got, the other has")
-	require.Equal(t, "2", theirs.session.Load().Stamp)
+	require.Equal(t, "2", theirs.session().Stamp)
 	require.Equal(t, mine.refreshed.Load(), theirs.refreshed.Load())
 	busy(there, theirs)
 	require.True(t, lease(there, theirs, now.Add(leaseFor)), "whoever never comes back")
@@ -237,14 +238,15 @@ func TestW5_AUseDoesNotBringADeadStampBack(t *testing.T) {
 	renewed := make(chan error, 1)
 	slow.first = func() {
 		next := &Session{Subject: "alice-id", Stamp: "2"}
-		live.session.Store(next)
+		live.hold(*next)
 		renewed <- sessions.renewed(t.Context(), handle, live, next)
 	}
-	require.NoError(t, sessions.touch(t.Context(), handle, live, now.Add(writeEvery(time.Hour))))
+	require.True(t, live.use(now.Add(writeEvery(time.Hour))))
+	require.NoError(t, sessions.noteUse(t.Context(), handle, live, now.Add(writeEvery(time.Hour))))
 	require.NoError(t, <-renewed)
 	restarted, err := NewSessions(slow, c.now).find(t.Context(), handle)
 	require.NoError(t, err)
-	require.Equal(t, "2", restarted.session.Load().Stamp)
+	require.Equal(t, "2", restarted.session().Stamp)
 }
 
 func TestA66_SessionOfAnotherHostIssuerOrClientIsNone(t *testing.T) {

@@ -29,8 +29,6 @@ type streams struct {
 	sources  []*source
 	asking   chan struct{} // one place for each question about a stream's token
 	shards   [streamShards]streamShard
-	next     atomic.Uint32
-	active   atomic.Int64
 	watching atomic.Bool
 }
 
@@ -47,11 +45,10 @@ type flight struct {
 	next, prev *passage
 	conn       net.Conn                // that a cut closes; nil: it is not the request's alone
 	cancel     context.CancelCauseFunc // nil: closing conn is enough
-	over       atomic.Bool             // it was cut
-	checked    uint64                  // epoch of the feed that it was last held against; the watcher's
 	again      atomic.Int64            // Identity.again, as it moves on; whoever asks the issuer moves it out of the way
 	known      int64                   // the last one that was the issuer's word, the asker's
-	ends       time.Time               // of a token
+	ends       int64                   // of a token, in Unix milliseconds
+	over       atomic.Bool             // it was cut
 	stream     atomic.Bool             // it has no end of its own: an event stream, an upgraded connection
 }
 
@@ -71,10 +68,9 @@ func (p *passage) forward() Verdict {
 	}
 	if p.live != nil && !p.live.passed.Load() {
 		p.live.passed.Store(true)
-		p.e.logins.attempts.forget(p.taken.browser)
+		p.e.logins.attempts.forget(p.browser())
 	}
-	p.flight.checked = p.epoch
-	p.flight.ends, p.flight.known = p.id.Expires, p.id.again
+	p.flight.ends, p.flight.known = p.id.Expires.UnixMilli(), p.id.again
 	p.flight.again.Store(p.id.again)
 	p.flight.writer = watchedWriter{ResponseWriter: p.w, p: p}
 	p.flight.stream.Store(len(p.r.Header["Upgrade"]) > 0 || p.r.Method == http.MethodConnect)
@@ -136,14 +132,13 @@ func (p *passage) done() {
 }
 
 func (s *streams) join(p *passage) {
-	shard := &s.shards[s.next.Add(1)%streamShards]
+	shard := &s.shards[p.now.Nanosecond()/128%streamShards] // any of them; a counter would be one for all cores
 	p.flight.shard = shard
 	shard.mu.Lock()
 	last := shard.root.flight.prev
 	p.flight.prev, p.flight.next = last, &shard.root
 	last.flight.next, shard.root.flight.prev = p, p
 	shard.mu.Unlock()
-	s.active.Add(1)
 	if !s.watching.Load() && s.watching.CompareAndSwap(false, true) {
 		go s.watch()
 	}
@@ -158,7 +153,6 @@ func (s *streams) leave(p *passage) {
 	}
 	p.flight.prev.flight.next, p.flight.next.flight.prev = p.flight.next, p.flight.prev
 	p.flight.next, p.flight.prev = nil, nil
-	s.active.Add(-1)
 }
 
 // watch runs while something is in flight. Feeds are shared by the whole process, so its subscriptions go
@@ -182,18 +176,32 @@ func (s *streams) watch() {
 		select {
 		case <-wake:
 		case <-ticker.C:
-			if s.active.Load() == 0 && s.rest() {
+			if s.empty() && s.rest() {
 				return
 			}
 		}
 	}
 }
 
+// empty tells whether nothing is in flight.
+func (s *streams) empty() bool {
+	for i := range s.shards {
+		shard := &s.shards[i]
+		shard.mu.Lock()
+		empty := shard.root.flight.next == &shard.root
+		shard.mu.Unlock()
+		if !empty {
+			return false
+		}
+	}
+	return true
+}
+
 // rest ends the watch unless a request came in meanwhile: either it saw that nobody watches, or we
 // see it here, and one of the two takes up the watch.
 func (s *streams) rest() bool {
 	s.watching.Store(false)
-	return s.active.Load() == 0 || !s.watching.CompareAndSwap(false, true)
+	return s.empty() || !s.watching.CompareAndSwap(false, true)
 }
 
 // cut ends one request, unless it has ended meanwhile.
@@ -222,11 +230,11 @@ func (s *streams) sweep() {
 
 // ended tells whether the request may not go on.
 func (p *passage) ended(now time.Time) bool {
-	if epoch := p.issuer.feed.Epoch(); p.flight.checked != epoch {
+	if epoch := p.issuer.feed.Epoch(); p.epoch != epoch {
 		if p.issuer.feed.Revoked(p.id.subject(p.from.issuer)) {
 			return true // and again at the next sweep, which does no harm
 		}
-		p.flight.checked = epoch
+		p.epoch = epoch
 	}
 	stream := p.flight.stream.Load()
 	if p.live == nil {
@@ -241,8 +249,7 @@ func (p *passage) ended(now time.Time) bool {
 // the request's context.
 type watchedWriter struct {
 	http.ResponseWriter
-	p     *passage
-	wrote bool
+	p *passage
 }
 
 // WriteHeader implements http.ResponseWriter.
@@ -286,10 +293,10 @@ func (w *watchedWriter) FlushError() error {
 func (w *watchedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func (w *watchedWriter) look(status int) {
-	if w.wrote || status >= 100 && status < 200 && status != http.StatusSwitchingProtocols {
+	if w.p.wrote || status >= 100 && status < 200 && status != http.StatusSwitchingProtocols {
 		return
 	}
-	w.wrote = true
+	w.p.wrote = true
 	if contentType := w.Header()["Content-Type"]; len(contentType) > 0 && isStream(contentType[0]) {
 		w.p.flight.stream.Store(true)
 	}

@@ -197,16 +197,16 @@ func (o *owned) strip(r *http.Request) {
 	for name := range r.Header {
 		switch {
 		case name == "Connection":
-			stripHeader(r.Header, name, ",", o.connection.has)
+			stripHeader(r.Header, name, separators{','}, o.connection.has)
 		case name == "Cookie":
-			stripHeader(r.Header, name, ";,", o.dropsCookie)
+			stripHeader(r.Header, name, separators{';', ','}, o.dropsCookie)
 		case name == "Authorization", name == "Trailer", o.headers.has(name):
 			// A trailer's value arrives after the body, when nobody looks any more: none is announced on.
 			delete(r.Header, name)
 		}
 	}
 	if r.URL.RawQuery != "" && len(o.query.names)+len(o.method.names) > 0 {
-		if query := without(r.URL.RawQuery, "&;", o.dropsParameter); query != r.URL.RawQuery {
+		if query := without(r.URL.RawQuery, separators{'&', ';'}, o.dropsParameter); query != r.URL.RawQuery {
 			r.URL.RawQuery = query
 			r.RequestURI = r.URL.RequestURI()
 		}
@@ -235,43 +235,46 @@ func beginsPlain(name string) bool {
 }
 
 // stripHeader removes members from every value of a list header, and the header with its last one.
-func stripHeader(h http.Header, name, separators string, drop func(string) bool) {
+func stripHeader(h http.Header, name string, ends separators, drop func(string) bool) {
 	values := h[name]
+	var kept []string // a copy, made once something is dropped: the client's own is kept aside
 	changed := false
 	for i, value := range values {
-		if kept := without(value, separators, drop); kept != value {
-			if !changed {
-				values, changed = append([]string(nil), values...), true
-			}
-			values[i] = kept
+		rest := without(value, ends, drop)
+		if rest != value && !changed {
+			kept, changed = append(kept, values[:i]...), true
+		}
+		if changed && rest != "" {
+			kept = append(kept, rest)
 		}
 	}
-	if !changed {
-		return
-	}
-	kept := values[:0]
-	for _, value := range values {
-		if value != "" {
-			kept = append(kept, value)
-		}
-	}
-	if len(kept) == 0 {
+	switch {
+	case !changed:
+	case len(kept) == 0:
 		delete(h, name)
-		return
+	default:
+		h[name] = kept
 	}
-	h[name] = kept
+}
+
+// separators end a member of a list, one or two of them: where backends differ, the finer reading is the safe one.
+type separators [2]byte
+
+// next is where the member ends that begins at start.
+func (s separators) next(list string, start int) int {
+	for start < len(list) && list[start] != s[0] && (list[start] != s[1] || s[1] == 0) {
+		start++
+	}
+	return start
 }
 
 // without returns a list less the members that drop names; what it keeps stays as it is, byte for
-// byte. Any of separators ends a member: where backends differ, the finer reading is the safe one.
-func without(list, separators string, drop func(string) bool) string {
+// byte.
+func without(list string, ends separators, drop func(string) bool) string {
 	var kept strings.Builder
 	dropped := false
 	for start := 0; start <= len(list); {
-		end := start + strings.IndexAny(list[start:], separators)
-		if end < start {
-			end = len(list)
-		}
+		end := ends.next(list, start)
 		switch member := list[start:end]; {
 		case drop(strings.TrimSpace(member)):
 			if !dropped {
@@ -294,7 +297,10 @@ func without(list, separators string, drop func(string) bool) string {
 // ownCookie tells whether a cookie is one of ours, of this gate, another or an issuer: all of them
 // begin alike, and none is an upstream's business (A58).
 func ownCookie(name string) bool {
-	for _, prefix := range []string{"__Host-", "__Secure-"} {
+	if name == "" || name[0] != '_' && lower(name[0]) != 'g' {
+		return false
+	}
+	for _, prefix := range [...]string{"__Host-", "__Secure-"} {
 		if len(name) > len(prefix) && strings.EqualFold(name[:len(prefix)], prefix) {
 			name = name[len(prefix):]
 			break
@@ -308,31 +314,28 @@ type credentials struct {
 	authorization []string // as it came, for PassToken and for a gate behind this one
 	cookies       []string // as they came, for a gate behind this one
 	bearer        string
-	malformed     bool
 	session       string // handle of the gate's session
-	browser       string // secret that binds logins to the browser
+	tab           string // stands for the browser's secret, see passage.browser
 }
 
 // take keeps the credentials aside and removes every owned name. front is a passage through a gate in front of this
 // one, or nil: a `token_inject` in a `handle` is behind that of the whole site. The one in front has taken the
 // credentials out of the request, and what the request carries then was put there by a gate, not by the client.
-func (e *Enforcer) take(r *http.Request, front *passage) credentials {
+func (p *passage) take(front *passage) {
+	e, r, c := p.e, p.r, &p.taken
 	injected := r.Header["Authorization"] // by the gate in front, if there is one
-	c := credentials{authorization: injected, cookies: r.Header["Cookie"]}
+	c.authorization, c.cookies = injected, r.Header["Cookie"]
 	if front != nil {
 		c.authorization, c.cookies = front.taken.authorization, front.taken.cookies
 	}
-	c.bearer, c.malformed = bearer(c.authorization)
+	c.bearer, p.malformed = bearer(c.authorization)
 	if e.cfg.Session != nil && len(c.cookies) > 0 {
-		names := e.cookieNames(r)
-		c.session = names.session.value(c.cookies)
-		c.browser = names.browser.value(c.cookies)
+		c.session = e.sessionCookie(r, e.overTLS(r)).value(c.cookies)
 	}
 	e.owned.strip(r)
 	if front != nil && len(injected) > 0 && !e.fillsAuthorization {
 		r.Header["Authorization"] = injected
 	}
-	return c
 }
 
 // bearer reads the token of RFC 6750 §2.1. Another scheme is no credential of ours; two headers, or a

@@ -38,6 +38,10 @@ func (c Config) withDefaults() Config {
 	if c.Seen == nil {
 		c.Seen = seenDirectly
 	}
+	if c.OverTLS == nil {
+		seen := c.Seen
+		c.OverTLS = func(r *http.Request) bool { return seen(r).URL.Scheme == "https" }
+	}
 	if c.Reached == nil {
 		c.Reached = func(string) bool { return false }
 	}

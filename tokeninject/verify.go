@@ -38,23 +38,23 @@ func (p *passage) verify() *Refusal {
 		return p.invalid(token.ErrMalformed)
 	}
 	p.caller = digestOf(p.taken.bearer)
-	if judged, epoch, ok := e.verified.get(&p.caller, p.now, &p.read); ok {
-		if err := p.turnTo(e.sources[p.read.source]); err != nil {
+	if seen, ok := e.verified.get(&p.caller, p.now, &p.read); ok {
+		if err := p.turnTo(e.sources[seen.source]); err != nil {
 			return p.fault(err)
 		}
 		p.epoch = p.issuer.feed.Epoch()
-		if epoch != p.epoch && p.issuer.feed.Revoked(p.read.subject(p.from.issuer)) {
+		if seen.epoch != p.epoch && p.issuer.feed.Revoked(p.read.subject(p.from.issuer)) {
 			e.verified.drop(&p.caller)
 			return p.invalid(errRevoked)
 		}
-		if epoch != p.epoch {
+		if seen.epoch != p.epoch {
 			e.verified.confirm(&p.caller, p.epoch)
 		}
-		p.accept(&p.read, judged)
+		p.accept(&p.read, seen.judged)
 		return nil
 	}
 	if !b64token(p.taken.bearer) { // only now: what is remembered was looked at
-		return p.malformed()
+		return p.misshapen()
 	}
 	if e.refused.has(&p.caller, p.now) {
 		p.remembered = true
@@ -175,7 +175,7 @@ func (p *passage) examine(payload []byte) (*Identity, error) {
 	id := &Identity{
 		Subject: t.Subject, ClientID: t.ClientID, Username: usernameOf(payload), SessionID: t.SessionID,
 		GrantID: t.GrantID, TokenID: t.ID, Scope: oauth.FormatScope(t.Scope), IssuedAt: t.IssuedAt, Expires: t.ExpiresAt,
-		claims: string(payload), source: p.from.index, from: p.from,
+		claims: string(payload), from: p.from,
 	}
 	if p.issuer.feed.Revoked(id.subject(p.from.issuer)) {
 		return nil, errRevoked

@@ -25,7 +25,7 @@ const (
 func (p *passage) lapsed(now time.Time) bool {
 	again := p.flight.again.Load()
 	if again == 0 {
-		return !now.Before(p.flight.ends)
+		return now.UnixMilli() >= p.flight.ends
 	}
 	if now.Unix() < again {
 		return false
@@ -45,7 +45,7 @@ func (p *passage) vouch(now time.Time) {
 	id, err := p.openAgain(now)
 	switch {
 	case err == nil:
-		p.flight.ends, p.flight.known = id.Expires, id.again
+		p.flight.ends, p.flight.known = id.Expires.UnixMilli(), id.again
 		p.flight.again.Store(id.again)
 	case unavailable(err) && now.Unix()-p.flight.known < int64(askBound/time.Second):
 		p.flight.again.Store(now.Add(askRetry).Unix())
@@ -63,7 +63,7 @@ func (p *passage) openAgain(now time.Time) (_ *Identity, err error) {
 	}()
 	e := p.e
 	id := new(Identity)
-	judged, _, ok := e.verified.get(&p.caller, now, id)
+	seen, ok := e.verified.get(&p.caller, now, id)
 	if !ok {
 		// The request is another goroutine's, so this is done by a passage that has none and never passes.
 		again := &passage{e: e, now: now, from: p.from, issuer: p.issuer, taken: p.taken, caller: p.caller}
@@ -77,9 +77,9 @@ func (p *passage) openAgain(now time.Time) (_ *Identity, err error) {
 		if id, err = again.examine(payload); err != nil {
 			return nil, err
 		}
-		judged = again.remember(id, until)
+		seen.judged = again.remember(id, until)
 	}
-	if judged != p.judged {
+	if seen.judged != p.judged {
 		return nil, errNotSame
 	}
 	return id, nil
