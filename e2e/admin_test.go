@@ -58,6 +58,7 @@ func TestU9_O6_AccountsAreUnlockedByCommand(t *testing.T) {
 
 	said, err = c.authz("user reset-factor alice")
 	require.NoError(t, err, said)
+	require.Contains(t, guess(password, "127.0.0.1"), "access_token", "at once")
 	said, err = c.authz("user reset-factor nobody")
 	require.Error(t, err)
 	require.Contains(t, said, "no such user")
