@@ -53,3 +53,25 @@ func TestW9_MetadataWhereverItCanBeFetched(t *testing.T) {
 		})
 	}
 }
+
+// A port that another site has leads nowhere else. One that nobody has may be that of a proxy in front.
+func TestW9_MetadataIsNotLookedForAtAnotherSite(t *testing.T) {
+	for name, taken := range map[string]bool{"another site's port": true, "nobody's port": false} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			elsewhere := "http://localhost:" + freePort(t)
+			w.block = "resource_server mcp {\n\t\t\tidentifier " + elsewhere + "/mcp\n\t\t\tscope mcp.use\n\t\t}"
+			w.site = "token_inject {\n\t\tresource_server mcp\n\t}\n\trespond hello\n"
+			if taken {
+				w.site += "}\n" + elsewhere + " {\n\trespond other\n"
+			}
+			w.start()
+			resp, err := w.browser().Get(w.app + "/mcp")
+			require.NoError(t, err)
+			require.NoError(t, resp.Body.Close())
+			challenge := resp.Header.Get("WWW-Authenticate")
+			require.Equal(t, http.StatusUnauthorized, resp.StatusCode)
+			require.Equal(t, !taken, strings.Contains(challenge, `resource_metadata="`+elsewhere), challenge)
+		})
+	}
+}

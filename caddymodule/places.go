@@ -22,7 +22,8 @@ func (a *App) placeGates() error {
 	if err != nil {
 		return err
 	}
-	for _, server := range app.(*caddyhttp.App).Servers {
+	servers := app.(*caddyhttp.App).Servers
+	for _, server := range servers {
 		s := survey{server: server, places: &a.places}
 		s.walk(nil, server.Routes)
 		if server.Errors != nil {
@@ -30,7 +31,7 @@ func (a *App) placeGates() error {
 		}
 	}
 	for _, gate := range a.described {
-		gate.reach(a.places)
+		gate.reach(a.places, servers)
 	}
 	for _, gate := range a.gates {
 		gate.placed(a.log)
@@ -67,9 +68,9 @@ func (s *survey) walk(from way, routes caddyhttp.RouteList) {
 			switch h := handler.(type) {
 			case *TokenInject:
 				h.place(to)
-				*s.places = append(*s.places, documents{h.enforcer.Resources(), to})
+				*s.places = append(*s.places, documents{h.enforcer.Resources(), to, s.server})
 			case *AuthzServer:
-				*s.places = append(*s.places, documents{h.issuer.server.Described(), to})
+				*s.places = append(*s.places, documents{h.issuer.server.Described(), to, s.server})
 			case *caddyhttp.Subroute:
 				s.walk(to, h.Routes)
 				if h.Errors != nil {
