@@ -124,14 +124,18 @@ func (e *Enforcer) refresh(ctx context.Context, handle string, live *liveSession
 	if now.UnixMilli() < live.retry.Load() {
 		return errors.New("the person could not be looked up a moment ago")
 	}
-	err := e.lookUp(ctx, handle, live, now)
-	if err == nil || errors.Is(err, ErrSessionEnded) {
+	if err := e.lookUpOnce(ctx, handle, live, now); errors.Is(err, ErrSessionEnded) || age >= refreshBound {
 		return err
 	}
-	live.retry.Store(now.Add(refreshRetry).UnixMilli())
-	e.cfg.Logger.Warn("a session's person could not be looked up", zap.Duration("since", age), zap.Error(err))
-	if age < refreshBound {
-		return nil
+	return nil
+}
+
+// lookUpOnce is lookUp, with a pause after a failure. The caller holds the session's lock for that.
+func (e *Enforcer) lookUpOnce(ctx context.Context, handle string, live *liveSession, now time.Time) error {
+	err := e.lookUp(ctx, handle, live, now)
+	if err != nil && !errors.Is(err, ErrSessionEnded) {
+		e.cfg.Logger.Warn("a session's person could not be looked up", zap.Duration("since", live.age(now)), zap.Error(err))
+		live.retry.Store(now.Add(refreshRetry).UnixMilli())
 	}
 	return err
 }

@@ -48,6 +48,7 @@ type flight struct {
 	again      atomic.Int64            // Identity.again, as it moves on; whoever asks the issuer moves it out of the way
 	known      int64                   // the last one that was the issuer's word, the asker's
 	ends       int64                   // of a token, in Unix milliseconds
+	judged     *Session                // that passage.judged is of; the watcher's
 	over       atomic.Bool             // it was cut
 	stream     atomic.Bool             // it has no end of its own: an event stream, an upgraded connection
 }
@@ -72,6 +73,7 @@ func (p *passage) forward() Verdict {
 	}
 	p.flight.ends, p.flight.known = p.id.Expires.UnixMilli(), p.id.again
 	p.flight.again.Store(p.id.again)
+	p.flight.judged = p.id.session
 	p.flight.writer = watchedWriter{ResponseWriter: p.w, p: p}
 	p.flight.stream.Store(len(p.r.Header["Upgrade"]) > 0 || p.r.Method == http.MethodConnect)
 	v := Verdict{Pass: true, Identity: p.id, Request: p.r, Writer: &p.flight.writer, passage: p}
@@ -240,9 +242,7 @@ func (p *passage) ended(now time.Time) bool {
 	if p.live == nil {
 		return stream && p.lapsed(now)
 	}
-	// An open stream is not use: it ends with an idle session.
-	idle := p.live.idleSince(now) >= min(p.live.idle, p.e.cfg.Session.Idle)
-	return p.live.ended.Load() || stream && (idle || now.UnixMilli() >= p.live.expires.Load())
+	return p.live.ended.Load() || stream && p.sessionLapsed(now)
 }
 
 // watchedWriter notes whether the answer is an event stream, and takes nothing after a cut: not every handler looks at

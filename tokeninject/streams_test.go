@@ -3,6 +3,7 @@ package tokeninject
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -137,6 +138,69 @@ func TestA69_StreamOfASessionEndsWithIt(t *testing.T) {
 			requireCut(t, ended)
 		})
 	}
+}
+
+// sayOf has the issuer answer so when it is asked about a session's person.
+func (s *site) sayOf(answer func(s *Session) (*Session, error)) {
+	s.issuer.mu.Lock()
+	defer s.issuer.mu.Unlock()
+	s.issuer.refresh = answer
+}
+
+func TestA69_StreamOfASessionEndsWithItsPerson(t *testing.T) {
+	s := newSite(t, func(cfg *Config) {
+		withSession(cfg)
+		cfg.Require = []Requirement{{Kind: RequireRole, Values: []string{"boss"}}}
+	})
+	demoted := func(s *Session) (*Session, error) {
+		next := *s
+		next.Roles = []string{"employee"}
+		return &next, nil
+	}
+	for name, answer := range map[string]func(s *Session) (*Session, error){
+		"disabled": func(*Session) (*Session, error) { return nil, ErrSessionEnded },
+		"demoted":  demoted,
+	} {
+		t.Run(name, func(t *testing.T) {
+			s.upstream = events
+			s.sayOf(nil)
+			browser := newBrowser(t)
+			s.signIn(browser, "/app")
+			mine, second := s.open(browser, nil), s.open(browser, nil)
+			before := s.issuer.refreshed.Load()
+			for range 3 { // nothing new is known
+				s.clock.advance(refreshEvery)
+				before++
+				require.Eventually(t, func() bool { return s.issuer.refreshed.Load() == before }, cutWithin, time.Millisecond)
+			}
+			requireOpen(t, mine)
+			require.Equal(t, before, s.issuer.refreshed.Load(), "once for both, and not again")
+			s.sayOf(answer)
+			s.clock.advance(refreshEvery)
+			requireCut(t, mine)
+			requireCut(t, second)
+		})
+	}
+}
+
+func TestA69_StreamOfASessionWaitsForTheDirectoryAsRequestsDo(t *testing.T) {
+	s := newSite(t, withSession)
+	browser := newBrowser(t)
+	s.signIn(browser, "/app")
+	s.upstream = events
+	ended := s.open(browser, nil)
+	for cause, answer := range map[string]func(s *Session) (*Session, error){
+		"away":   func(*Session) (*Session, error) { return nil, errors.New("the directory is away") },
+		"panics": func(*Session) (*Session, error) { panic("the directory is away") },
+	} {
+		s.sayOf(answer)
+		before := s.issuer.refreshed.Load()
+		s.clock.advance(refreshEvery)
+		require.Eventually(t, func() bool { return s.issuer.refreshed.Load() > before }, cutWithin, time.Millisecond, cause)
+		requireOpen(t, ended)
+	}
+	s.clock.advance(refreshBound)
+	requireCut(t, ended)
 }
 
 // A client that sends its next request early keeps net/http from seeing whether it is still there. It gets no more

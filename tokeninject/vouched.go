@@ -2,9 +2,12 @@ package tokeninject
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"time"
+
+	"go.uber.org/zap"
 
 	"github.com/gatewright/gatewright/authz/oauth"
 )
@@ -83,4 +86,64 @@ func (p *passage) openAgain(now time.Time) (_ *Identity, err error) {
 		return nil, errNotSame
 	}
 	return id, nil
+}
+
+// sessionLapsed tells whether the session of an open stream has ended. The stream is no use of it, so that it ends with
+// an idle one. What the person may is judged again whenever something new is known of them.
+func (p *passage) sessionLapsed(now time.Time) bool {
+	live := p.live
+	switch session := live.session(); {
+	case live.idleSince(now) >= min(live.idle, p.e.cfg.Session.Idle), now.UnixMilli() >= live.expires.Load():
+		return true
+	case session != p.flight.judged:
+		id := new(Identity)
+		live.read(id, p.from)
+		if p.e.judge(id) != p.judged {
+			return true
+		}
+		p.flight.judged = id.session
+	}
+	if now.UnixMilli() < live.retry.Load() {
+		return live.age(now) >= refreshBound // a request would be refused now
+	}
+	if live.refreshDue(now) {
+		p.askForPerson(now)
+	}
+	return false
+}
+
+// askForPerson looks the person of an open stream up, as its next request would. Whoever is no more has no session then.
+func (p *passage) askForPerson(now time.Time) {
+	e, live := p.e, p.live
+	select {
+	case e.streams.asking <- struct{}{}:
+	default: // at the next look
+		return
+	}
+	if !live.lookup.TryLock() { // somebody does
+		<-e.streams.asking
+		return
+	}
+	handle := p.taken.session
+	go func() {
+		defer func() { <-e.streams.asking }()
+		defer live.lookup.Unlock()
+		if err := e.lookUpAgain(handle, live, now); errors.Is(err, ErrSessionEnded) {
+			e.endSession(context.Background(), handle, live)
+		}
+	}()
+}
+
+// lookUpAgain is lookUpOnce for nobody's request.
+func (e *Enforcer) lookUpAgain(handle string, live *liveSession, now time.Time) (err error) {
+	defer func() {
+		if cause := recover(); cause != nil { // it must not end the process from a goroutine of ours
+			e.cfg.Logger.Error("a session's person could not be looked up", zap.Any("panic", cause))
+			live.retry.Store(now.Add(refreshRetry).UnixMilli())
+		}
+	}()
+	if !live.refreshDue(now) {
+		return nil // somebody else did
+	}
+	return e.lookUpOnce(context.Background(), handle, live, now)
 }
