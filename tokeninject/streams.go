@@ -40,7 +40,6 @@ type streamShard struct {
 
 // flight is a passage's place in the ring, and what is known of its answer.
 type flight struct {
-	writer     watchedWriter
 	shard      *streamShard
 	next, prev *passage
 	conn       net.Conn                // that a cut closes; nil: it is not the request's alone
@@ -74,9 +73,8 @@ func (p *passage) forward() Verdict {
 	p.flight.ends, p.flight.known = p.id.Expires.UnixMilli(), p.id.again
 	p.flight.again.Store(p.id.again)
 	p.flight.judged = p.id.session
-	p.flight.writer = watchedWriter{ResponseWriter: p.w, p: p}
 	p.flight.stream.Store(len(p.r.Header["Upgrade"]) > 0 || p.r.Method == http.MethodConnect)
-	v := Verdict{Pass: true, Identity: p.id, Request: p.r, Writer: &p.flight.writer, passage: p}
+	v := Verdict{Pass: true, Identity: p.id, Request: p.r, Writer: (*watchedWriter)(p), passage: p}
 	p.flight.conn = p.connection()
 	if p.flight.conn == nil || p.r.ContentLength != 0 {
 		var ctx context.Context
@@ -245,60 +243,60 @@ func (p *passage) ended(now time.Time) bool {
 	return p.live.ended.Load() || stream && p.sessionLapsed(now)
 }
 
-// watchedWriter notes whether the answer is an event stream, and takes nothing after a cut: not every handler looks at
-// the request's context.
-type watchedWriter struct {
-	http.ResponseWriter
-	p *passage
-}
+// watchedWriter is a passage's answer. It notes whether that is an event stream, and takes nothing after a cut: not
+// every handler looks at the request's context.
+type watchedWriter passage
+
+// Header implements http.ResponseWriter.
+func (w *watchedWriter) Header() http.Header { return w.w.Header() }
 
 // WriteHeader implements http.ResponseWriter.
 func (w *watchedWriter) WriteHeader(status int) {
 	w.look(status)
-	w.ResponseWriter.WriteHeader(status)
+	w.w.WriteHeader(status)
 }
 
 // Write implements http.ResponseWriter.
 func (w *watchedWriter) Write(b []byte) (int, error) {
-	if w.p.flight.over.Load() {
+	if w.flight.over.Load() {
 		return 0, errCut
 	}
 	w.look(http.StatusOK)
-	return w.ResponseWriter.Write(b)
+	return w.w.Write(b)
 }
 
 // ReadFrom implements io.ReaderFrom, or answers would no longer be copied by the kernel. Where closing the connection
 // doesn't end that, the answer goes piece by piece.
 func (w *watchedWriter) ReadFrom(src io.Reader) (int64, error) {
-	if w.p.flight.over.Load() {
+	if w.flight.over.Load() {
 		return 0, errCut
 	}
-	if w.p.flight.conn == nil {
+	if w.flight.conn == nil {
 		return io.Copy(struct{ io.Writer }{w}, src)
 	}
 	w.look(http.StatusOK)
-	return io.Copy(w.ResponseWriter, src)
+	return io.Copy(w.w, src)
 }
 
 // FlushError sends the header, so it has to look at it first; http.ResponseController calls it.
 func (w *watchedWriter) FlushError() error {
-	if w.p.flight.over.Load() {
+	if w.flight.over.Load() {
 		return errCut
 	}
 	w.look(http.StatusOK)
-	return http.NewResponseController(w.ResponseWriter).Flush()
+	return http.NewResponseController(w.w).Flush()
 }
 
 // Unwrap lets http.ResponseController reach hijacking and deadlines.
-func (w *watchedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+func (w *watchedWriter) Unwrap() http.ResponseWriter { return w.w }
 
 func (w *watchedWriter) look(status int) {
-	if w.p.wrote || status >= 100 && status < 200 && status != http.StatusSwitchingProtocols {
+	if w.wrote || status >= 100 && status < 200 && status != http.StatusSwitchingProtocols {
 		return
 	}
-	w.p.wrote = true
+	w.wrote = true
 	if contentType := w.Header()["Content-Type"]; len(contentType) > 0 && isStream(contentType[0]) {
-		w.p.flight.stream.Store(true)
+		w.flight.stream.Store(true)
 	}
 }
 

@@ -426,14 +426,14 @@ func TestW7_RevokedWhileBeingLetThrough(t *testing.T) {
 
 func TestWatchedWriterPassesEverythingOn(t *testing.T) {
 	recorder := httptest.NewRecorder()
-	w := &watchedWriter{ResponseWriter: recorder, p: &passage{}}
+	w := &watchedWriter{w: recorder}
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.look(http.StatusEarlyHints)
-	require.False(t, w.p.flight.stream.Load(), "not the answer's header yet")
+	require.False(t, w.flight.stream.Load(), "not the answer's header yet")
 	n, err := io.Copy(w, strings.NewReader("data: 1"))
 	require.NoError(t, err)
 	require.EqualValues(t, 7, n)
-	require.True(t, w.p.flight.stream.Load())
+	require.True(t, w.flight.stream.Load())
 	require.NoError(t, http.NewResponseController(w).Flush())
 	require.True(t, recorder.Flushed)
 	require.Equal(t, "data: 1", recorder.Body.String())
@@ -441,8 +441,8 @@ func TestWatchedWriterPassesEverythingOn(t *testing.T) {
 
 func TestA69_NothingIsTakenAfterACut(t *testing.T) {
 	recorder := httptest.NewRecorder()
-	w := &watchedWriter{ResponseWriter: recorder, p: &passage{}}
-	w.p.flight.over.Store(true)
+	w := &watchedWriter{w: recorder}
+	w.flight.over.Store(true)
 	_, err := w.Write([]byte("late"))
 	require.ErrorIs(t, err, errCut)
 	_, err = w.ReadFrom(strings.NewReader("late"))
