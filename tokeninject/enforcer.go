@@ -247,7 +247,7 @@ func (p *passage) identify() *Refusal {
 	if p.malformed {
 		return p.misshapen()
 	}
-	if p.taken.bearer != "" && queryHas(p.r.URL.RawQuery, "access_token") { // RFC 6750 §2
+	if p.taken.bearer != "" && tokenInQuery(p.r.URL.RawQuery) { // RFC 6750 §2
 		return p.challenge(oauth.Errorf(oauth.InvalidRequest, "there is a second access token in the query"))
 	}
 	if p.taken.bearer != "" && p.e.takesTokens() {

@@ -2,7 +2,6 @@ package tokeninject
 
 import (
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/gatewright/gatewright/authz/oauth"
@@ -213,10 +212,39 @@ func (o *owned) strip(r *http.Request) {
 	}
 }
 
+// dropsCookie tells whether a member of a Cookie header goes: its name is owned, or somewhere in it is a pair whose name
+// is. Backends agree on where a value ends only while it has nothing that RFC 6265 §4.1.1 leaves out: in
+// `a=b who=evil`, `a="x who=evil` and `a\who=evil` some find who.
 func (o *owned) dropsCookie(member string) bool {
 	name, _, _ := strings.Cut(member, "=")
-	name = strings.TrimSpace(name)
-	return o.cookies.has(name) || ownCookie(name)
+	if o.ownsCookie(strings.TrimSpace(name)) {
+		return true
+	}
+	word := "" // the last one before what ends a value
+	for start := 0; start < len(member); {
+		end := start
+		for end < len(member) && inValue(member[end]) {
+			end++
+		}
+		piece := member[start:end]
+		start = end + 1
+		if piece == "" {
+			continue
+		}
+		name, _, pair := strings.Cut(piece, "=")
+		if pair && (o.ownsCookie(name) || name == "" && o.ownsCookie(word)) { // "who =evil"
+			return true
+		}
+		word = piece[strings.LastIndexByte(piece, '=')+1:]
+	}
+	return false
+}
+
+func (o *owned) ownsCookie(name string) bool { return o.cookies.has(name) || ownCookie(name) }
+
+// inValue tells whether a byte is a cookie-octet of RFC 6265 §4.1.1.
+func inValue(c byte) bool {
+	return c > 0x20 && c < 0x7f && c != '"' && c != ',' && c != ';' && c != '\\'
 }
 
 func (o *owned) dropsParameter(member string) bool {
@@ -358,15 +386,21 @@ func bearer(values []string) (token string, malformed bool) {
 	return token, token == ""
 }
 
-// queryHas tells whether a query has a member of that name.
-func queryHas(query, name string) bool {
-	for query != "" {
-		var member string
-		member, query, _ = strings.Cut(query, "&")
-		given, _, _ := strings.Cut(member, "=")
-		if decoded, err := url.QueryUnescape(given); err == nil && decoded == name {
+// queryTokens are the names of a token in a query (RFC 6750 §2.3).
+var queryTokens = func() (s nameSet) {
+	s.add("access_token")
+	return s
+}()
+
+// tokenInQuery tells whether some backend finds a token in a query.
+func tokenInQuery(query string) bool {
+	ends := separators{'&', ';'}
+	for start := 0; start < len(query); {
+		end := ends.next(query, start)
+		if name, _, _ := strings.Cut(query[start:end], "="); queryTokens.has(name) {
 			return true
 		}
+		start = end + 1
 	}
 	return false
 }

@@ -117,6 +117,27 @@ func TestA56_OwnedCookiesAndParametersAreRemovedTheOthersUntouched(t *testing.T)
 	require.NotContains(t, got.header, "Cookie")
 }
 
+// Python's http.cookies, WebOb and others look for pairs wherever a value has to have ended.
+func TestA56_NoBackendFindsAnOwnedCookieInsideAnother(t *testing.T) {
+	o := newOwned(Config{Cookies: []ValueInjection{{Name: "who"}}})
+	for sent, kept := range map[string]string{
+		"a=b who=evil; c=1":                "c=1",
+		"a=b\twho=evil":                    "",
+		`a="x who=evil; c=1`:               "c=1",
+		`a="who=evil"`:                     "",
+		`a=b\who=evil`:                     "",
+		"a=b who =evil":                    "",
+		"a=b WHO\t= evil":                  "",
+		"a=who =evil":                      "",
+		"a=b\x80who=evil":                  "",
+		"a=b __Host-gw-1234-443=x; c":      "c",
+		`prefs={"who":"x","a":1}; c="d e"`: `prefs={"who":"x","a":1}; c="d e"`,
+		"a=b who; note=who is it; x=who=1": "a=b who; note=who is it; x=who=1",
+	} {
+		require.Equal(t, kept, without(sent, separators{';', ','}, o.dropsCookie), sent)
+	}
+}
+
 func TestA56_WhatIsInjectedIsBeforeWhatTheClientSent(t *testing.T) {
 	s := newSite(t, func(cfg *Config) {
 		cfg.Query = []ValueInjection{{"user", subject}, {"b", fixed("2")}}
@@ -168,6 +189,9 @@ func TestA64_OneCredentialOrNone(t *testing.T) {
 		{"a longer scheme", []string{"Authorization: Bearerx " + good}, "", http.StatusUnauthorized},
 		{"query parameter is ignored", nil, "?access_token=" + good, http.StatusUnauthorized},
 		{"RFC 6750 §2 one method", []string{"Authorization: Bearer " + good}, "?a=1&access%5Ftoken=x", http.StatusBadRequest},
+		{"servers that separate by semicolons", []string{"Authorization: Bearer " + good}, "?a=1;access_token=x", http.StatusBadRequest},
+		{"servers that fold names", []string{"Authorization: Bearer " + good}, "?ACCESS_TOKEN=x", http.StatusBadRequest},
+		{"servers that read lists", []string{"Authorization: Bearer " + good}, "?access_token[]=x", http.StatusBadRequest},
 		{"a longer parameter", []string{"Authorization: Bearer " + good}, "?access_tokens=x", http.StatusOK},
 	}
 	for _, row := range rows {
@@ -182,7 +206,7 @@ func TestA64_OneCredentialOrNone(t *testing.T) {
 }
 
 func FuzzWithoutCookies(f *testing.F) {
-	for _, seed := range []string{"a=1; who=2; b=3", "who=1", "; ;", "a=1,who=2", `x="; who=1"`, "%77HO=1;a", "__Host-gw-a=1; b"} {
+	for _, seed := range []string{"a=1; who=2; b=3", "who=1", "; ;", "a=1,who=2", `x="; who=1"`, "%77HO=1;a", "__Host-gw-a=1; b", "a=b who=1", `a="x who =1`} {
 		f.Add(seed)
 	}
 	o := newOwned(Config{Cookies: []ValueInjection{{Name: "who"}}})
