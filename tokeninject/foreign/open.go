@@ -11,7 +11,7 @@ import (
 )
 
 // Open verifies an access token as RFC 9068 has it. What is none, being opaque or of another profile, is
-// shown to the issuer where the operator said so; until then says how long its word counts.
+// shown to the issuer where the operator said so. until is how long its word counts, or its keys do.
 func (i *Issuer) Open(ctx context.Context, raw string, decrypt tokeninject.Decrypt) (payload []byte, until time.Time, err error) {
 	if decrypt != nil {
 		if raw, err = decrypt(ctx); err != nil {
@@ -21,7 +21,7 @@ func (i *Issuer) Open(ctx context.Context, raw string, decrypt tokeninject.Decry
 	if signed(raw) {
 		payload, err = i.verify(ctx, raw, token.TypeAccessToken)
 		if err == nil || i.cfg.Introspection == nil || !errors.Is(err, token.ErrType) {
-			return payload, time.Time{}, err
+			return payload, i.cfg.Now().Add(fresh), err // by then the issuer may have withdrawn the key
 		}
 	}
 	if i.cfg.Introspection == nil {

@@ -41,7 +41,7 @@ func TestW6_TokensAreVerifiedByTheIssuersKeys(t *testing.T) {
 	payload, until, err := i.Open(t.Context(), s.accessToken(nil), nil)
 	require.NoError(t, err)
 	require.Contains(t, string(payload), `"sub":"alice"`)
-	require.True(t, until.IsZero())
+	require.Equal(t, s.clock.now().Add(fresh), until, "not to the token's end: the key may be withdrawn")
 
 	_, _, err = i.Open(t.Context(), s.sign("JWT", map[string]any{"iss": s.URL}), nil)
 	require.ErrorIs(t, err, token.ErrType, "A6: an ID token is no access token")
@@ -115,6 +115,20 @@ func TestA5_UnknownKeysAreLookedForNowAndThen(t *testing.T) {
 	require.Equal(t, 2, s.called("/jwks"), "a flood fetches nothing")
 	_, _, err = i.Open(t.Context(), fresh, nil)
 	require.NoError(t, err)
+}
+
+func TestW6_AWithdrawnKeyCountsNoMore(t *testing.T) {
+	s := newServer(t)
+	i := s.issuer(nil)
+	raw := s.accessToken(nil)
+	_, until, err := i.Open(t.Context(), raw, nil)
+	require.NoError(t, err)
+	s.rotate()
+	s.clock.advance(until.Sub(s.clock.now())) // whoever remembers the token asks again
+	require.Eventually(t, func() bool {
+		_, _, err := i.Open(t.Context(), raw, nil)
+		return errors.Is(err, token.ErrUnknownKey)
+	}, 5*time.Second, time.Millisecond, "the newer keys are fetched behind the first who asks")
 }
 
 func TestW6_ANewKeyMayHaveTheNameOfTheOld(t *testing.T) {
