@@ -107,6 +107,7 @@ func (h *TokenInject) provision(ctx caddy.Context) (err error) {
 	}
 	h.addHost(&cfg)
 	keepConnections(ctx)
+	trustRightmost(ctx)
 	if err := h.checkIssuer(cfg); err != nil {
 		return err
 	}

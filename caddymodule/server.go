@@ -29,6 +29,7 @@ func (h *AuthzServer) Provision(ctx caddy.Context) error {
 	if err := expand("authz_server", h); err != nil {
 		return err
 	}
+	trustRightmost(ctx)
 	app, err := appOf(ctx)
 	if err != nil {
 		return err

@@ -74,6 +74,14 @@ func original(r *http.Request) url.URL {
 	return seen
 }
 
+// trustRightmost has the server that is being provisioned take the last address of X-Forwarded-For that is no trusted
+// proxy's for the client's. Caddy's own default is the first, which the client may have written itself (A61).
+func trustRightmost(ctx caddy.Context) {
+	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {
+		server.TrustedProxiesStrict = 1
+	}
+}
+
 // connectionKey is where a request's context has the connection that it came over.
 type connectionKey struct{}
 

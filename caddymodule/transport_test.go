@@ -71,3 +71,30 @@ func TestSeenIsWhatTheClientSent(t *testing.T) {
 	require.Equal(t, "https://app.example:8444/app/a%2Fb?q=1&q=2", got.URL.String())
 	require.Equal(t, "192.0.2.7", got.ClientIP)
 }
+
+func TestA61_TheClientIsTheLastAddressThatIsNoProxys(t *testing.T) {
+	w := newWorld(t)
+	w.options = "servers {\n\t\ttrusted_proxies static 127.0.0.1/32 192.0.2.0/24\n\t}"
+	w.site = "token_inject {\n\t\tresource_server orders\n\t\toptional\n\t}\n\trespond {client_ip}\n"
+	w.start()
+	for forwarded, client := range map[string]string{
+		"10.1.1.1, 203.0.113.9":            "203.0.113.9",
+		"127.0.0.1, 203.0.113.9":           "203.0.113.9",
+		"10.1.1.1, 203.0.113.9, 192.0.2.7": "203.0.113.9",
+		"192.0.2.7":                        "127.0.0.1",
+		"nonsense, 203.0.113.9, nonsense":  "203.0.113.9",
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.app, nil)
+		require.NoError(t, err)
+		r.Header.Set("X-Forwarded-For", forwarded)
+		r.Header.Set("X-Forwarded-Proto", "https")
+		status, _, body, err := answer(w.browser(), r)
+		require.NoError(t, err)
+		require.Equal(t, http.StatusOK, status)
+		require.Equal(t, client, body, forwarded)
+		r.Header.Set("X-Forwarded-Proto", "http")
+		status, _, _, err = answer(w.browser(), r)
+		require.NoError(t, err)
+		require.Equal(t, client == "127.0.0.1", status == http.StatusOK, "P2: %s", forwarded)
+	}
+}
