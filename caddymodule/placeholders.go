@@ -145,12 +145,13 @@ func claimItems(value any, encode itemEncoder) []string {
 // encodeItem keeps the commas inside an item apart from those between items.
 var encodeItem itemEncoder = strings.NewReplacer("%", "%25", ",", "%2C").Replace
 
-// encodeHeaderItem is encodeItem for a header, which can't hold what is not ASCII, and in which a ";"
-// ends a tag: encoded here as well, so that nothing is left that would be encoded a second time.
+// encodeHeaderItem is encodeItem for a header, which can't hold what is not ASCII or spaces at the ends, and in which a
+// ";" ends a tag: encoded here as well, so that nothing is left that would be encoded a second time.
 func encodeHeaderItem(item string) string {
 	var b strings.Builder
 	for i := range len(item) {
-		if c := item[i]; c == '%' || c == ',' || c == ';' || c >= 0x80 {
+		c, end := item[i], i == 0 || i == len(item)-1
+		if c == '%' || c == ',' || c == ';' || c >= 0x80 || c == ' ' && end {
 			fmt.Fprintf(&b, "%%%02X", c)
 		} else {
 			b.WriteByte(c)

@@ -38,6 +38,7 @@ func TestA57_ItemsOfAListStayApart(t *testing.T) {
 
 func TestA57_ItemsInAHeaderAreEncodedOnce(t *testing.T) {
 	require.Equal(t, "ops%2Cadmin,50%25,a%3Bb,Zo%C3%AB x", joinItems([]string{"ops,admin", "50%", "a;b", "Zo\u00eb x"}, encodeHeaderItem))
+	require.Equal(t, "%20a,b%20,c d,%20", joinItems([]string{" a", "b ", "c d", " "}, encodeHeaderItem), "HTTP has no spaces at the ends")
 	require.Equal(t, "ops%2Cadmin,Zo\u00eb", joinItems([]string{"ops,admin", "Zo\u00eb"}, encodeItem), "a query can hold that")
 }
 
@@ -103,7 +104,8 @@ func TestTemplates(t *testing.T) {
 		{name: "nobody", template: "{http.auth.user.id}", missing: true},
 		{name: "nobody in a mixed one", template: "u={authz.username}", missing: true},
 		{name: "empty of the request", template: "{http.request.header.Empty}", id: id, missing: true},
-		{name: "unknown braces are text", template: "{no.such.thing}", id: id, want: "{no.such.thing}"},
+		{name: "a placeholder that nobody knows", template: "{no.such.thing}", id: id, missing: true},
+		{name: "braces around no name are text", template: `{"a":{"b":1}} {a b} {1}`, id: id, want: `{"a":{"b":1}} {a b} {1}`},
 		{name: "escaped braces are text", template: `\{authz.username\}`, id: id, want: "{authz.username}"},
 		{name: "unclosed", template: "{authz.username", id: id, want: "{authz.username"},
 		{name: "empty braces", template: "{}", id: id, want: "{}"},

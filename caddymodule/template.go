@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -13,8 +14,12 @@ import (
 
 // Template is text whose placeholders are replaced for each request: those of Caddy's request, and
 // those of the gate's own identity. {env.X} and {file./path} are replaced once, when the config is
-// loaded, and what they yield is never read as a placeholder again. \{ and \} are braces.
+// loaded, and what they yield is never read as a placeholder again. One that nobody knows has no value, such as a group
+// of a regular expression that didn't match. \{ and \} are braces, and so are those around what can't be a name.
 type Template string
+
+// placeholderName tells names from text that is in braces, such as JSON.
+var placeholderName = regexp.MustCompile(`^[A-Za-z][^\s"'{},:;<>()=]*$`)
 
 // compiler compiles templates and keeps the first error.
 type compiler struct {
@@ -143,10 +148,7 @@ func (p piece) value(ctx context.Context, r *http.Request, id *tokeninject.Ident
 		return "", false
 	}
 	text, known := repl.GetString(p.key)
-	if !known {
-		return "{" + p.key + "}", true // braces that name nothing are text
-	}
-	return text, text != ""
+	return text, known && text != ""
 }
 
 func parseTemplate(text string, encode itemEncoder) ([]piece, error) {
@@ -162,7 +164,7 @@ func parseTemplate(text string, encode itemEncoder) ([]piece, error) {
 		if text[i] == '{' {
 			length = strings.IndexByte(text[i:], '}')
 		}
-		if length < 2 {
+		if length < 2 || !placeholderName.MatchString(text[i+1:i+length]) {
 			literal.WriteByte(text[i])
 			continue
 		}

@@ -251,12 +251,14 @@ func injectBasic(injection BasicInjection) func(*passage) *Refusal {
 	}
 }
 
-// encodeUnless percent-encodes the bytes of a value that are not plain. A value with such bytes has
-// its "%" encoded as well, so that what it decodes to is not ambiguous.
+// encodeUnless percent-encodes the bytes of a value that are not plain, and spaces at its ends, which HTTP takes for none
+// of it (RFC 9110 §5.5). A value with such bytes has its "%" encoded as well, so that what it decodes to is not
+// ambiguous.
 func encodeUnless(value string, plain func(byte) bool) string {
+	fits := func(i int) bool { return plain(value[i]) && (value[i] != ' ' || 0 < i && i < len(value)-1) }
 	clean := true
 	for i := 0; i < len(value) && clean; i++ {
-		clean = plain(value[i])
+		clean = fits(i)
 	}
 	if clean {
 		return value
@@ -264,7 +266,7 @@ func encodeUnless(value string, plain func(byte) bool) string {
 	const digits = "0123456789ABCDEF"
 	encoded := make([]byte, 0, len(value)+16)
 	for i := range len(value) {
-		if c := value[i]; !plain(c) || c == '%' {
+		if c := value[i]; !fits(i) || c == '%' {
 			encoded = append(encoded, '%', digits[c>>4], digits[c&15])
 		} else {
 			encoded = append(encoded, c)
@@ -273,7 +275,5 @@ func encodeUnless(value string, plain func(byte) bool) string {
 	return string(encoded)
 }
 
-// cookieOctet of RFC 6265 §4.1.1, less "%": cookies are often decoded, so it is always encoded.
-func cookieOctet(c byte) bool {
-	return c > 0x20 && c < 0x7f && c != '"' && c != ',' && c != ';' && c != '\\' && c != '%'
-}
+// cookieOctet is inValue less "%": cookies are often decoded, so it is always encoded.
+func cookieOctet(c byte) bool { return inValue(c) && c != '%' }

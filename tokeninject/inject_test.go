@@ -96,6 +96,8 @@ func TestA57_ValuesCannotSplitAHeaderOrAddAGroup(t *testing.T) {
 		{"delete", "a\x7fb", "", ""},
 		{"non-ASCII", "Zoë 50%", "Zo%C3%AB 50%25", "Role=Zo%C3%AB 50%25"},
 		{"bytes that are no UTF-8", "\xff", "%FF", "Role=%FF"},
+		{"a space that HTTP would drop", " alice", "%20alice", "Role=%20alice"},
+		{"at the other end", "alice ", "alice%20", "Role=alice%20"},
 		{"another tag", "a;Admin=1", "a;Admin=1", "Role=a%3BAdmin=1"},
 	}
 	for _, row := range rows {
