@@ -345,16 +345,13 @@ func trusting(files []string) (client *http.Client, trust [sha256.Size]byte, err
 // checkIssuer checks what the gate needs of its issuer: an authorization server of this config knows its
 // resource servers, scopes and clients; of another process's nothing is known before it is asked.
 func (h *TokenInject) checkIssuer(cfg tokeninject.Config) error {
+	if cfg.Session == nil && cfg.ResourceServer == "" && len(cfg.Audiences) == 0 && !cfg.Optional {
+		return errors.New("neither session, resource_server nor audience: nobody could pass")
+	}
 	if h.issuer.server != nil {
 		return errors.Join(h.checkResources(cfg), h.checkNames(cfg), checkAudiences(cfg, cfg.Others))
 	}
-	if err := checkAudiences(cfg, append([]tokeninject.Issuer{cfg.Issuer}, cfg.Others...)); err != nil {
-		return err
-	}
-	if cfg.Session == nil && len(cfg.Audiences) == 0 {
-		return errors.New("neither session nor audience: nobody could pass")
-	}
-	return nil
+	return checkAudiences(cfg, append([]tokeninject.Issuer{cfg.Issuer}, cfg.Others...))
 }
 
 // checkAudiences refuses issuers of which it is not known for whom their tokens for the resource server are: the gate

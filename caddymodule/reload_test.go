@@ -149,9 +149,10 @@ func TestProvisionErrorsNameWhatIsWrong(t *testing.T) {
 		`issuer "http://id.example": it must be an https URL`: func(w *world) {
 			w.site = "token_inject {\n\t\tissuer http://id.example\n\t\taudience a\n\t}"
 		},
-		`neither session nor audience: nobody could pass`: func(w *world) {
+		`neither session, resource_server nor audience: nobody could pass`: func(w *world) {
 			w.site = "token_inject {\n\t\tissuer https://id.example\n\t}"
 		},
+		`neither session, resource_server nor audience`: func(w *world) { w.site = "token_inject" },
 		`resource_server orders: the issuer https://id.example does not tell its audience, write audience <value>`: func(w *world) {
 			w.site = "token_inject {\n\t\tissuer https://id.example\n\t\tresource_server orders\n\t}"
 		},
