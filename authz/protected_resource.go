@@ -60,10 +60,14 @@ func (s *Server) addProtectedResources(routes map[string]route) error {
 			}
 			document, err := json.Marshal(described)
 			errs = append(errs, err)
-			routes[u.Path] = route{
+			serve := route{
 				[]string{http.MethodGet, http.MethodHead},
 				func(w http.ResponseWriter, _ *http.Request) { writePublic(w, document) },
 				corsPublic,
+			}
+			routes[u.Path] = serve
+			if strings.HasSuffix(described.Resource, "/") { // which some clients keep
+				routes[u.Path+"/"] = serve
 			}
 		}
 	}

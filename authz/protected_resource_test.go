@@ -12,7 +12,7 @@ import (
 func TestW9_MetadataOfResourcesOnTheIssuersOrigin(t *testing.T) {
 	cfg := authztest.Config()
 	cfg.Issuer = "https://id.example.com/main"
-	cfg.ResourceServers[0].Identifiers = []string{"https://elsewhere.example.com/x", "https://ID.example.com/mcp"}
+	cfg.ResourceServers[0].Identifiers = []string{"https://elsewhere.example.com/x", "https://ID.example.com/mcp", "https://id.example.com/files/"}
 	f := authztest.New(t, cfg)
 	get := func(path string) authztest.Answer {
 		req, err := http.NewRequest(http.MethodGet, f.HTTP.URL+path, nil)
@@ -26,6 +26,9 @@ func TestW9_MetadataOfResourcesOnTheIssuersOrigin(t *testing.T) {
 	require.Equal(t, "https://ID.example.com/mcp", found.JSON["resource"])
 	require.Equal(t, []any{f.URL}, found.JSON["authorization_servers"])
 	require.Contains(t, found.JSON["scopes_supported"], "orders.read", "whoever wants in has to know what to ask for")
+	for _, path := range []string{"/files", "/files/"} { // clients keep the slash, or don't
+		require.Equal(t, "https://id.example.com/files/", get("/.well-known/oauth-protected-resource" + path).JSON["resource"])
+	}
 	for _, path := range []string{"", "/x", "/mcp/"} {
 		require.Equal(t, http.StatusNotFound, get("/.well-known/oauth-protected-resource"+path).Status, path)
 	}

@@ -55,6 +55,12 @@ func newDocuments(cfg Config, scopes []string) (list []document, err error) {
 	return list, nil
 }
 
+// at tells whether a path is that of the document. Clients keep the slash that an identifier ends with, or don't (RFC 9728
+// §3.1 removes the one behind the host).
+func (d *document) at(path string) bool {
+	return path == d.url.Path || strings.HasSuffix(d.resource, "/") && path == d.url.Path+"/"
+}
+
 // Resources are the identifiers of which the gate serves metadata, with the URL of each.
 func (e *Enforcer) Resources() map[string]*url.URL {
 	all := map[string]*url.URL{}
@@ -71,7 +77,7 @@ func (p *passage) document() *document {
 	}
 	seen := p.e.cfg.Seen(p.r).URL
 	for i := range p.e.documents {
-		if d := &p.e.documents[i]; d.url.Path == seen.Path && d.sameHost(seen) {
+		if d := &p.e.documents[i]; d.at(seen.Path) && d.sameHost(seen) {
 			return d
 		}
 	}

@@ -20,8 +20,9 @@ func (describing) Describe(string) []oauth.ProtectedResource {
 		AuthorizationServers: []string{testURL}, ScopesSupported: []string{"orders.read", "orders.list"},
 		BearerMethodsSupported: []string{"header"}, ResourceName: "orders",
 	}
-	all := []oauth.ProtectedResource{resource, resource, resource}
+	all := []oauth.ProtectedResource{resource, resource, resource, resource}
 	all[0].Resource, all[1].Resource, all[2].Resource = "https://orders.example", "https://orders.example/mcp", "urn:example:orders"
+	all[3].Resource = "https://orders.example/files/"
 	return all
 }
 
@@ -44,6 +45,9 @@ func TestW9_TheGateServesTheMetadataOfItsResource(t *testing.T) {
 	require.Equal(t, "public, max-age=300", w.Header().Get("Cache-Control"))
 	require.Contains(t, record(t, gate, "https://ORDERS.example:443/.well-known/oauth-protected-resource").Body.String(), `"resource":"https://orders.example"`)
 
+	for _, path := range []string{"/files", "/files/"} { // clients keep the slash, or don't
+		require.Contains(t, record(t, gate, "https://orders.example/.well-known/oauth-protected-resource"+path).Body.String(), `"resource":"https://orders.example/files/"`)
+	}
 	for _, elsewhere := range []string{
 		"https://other.example/.well-known/oauth-protected-resource", "https://orders.example:444/.well-known/oauth-protected-resource",
 		"https://orders.example/.well-known/oauth-protected-resource/", "https://orders.example/.well-known/oauth-protected-resource/mcp/x",
