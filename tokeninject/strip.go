@@ -213,8 +213,8 @@ func (o *owned) strip(r *http.Request) {
 }
 
 // dropsCookie tells whether a member of a Cookie header goes: its name is owned, or somewhere in it is a pair whose name
-// is. Backends agree on where a value ends only while it has nothing that RFC 6265 §4.1.1 leaves out: in
-// `a=b who=evil`, `a="x who=evil` and `a\who=evil` some find who.
+// is. Backends agree on where a value ends only while it has nothing that ends one for some of them: in `a=b who=evil`,
+// `a="x who=evil`, `a\who=evil` and `a=[who=evil` they find who.
 func (o *owned) dropsCookie(member string) bool {
 	name, _, _ := strings.Cut(member, "=")
 	if o.ownsCookie(strings.TrimSpace(name)) {
@@ -242,9 +242,10 @@ func (o *owned) dropsCookie(member string) bool {
 
 func (o *owned) ownsCookie(name string) bool { return o.cookies.has(name) || ownCookie(name) }
 
-// inValue tells whether a byte is a cookie-octet of RFC 6265 §4.1.1.
+// inValue tells whether a byte is part of a cookie's value for every backend: a cookie-octet of RFC 6265 §4.1.1, and no
+// bracket, at which WebOb begins anew.
 func inValue(c byte) bool {
-	return c > 0x20 && c < 0x7f && c != '"' && c != ',' && c != ';' && c != '\\'
+	return c > 0x20 && c < 0x7f && c != '"' && c != ',' && c != ';' && c != '\\' && c != '[' && c != ']'
 }
 
 func (o *owned) dropsParameter(member string) bool {

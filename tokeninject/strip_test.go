@@ -129,6 +129,7 @@ func TestA56_NoBackendFindsAnOwnedCookieInsideAnother(t *testing.T) {
 		"a=b who =evil":                    "",
 		"a=b WHO\t= evil":                  "",
 		"a=who =evil":                      "",
+		"a=[who=evil":                      "",
 		"a=b\x80who=evil":                  "",
 		"a=b __Host-gw-1234-443=x; c":      "c",
 		`prefs={"who":"x","a":1}; c="d e"`: `prefs={"who":"x","a":1}; c="d e"`,
