@@ -38,6 +38,7 @@ type App struct {
 	described []*TokenInject
 	places    []documents
 	started   bool
+	before    *App // which ran until this one started
 }
 
 // CaddyModule returns the Caddy module information.
@@ -202,7 +203,7 @@ func (a *App) Start() error {
 		}
 	}
 	warnUngated(a.ctx, a.log)
-	live.Store(a)
+	a.before = live.Swap(a)
 	return nil
 }
 
@@ -217,7 +218,9 @@ const lateRequests = 10 * time.Second
 // Cleanup gives the config's share in stores back, as soon as the last request has ended. It also
 // runs after a Provision or Start that failed, when there may be nothing to give back.
 func (a *App) Cleanup() error {
-	live.CompareAndSwap(a, nil)
+	if !live.CompareAndSwap(a, a.before) { // it runs again where this one failed to
+		live.Load().forget(a)
+	}
 	for _, release := range a.releases {
 		if err := release(); err != nil {
 			a.log.Error("giving back what is shared failed", zap.Error(err))
@@ -229,6 +232,26 @@ func (a *App) Cleanup() error {
 			continue
 		}
 		is.lease.give()
+	}
+	return nil
+}
+
+// forget lets go of the config before this one, which has ended.
+func (a *App) forget(before *App) {
+	if a != nil && a.before == before {
+		a.before = nil
+	}
+}
+
+// successor is what stands for an issuer of an earlier config in this one, nil where nothing does, or it is of this one.
+func (a *App) successor(old *issuer) *issuer {
+	if a == nil {
+		return nil
+	}
+	for _, is := range a.issuers {
+		if is != old && is.stateKey() == old.stateKey() {
+			return is
+		}
 	}
 	return nil
 }

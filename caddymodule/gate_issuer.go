@@ -186,7 +186,7 @@ func (a *App) gateIssuer(i GateIssuer, session *GateSession, audiences []string,
 		case len(i.CA) > 0 || i.Roles != "" || i.Introspect != nil:
 			return nil, nil, fmt.Errorf("issuer %s is of this config, and asked without a network: it takes no tls_ca, roles or introspect", is.name)
 		}
-		return is, newLocalIssuer(is.server), nil
+		return is, newLocalIssuer(is), nil
 	}
 	client := foreign.Client{}
 	if session != nil && first {

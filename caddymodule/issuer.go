@@ -15,27 +15,27 @@ import (
 
 // localIssuer is an authorization server of this process as a gate sees it: nothing calls itself
 // over HTTP (W6).
-type localIssuer struct{ srv *authz.Server }
+type localIssuer struct{ is *issuer }
 
-func newLocalIssuer(srv *authz.Server) tokeninject.Issuer { return localIssuer{srv} }
+func newLocalIssuer(is *issuer) tokeninject.Issuer { return localIssuer{is} }
 
-func (l localIssuer) URL() string { return l.srv.Issuer() }
+func (l localIssuer) URL() string { return l.is.server.Issuer() }
 
-func (l localIssuer) Ready(ctx context.Context) error { return l.srv.Ready(ctx) }
+func (l localIssuer) Ready(ctx context.Context) error { return l.is.server.Ready(ctx) }
 
-func (l localIssuer) Revocations() *revocation.Feed { return l.srv.Revocations() }
+func (l localIssuer) Revocations() *revocation.Feed { return l.is.server.Revocations() }
 
-func (l localIssuer) Account(subject string) string { return l.srv.Account(subject) }
+func (l localIssuer) Account(subject string) string { return l.is.server.Account(subject) }
 
 func (l localIssuer) NamesItself() bool { return true }
 
 func (l localIssuer) Open(ctx context.Context, raw string, _ tokeninject.Decrypt) ([]byte, time.Time, error) {
-	payload, err := l.srv.OpenToken(ctx, raw)
+	payload, err := l.is.server.OpenToken(ctx, raw)
 	return payload, time.Time{}, err
 }
 
 func (l localIssuer) Audience(resourceServer string) (string, error) {
-	audience, ok := l.srv.Audience(resourceServer)
+	audience, ok := l.is.server.Audience(resourceServer)
 	if !ok {
 		return "", tokeninject.ErrUnknownResource
 	}
@@ -43,29 +43,36 @@ func (l localIssuer) Audience(resourceServer string) (string, error) {
 }
 
 func (l localIssuer) Describe(resourceServer string) []oauth.ProtectedResource {
-	return l.srv.Describe(resourceServer)
+	return l.is.server.Describe(resourceServer)
 }
 
 func (l localIssuer) BeginLogin(ctx context.Context, r tokeninject.LoginRequest) (string, error) {
-	return l.srv.BeginLogin(ctx, authz.GateLogin(r))
+	return l.is.server.BeginLogin(ctx, authz.GateLogin(r))
 }
 
 func (l localIssuer) RedeemLogin(ctx context.Context, code string, r tokeninject.LoginRequest) (*tokeninject.Session, error) {
-	session, err := l.srv.RedeemLogin(ctx, code, authz.GateLogin(r))
+	session, err := l.is.server.RedeemLogin(ctx, code, authz.GateLogin(r))
 	return toSession(session), ended(err)
 }
 
 func (l localIssuer) Satisfies(wanted []string, acr string, at time.Time) (ok bool, maxAge time.Duration) {
-	return l.srv.Satisfies(wanted, acr, at)
+	return l.is.server.Satisfies(wanted, acr, at)
 }
 
+// Refresh asks the server of the config that runs now: an event stream, which outlives its own, must not vouch for
+// people whom the operator has disabled since, the less so as a session is shared by the gates of both.
 func (l localIssuer) Refresh(ctx context.Context, s *tokeninject.Session) (*tokeninject.Session, error) {
-	session, err := l.srv.RefreshSession(ctx, fromSession(s))
+	is := l.is
+	if now := live.Load().successor(is); now != nil && now.use(ctx) == nil {
+		defer now.lease.give()
+		is = now
+	}
+	session, err := is.server.RefreshSession(ctx, fromSession(s))
 	return toSession(session), ended(err)
 }
 
 func (l localIssuer) EndSession(ctx context.Context, s *tokeninject.Session) (next string, err error) {
-	return "", ended(l.srv.EndSession(ctx, fromSession(s)))
+	return "", ended(l.is.server.EndSession(ctx, fromSession(s)))
 }
 
 func (l localIssuer) Mint(ctx context.Context, m tokeninject.MintRequest) (*tokeninject.MintedToken, error) {
@@ -78,7 +85,7 @@ func (l localIssuer) Mint(ctx context.Context, m tokeninject.MintRequest) (*toke
 	} else {
 		request.Caller = callerOf(m.Caller)
 	}
-	raw, expires, err := l.srv.Mint(ctx, request)
+	raw, expires, err := l.is.server.Mint(ctx, request)
 	if err != nil {
 		return nil, ended(err)
 	}
@@ -86,7 +93,7 @@ func (l localIssuer) Mint(ctx context.Context, m tokeninject.MintRequest) (*toke
 }
 
 func (l localIssuer) Person(ctx context.Context, subject string) (*tokeninject.Person, error) {
-	user, err := l.srv.Person(ctx, subject)
+	user, err := l.is.server.Person(ctx, subject)
 	if err != nil {
 		return nil, ended(err)
 	}

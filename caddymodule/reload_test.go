@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -16,8 +17,10 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gatewright/gatewright/authz"
 	"github.com/gatewright/gatewright/authz/store/bolt"
 	"github.com/gatewright/gatewright/authz/token"
+	"github.com/gatewright/gatewright/tokeninject"
 )
 
 // load on the running config, until stopped: each caller is one kind of request, over and over.
@@ -359,4 +362,42 @@ func TestO4_AStreamOutlivesAReloadAndW7_IsCutByALogoutAfterIt(t *testing.T) {
 	_, err = events.ReadString('\n')
 	require.Error(t, err, "the stream has ended")
 	require.Less(t, time.Since(began), time.Second)
+}
+
+// A request that outlives its config shares its session with those of the next one.
+func TestO4_PeopleAreLookedUpInTheConfigThatRuns(t *testing.T) {
+	w := newWorld(t).start()
+	old, err := live.Load().issuer("")
+	require.NoError(t, err)
+	require.NoError(t, old.use(t.Context()), "as an event stream does")
+	defer old.lease.give()
+	gate := newLocalIssuer(old)
+	session := &tokeninject.Session{
+		Subject: "alice", ClientID: authz.GateClientID, SessionID: "sid", GrantID: "grant", AuthTime: time.Now(), Begun: time.Now(),
+	}
+	session, err = gate.Refresh(t.Context(), session)
+	require.NoError(t, err)
+	require.Equal(t, []string{"employee"}, session.Roles)
+
+	reload := func(of, with string) error {
+		config, err := adapt(strings.Replace(w.caddyfile(), of, with, 1))
+		require.NoError(t, err)
+		return loadJSON(config)
+	}
+	require.NoError(t, reload("role employee", "role boss"))
+	session, err = gate.Refresh(t.Context(), session)
+	require.NoError(t, err)
+	require.Equal(t, []string{"boss"}, session.Roles)
+
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer func() { require.NoError(t, taken.Close()) }()
+	runs := live.Load()
+	require.Error(t, reload(w.app, "http://"+taken.Addr().String()), "it starts in part")
+	require.Same(t, runs, live.Load())
+
+	require.NoError(t, reload("role employee", "disabled"))
+	_, err = gate.Refresh(t.Context(), session)
+	require.ErrorIs(t, err, tokeninject.ErrSessionEnded)
+	require.Nil(t, live.Load().before, "which has ended")
 }
