@@ -208,8 +208,12 @@ func (p proof) counts(c *contract, ix *interaction, now time.Time) bool {
 	case req.prompts("login") || req.prompts("select_account"):
 		return false
 	}
-	return req.MaxAge == nil || age <= time.Duration(*req.MaxAge)*time.Second
+	return req.MaxAge == nil || recent(age, time.Duration(*req.MaxAge)*time.Second)
 }
+
+// recent tells whether a login will still be young enough when it gets to whoever asks for it: a gate's challenge
+// (RFC 9470) is not to be answered with a token that it refuses a moment later.
+func recent(age, maxAge time.Duration) bool { return age <= maxAge-min(maxAge/10, 5*time.Second) }
 
 // missing are the methods of a contract that a request still waits for.
 func (c *contract) missing(proofs map[string]proof, ix *interaction, now time.Time) []string {

@@ -114,6 +114,9 @@ func (s *Server) CheckGate(clientID, secret string, scopes []string) error {
 	return nil
 }
 
+// HasClient tells whether the configuration has a client. Others may have registered themselves.
+func (s *Server) HasClient(id string) bool { return id == GateClientID || s.clients[id] != nil }
+
 // CheckContracts returns an error that names a contract which nobody defines.
 func (s *Server) CheckContracts(uris []string) error {
 	for _, uri := range uris {

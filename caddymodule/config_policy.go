@@ -110,6 +110,11 @@ func (p *GatePolicy) contracts() []string {
 	return p.named(func(l PolicyLine) []string { return l.Contracts })
 }
 
+// clients are those that the rules name.
+func (p *GatePolicy) clients() []string {
+	return p.named(func(l PolicyLine) []string { return l.Clients })
+}
+
 // asksIssuer tells whether a rule looks at whose word it is.
 func (p *GatePolicy) asksIssuer() bool {
 	return len(p.named(func(l PolicyLine) []string {

@@ -98,6 +98,20 @@ func (h *hosts) add(w way) {
 	h.loopback = h.loopback || !all
 }
 
+// include tells whether all of another gate's hosts are this one's as well.
+func (h *hosts) include(other *hosts) bool {
+	return (h.loopback || !other.loopback) && isSubset(other.names, h.names) && isSubset(other.ports, h.ports)
+}
+
+func isSubset(some, all map[string]bool) bool {
+	for name := range some {
+		if !all[name] {
+			return false
+		}
+	}
+	return true
+}
+
 // list is for messages.
 func (h *hosts) list() []string {
 	known := slices.Sorted(maps.Keys(h.names))

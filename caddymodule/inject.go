@@ -57,9 +57,11 @@ type TokenInject struct {
 	enforcer *tokeninject.Enforcer
 	log      *zap.Logger
 
-	hosts  *hosts // complete once the config has started
-	found  bool   // some route leads here
-	logout bool   // and so does the path that signs out
+	// Complete once the config has started.
+	hosts    *hosts
+	server   *caddyhttp.Server // of a route that leads here; nil: none does
+	logout   bool              // and so does the path that signs out
+	signsOut bool              // on each of its hosts that path leads here, or to a gate that has the same sessions
 
 	reached atomic.Pointer[map[string]bool] // identifiers whose metadata can be fetched; set when the config starts
 }
@@ -145,7 +147,7 @@ func (h *TokenInject) addHost(cfg *tokeninject.Config) {
 	}
 	if h.Session != nil {
 		cfg.KnownHost = h.hosts.knows
-		cfg.SeesLogout = func() bool { return h.logout }
+		cfg.SeesLogout = func() bool { return h.signsOut }
 	}
 }
 
@@ -184,6 +186,7 @@ func (h *TokenInject) checkNames(cfg tokeninject.Config) error {
 		if err := server.CheckContracts(slices.Concat(cfg.Contracts, h.Policy.contracts())); err != nil {
 			return fmt.Errorf("require or policy: %w", err)
 		}
+		h.warnOfStrangers()
 	}
 	var client, secret string
 	var scopes []string
@@ -197,6 +200,17 @@ func (h *TokenInject) checkNames(cfg tokeninject.Config) error {
 		return fmt.Errorf("session or inject token: %w", err)
 	}
 	return nil
+}
+
+// warnOfStrangers points out clients in the policy that the config doesn't have: a rule for one that is misspelt
+// never fits. It may have registered itself, so that this is no error.
+func (h *TokenInject) warnOfStrangers() {
+	for _, id := range h.Policy.clients() {
+		if !h.issuer.server.HasClient(id) {
+			h.log.Warn("the policy names a client that this config does not have; unless it has registered itself, its rule fits nobody",
+				zap.String("token_inject", h.Place), zap.String("client", id))
+		}
+	}
 }
 
 func (h *TokenInject) requiredScopes() []string {
@@ -217,20 +231,20 @@ func (h *TokenInject) name() string {
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (h *TokenInject) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	if !secure(r) {
+	v := varsOf(r)
+	if !secure(r, v) {
 		return refuseInsecure(h.log, w, r)
 	}
 	if err := h.useIssuers(r.Context()); err != nil {
 		return refuseUnready(w, r, err)
 	}
 	defer h.giveBack(h.issuers)
-	held := passed(r)
-	verdict := h.enforcer.Check(w, r, held.front())
+	verdict := h.enforcer.Check(w, r, v.passed().front())
 	if !verdict.Pass {
 		return h.refuse(w, r, verdict.Refusal)
 	}
 	defer verdict.Done()
-	expose(held, verdict)
+	v.expose(verdict)
 	return next.ServeHTTP(verdict.Writer, verdict.Request)
 }
 

@@ -35,7 +35,8 @@ func (a *App) placeGates() error {
 	}
 	for _, gate := range a.gates {
 		gate.placed(a.log)
-		if gate.found && !slices.ContainsFunc(a.gates, gate.endedAt) {
+		gate.signsOut = slices.ContainsFunc(a.gates, gate.endedHere)
+		if gate.server != nil && !slices.ContainsFunc(a.gates, gate.endedAt) {
 			a.log.Warn("the path that signs out is not known to lead to this gate, so that nobody may be able to sign out; session { logout <path> } names another",
 				zap.String("token_inject", gate.Place), zap.String("logout", gate.logoutPath()))
 		}
@@ -48,6 +49,12 @@ func (a *App) placeGates() error {
 func (h *TokenInject) endedAt(other *TokenInject) bool {
 	return other.logout && h.issuer == other.issuer && h.Session.Client == other.Session.Client &&
 		h.Session.Cookie == other.Session.Cookie && h.logoutPath() == other.logoutPath()
+}
+
+// endedHere tells whether the gate's sessions end at another on all of its own hosts, such as the gate of a whole site
+// that this one is behind.
+func (h *TokenInject) endedHere(other *TokenInject) bool {
+	return h.server == other.server && h.endedAt(other) && other.hosts.include(h.hosts)
 }
 
 func (h *TokenInject) logoutPath() string {
@@ -67,7 +74,7 @@ func (s *survey) walk(from way, routes caddyhttp.RouteList) {
 		for _, handler := range routes[i].Handlers {
 			switch h := handler.(type) {
 			case *TokenInject:
-				h.place(to)
+				h.place(s.server, to)
 				*s.places = append(*s.places, documents{h.enforcer.Resources(), to, s.server})
 			case *AuthzServer:
 				*s.places = append(*s.places, documents{h.issuer.server.Described(), to, s.server})
@@ -95,19 +102,19 @@ func (s *survey) invoke(from way, name string) {
 }
 
 // place takes note of one way that leads to the gate.
-func (h *TokenInject) place(w way) {
+func (h *TokenInject) place(server *caddyhttp.Server, w way) {
 	if h.Session == nil {
 		return // nobody signs in
 	}
 	h.hosts.add(w)
-	h.logout = (h.logout || !h.found) && w.leads(h.logoutPath())
-	h.found = true
+	h.logout = (h.logout || h.server == nil) && w.leads(h.logoutPath())
+	h.server = server
 }
 
 // placed ends the survey. A gate to which no way was found, inside some other module's routes, gets
 // what one without a fixed host gets.
 func (h *TokenInject) placed(log *zap.Logger) {
-	h.hosts.loopback = h.hosts.loopback || !h.found
+	h.hosts.loopback = h.hosts.loopback || h.server == nil
 	if h.hosts.loopback && len(h.Session.Hosts) == 0 {
 		log.Warn("browsers can sign in at this gate only on the hosts listed here; session { host <name> } adds others",
 			zap.String("token_inject", h.Place), zap.Strings("hosts", h.hosts.list()))

@@ -37,8 +37,8 @@ type Config struct {
 	// Session is set, and MUST answer by what the operator said, never by the request alone: a login's
 	// code goes to that host, and the client chose it.
 	KnownHost func(r *http.Request) bool
-	// SeesLogout tells whether requests for Session.Logout come to this gate, so that its pages can
-	// offer it; nil: that is not known, and they don't.
+	// SeesLogout tells whether requests for Session.Logout come to this gate, or to another that has the same
+	// sessions, so that its pages can offer it; nil: that is not known, and they don't.
 	SeesLogout func() bool
 	// Brand is what the gate's own pages show.
 	Brand Brand
