@@ -39,7 +39,7 @@ const password = "wonderland"
 
 // world is an issuer and an app behind a gate, each on a port of its own of this machine.
 type world struct {
-	t       *testing.T
+	t       testing.TB
 	dir     string
 	issuer  string // http://localhost:<port>
 	app     string
@@ -52,7 +52,7 @@ type world struct {
 	pulse    chan string // what the upstream's event stream sends
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{t: t, pulse: make(chan string)}
 	upstream := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
@@ -105,7 +105,7 @@ func (w *world) stream(rw http.ResponseWriter, r *http.Request) {
 }
 
 // freePort is the port of ldaptest.FreePort.
-func freePort(t *testing.T) string {
+func freePort(t testing.TB) string {
 	t.Helper()
 	_, port, err := net.SplitHostPort(ldaptest.FreePort(t))
 	require.NoError(t, err)
@@ -200,7 +200,7 @@ func (w *world) log() string {
 }
 
 // eventually polls until ok, and fails the test when that takes too long.
-func eventually(t *testing.T, what string, ok func() bool) {
+func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	require.Eventually(t, ok, 20*time.Second, 20*time.Millisecond, what)
 }

@@ -1,6 +1,9 @@
 package caddymodule
 
-import "sync/atomic"
+import (
+	"math"
+	"sync/atomic"
+)
 
 // lease counts who still needs something: the config that made it, and every request that is in
 // flight in it. Caddy runs Cleanup while old requests and streams go on, so what they use ends with
@@ -17,22 +20,15 @@ func newLease(end func()) *lease {
 	return l
 }
 
+// leaseEnded is a number of holders from which nobody gets back above 0.
+const leaseEnded = math.MinInt64 / 2
+
 // take adds a holder; false when the lease has ended.
-func (l *lease) take() bool {
-	for {
-		n := l.holders.Load()
-		if n == 0 {
-			return false
-		}
-		if l.holders.CompareAndSwap(n, n+1) {
-			return true
-		}
-	}
-}
+func (l *lease) take() bool { return l.holders.Add(1) > 0 }
 
 // give ends one holder's share.
 func (l *lease) give() {
-	if l.holders.Add(-1) == 0 {
+	if l.holders.Add(-1) == 0 && l.holders.CompareAndSwap(0, leaseEnded) {
 		l.end()
 	}
 }

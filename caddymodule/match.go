@@ -160,7 +160,7 @@ func (m MatchClaim) Match(r *http.Request) bool {
 }
 
 // identityOf is who a gate found a request to be of; nil for nobody, and where no gate was.
-func identityOf(r *http.Request) *tokeninject.Identity { return passed(r).front().Identity }
+func identityOf(r *http.Request) *tokeninject.Identity { return varsOf(r).passed().front().Identity }
 
 // CELLibrary makes the matcher a function of expressions: authz_scope('orders.read', 'orders.write').
 func (m listMatcher[K]) CELLibrary(ctx caddy.Context) (cel.Library, error) {

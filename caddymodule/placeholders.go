@@ -4,12 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"strconv"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/gatewright/gatewright/tokeninject"
 )
@@ -176,8 +174,8 @@ const identityVar = "authz.identity"
 type exposed struct{ verdict tokeninject.Verdict }
 
 // passed returns what the gate in front exposed, or nil.
-func passed(r *http.Request) *exposed {
-	held, _ := caddyhttp.GetVar(r.Context(), identityVar).(*exposed)
+func (v vars) passed() *exposed {
+	held, _ := v[identityVar].(*exposed)
 	return held
 }
 
@@ -193,17 +191,16 @@ func (e *exposed) front() tokeninject.Verdict {
 //
 // The innermost gate counts: a replacer asks its sources in the order in which they came, so a second
 // gate changes what the first one exposes.
-func expose(held *exposed, verdict tokeninject.Verdict) {
-	ctx := verdict.Request.Context()
-	repl, ok := ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	if !ok {
+func (v vars) expose(verdict tokeninject.Verdict) {
+	repl, ok := verdict.Request.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if !ok || v == nil {
 		return
 	}
-	if held != nil {
+	if held := v.passed(); held != nil {
 		held.verdict = verdict
 	} else {
 		held = &exposed{verdict}
-		caddyhttp.SetVar(ctx, identityVar, held)
+		v[identityVar] = held
 		repl.Map(held.replace)
 	}
 	repl.Delete(userIDPlaceholder) // what basic_auth and the like set would go before what is mapped

@@ -136,7 +136,7 @@ func TestExposedPlaceholders(t *testing.T) {
 	ctx = context.WithValue(ctx, caddyhttp.VarsCtxKey, map[string]any{})
 	r := httptest.NewRequestWithContext(ctx, "GET", "/", nil)
 
-	expose(passed(r), tokeninject.Verdict{Request: r})
+	varsOf(r).expose(tokeninject.Verdict{Request: r})
 	for _, key := range []string{
 		"http.auth.user.id", "http.auth.user.email", "authz.claim.email", "authz.user.mail", "authz.roles", "authz.scope",
 		"authz.client_id", "authz.issuer", "authz.username", "authz.session_id",
@@ -148,11 +148,11 @@ func TestExposedPlaceholders(t *testing.T) {
 	_, known := repl.Get("authz.nonsense")
 	require.False(t, known)
 
-	expose(passed(r), tokeninject.Verdict{Request: r, Identity: &tokeninject.Identity{Subject: "alice-1", Username: "alice"}})
+	varsOf(r).expose(tokeninject.Verdict{Request: r, Identity: &tokeninject.Identity{Subject: "alice-1", Username: "alice"}})
 	require.Equal(t, "alice-1 alice", repl.ReplaceAll("{http.auth.user.id} {authz.username}", "?"))
-	expose(passed(r), tokeninject.Verdict{Request: r, Identity: &tokeninject.Identity{Subject: "bob-1", Username: "bob"}})
+	varsOf(r).expose(tokeninject.Verdict{Request: r, Identity: &tokeninject.Identity{Subject: "bob-1", Username: "bob"}})
 	require.Equal(t, "bob-1 bob", repl.ReplaceAll("{http.auth.user.id} {authz.username}", "?"), "the innermost gate counts")
-	expose(passed(r), tokeninject.Verdict{Request: r})
+	varsOf(r).expose(tokeninject.Verdict{Request: r})
 	require.Equal(t, "? ?", repl.ReplaceAll("{http.auth.user.id} {authz.username}", "?"))
 	require.Empty(t, caddy.ToString(caddyhttp.GetVar(ctx, identityVar)), "{http.vars.*} has nothing of it")
 }

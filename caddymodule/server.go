@@ -43,7 +43,7 @@ func (h *AuthzServer) ServeHTTP(w http.ResponseWriter, r *http.Request, next cad
 	if !h.issuer.server.Handles(r) {
 		return next.ServeHTTP(w, r)
 	}
-	if !secure(r) {
+	if !secure(r, varsOf(r)) {
 		return refuseInsecure(h.log, w, r)
 	}
 	if err := h.issuer.use(r.Context()); err != nil {

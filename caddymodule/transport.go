@@ -14,10 +14,19 @@ import (
 	"github.com/gatewright/gatewright/authz/oauth"
 )
 
+// vars are Caddy's variables of one request, as caddyhttp.GetVar reads them. Finding them takes a walk through the
+// request's contexts.
+type vars map[string]any
+
+func varsOf(r *http.Request) vars {
+	v, _ := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
+	return v
+}
+
 // secure tells whether a request may carry credentials: it came over TLS, or it never left this
 // machine. What the client sent as its address counts only from one of Caddy's trusted proxies.
-func secure(r *http.Request) bool {
-	return overTLS(r) || loopbackHost(r) && loopbackAddress(clientIP(r))
+func secure(r *http.Request, v vars) bool {
+	return overTLS(r) || loopbackHost(r) && loopbackAddress(v.clientIP())
 }
 
 // overTLS tells whether the client speaks TLS, with us or with a trusted proxy in front of us.
@@ -41,13 +50,15 @@ func overTLS(r *http.Request) bool {
 
 // fromTrustedProxy tells whether one of Caddy's trusted proxies sent the request.
 func fromTrustedProxy(r *http.Request) bool {
-	trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
+	trusted, _ := varsOf(r)[caddyhttp.TrustedProxyVarKey].(bool)
 	return trusted
 }
 
+func clientIP(r *http.Request) string { return varsOf(r).clientIP() }
+
 // clientIP is the client's address as Caddy knows it, its trusted proxies left out.
-func clientIP(r *http.Request) string {
-	ip, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
+func (v vars) clientIP() string {
+	ip, _ := v[caddyhttp.ClientIPVarKey].(string)
 	return ip
 }
 

@@ -56,7 +56,7 @@ func TestP2_WhatCountsAsSecure(t *testing.T) {
 				r.TLS = new(tls.ConnectionState)
 			}
 			r.Header["X-Forwarded-Proto"] = c.forwarded
-			require.Equal(t, c.secure, secure(r))
+			require.Equal(t, c.secure, secure(r, varsOf(r)))
 		})
 	}
 }

@@ -258,7 +258,7 @@ func encodeUnless(value string, plain func(byte) bool) string {
 	fits := func(i int) bool { return plain(value[i]) && (value[i] != ' ' || 0 < i && i < len(value)-1) }
 	clean := true
 	for i := 0; i < len(value) && clean; i++ {
-		clean = fits(i)
+		clean = folded[value[i]] != 0 || fits(i) // letters and digits are plain everywhere
 	}
 	if clean {
 		return value

@@ -11,7 +11,7 @@ import (
 // WSGI and PHP turn "X-User", "x_user" and "X.User" into one variable (A56). The zero set is empty.
 type nameSet struct {
 	names   map[string]struct{}
-	begin   [256][4]uint64 // the first two bytes of the names, as a set: most strangers fail here
+	begin   [4]uint64 // a Bloom filter of the names' first two bytes: most strangers fail here
 	longest int
 }
 
@@ -22,7 +22,8 @@ func (s *nameSet) add(name string) {
 	}
 	s.names[key] = struct{}{}
 	if len(key) > 1 {
-		s.begin[key[0]][key[1]/64] |= 1 << (key[1] % 64)
+		bit := beginning(key[0], key[1])
+		s.begin[bit/64] |= 1 << (bit % 64)
 	}
 	s.longest = max(s.longest, len(key))
 }
@@ -34,7 +35,7 @@ func (s *nameSet) has(name string) bool {
 	}
 	if len(name) > 1 {
 		a, b := folded[name[0]], folded[name[1]]
-		if a != 0 && b != 0 && s.begin[a][b/64]>>(b%64)&1 == 0 {
+		if bit := beginning(a, b); a != 0 && b != 0 && s.begin[bit/64]>>(bit%64)&1 == 0 {
 			return false
 		}
 	}
@@ -43,6 +44,9 @@ func (s *nameSet) has(name string) bool {
 	_, found := s.names[string(key)]
 	return found
 }
+
+// beginning is the bit of two bytes in nameSet.begin.
+func beginning(a, b byte) byte { return a*37 + b }
 
 // normalised is the form in which spellings of one name are equal.
 func normalised(name string) string { return string(normalise(nil, name, len(name))) }

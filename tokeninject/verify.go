@@ -37,7 +37,7 @@ func (p *passage) verify() *Refusal {
 	if len(p.taken.bearer) > token.MaxSize {
 		return p.invalid(token.ErrMalformed)
 	}
-	p.caller = digestOf(p.taken.bearer)
+	p.caller.of(p.taken.bearer)
 	if seen, ok := e.verified.get(&p.caller, p.now, &p.read); ok {
 		if err := p.turnTo(e.sources[seen.source]); err != nil {
 			return p.fault(err)
