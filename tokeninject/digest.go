@@ -43,7 +43,7 @@ func (d *digest) of(text string) {
 		return
 	}
 	bytes := unsafe.Slice(unsafe.StringData(text), len(text)) //nolint:gosec // Seal writes nothing there
-	digests.Seal(d[:0], digestNonce, nil, bytes) //nolint:gosec // nobody sees what it makes
+	digests.Seal(d[:0], digestNonce, nil, bytes)              //nolint:gosec // nobody sees what it makes
 }
 
 func digestOf(text string) digest {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"strings"
 	"time"
 
@@ -111,6 +112,15 @@ func (id *Identity) person(ctx context.Context) (*Person, error) {
 		return nil, ErrNobody
 	}
 	return id.from.people.get(ctx, id.Subject)
+}
+
+// ends is when a token ends, in Unix milliseconds. One whose end is that of its issuer's word was given none, and is
+// good for as long as the issuer says so.
+func (id *Identity) ends() int64 {
+	if id.again != 0 && id.Expires.Unix() <= id.again+1 {
+		return math.MaxInt64
+	}
+	return id.Expires.UnixMilli()
 }
 
 // subject is what the revocation feed wants to know.

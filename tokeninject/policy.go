@@ -30,19 +30,23 @@ func (e *Enforcer) judge(id *Identity) judgement {
 	return j
 }
 
-// authorize checks the `require` lines. What a token's identity comes to is remembered in the cache;
-// what a session's does, with it until the person is looked up again.
+// judgeSession is judge for a session's identity, remembered with the session until the person is looked up again.
+func (e *Enforcer) judgeSession(live *liveSession, id *Identity) judgement {
+	result := live.policy.Load()
+	if result == nil || result.gate != e.serial || result.session != id.session {
+		result = &policyResult{e.serial, id.session, e.judge(id)}
+		live.policy.Store(result)
+	}
+	return result.judgement
+}
+
+// authorize checks the `require` lines. What a token's identity comes to is remembered in the cache.
 func (p *passage) authorize() *Refusal {
 	if p.id == nil || len(p.e.cfg.Require) == 0 && p.e.policy == nil {
 		return nil
 	}
 	if p.live != nil {
-		result := p.live.policy.Load()
-		if result == nil || result.gate != p.e.serial || result.session != p.id.session {
-			result = &policyResult{p.e.serial, p.id.session, p.e.judge(p.id)}
-			p.live.policy.Store(result)
-		}
-		p.judged = result.judgement
+		p.judged = p.e.judgeSession(p.live, p.id)
 	}
 	if p.judged.failed < 0 {
 		return nil

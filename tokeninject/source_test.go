@@ -117,8 +117,27 @@ func TestA69_EveryIssuersRevocationEndsItsStreams(t *testing.T) {
 	requireCut(t, theirs)
 }
 
+// newVouched is a site of event streams whose tokens "thing" another issuer vouches for, a minute each time. They end
+// so long after each answer.
+func newVouched(t *testing.T, lasts time.Duration) (*site, *stranger) {
+	t.Helper()
+	other := newStranger(t, newClock())
+	other.asks, other.opaque = true, map[string]string{}
+	other.vouch(lasts)
+	s := newSite(t, func(cfg *Config) {
+		cfg.Audiences, cfg.Others, cfg.Now = []string{testAudience}, []Issuer{other}, other.clock.now
+	})
+	s.clock, s.upstream = other.clock, events
+	return s, other
+}
+
+// vouch has the issuer know the token "thing", which ends so long from now.
+func (s *stranger) vouch(lasts time.Duration) {
+	s.opaque["thing"] = fmt.Sprintf(`{"iss":%q,"sub":"s","aud":%q,"client_id":"c","jti":"j","iat":1777890000,"exp":%d}`,
+		strangerURL, testAudience, s.clock.now().Add(lasts).Unix())
+}
+
 func TestA69_AStreamGoesOnForAsLongAsTheIssuerVouchesForItsToken(t *testing.T) {
-	const claims = `{"iss":"` + strangerURL + `","sub":"s","aud":"` + testAudience + `","client_id":"c","jti":"j","iat":1777890000,"exp":%d}`
 	for name, row := range map[string]struct {
 		lasts time.Duration // the token, by every answer of the issuer's
 		ends  func(*stranger)
@@ -129,15 +148,8 @@ func TestA69_AStreamGoesOnForAsLongAsTheIssuerVouchesForItsToken(t *testing.T) {
 		"away for too long":                               {time.Hour, func(other *stranger) { other.notReady = errors.New("away") }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := newClock()
-			other := newStranger(t, c)
-			other.asks, other.opaque = true, map[string]string{}
-			s := newSite(t, func(cfg *Config) {
-				cfg.Audiences, cfg.Others, cfg.Now = []string{testAudience}, []Issuer{other}, c.now
-			})
-			vouch := func() { other.opaque["thing"] = fmt.Sprintf(claims, c.now().Add(row.lasts).Unix()) }
-			vouch()
-			s.upstream = events
+			s, other := newVouched(t, row.lasts)
+			c := s.clock
 			ended := s.open(newBrowser(t), map[string]string{"Authorization": "Bearer thing"})
 			asked := func() int {
 				other.mu.Lock()
@@ -146,7 +158,7 @@ func TestA69_AStreamGoesOnForAsLongAsTheIssuerVouchesForItsToken(t *testing.T) {
 			}
 			require.Equal(t, 1, asked())
 			c.advance(time.Minute)
-			other.set(vouch)
+			other.set(func() { other.vouch(row.lasts) })
 			require.Eventually(t, func() bool { return asked() == 2 }, 5*time.Second, 10*time.Millisecond)
 			requireOpen(t, ended)
 			require.Equal(t, 2, asked(), "its word counts for a minute")

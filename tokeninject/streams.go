@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"go.uber.org/zap"
 )
 
 const (
@@ -27,7 +29,8 @@ var errCut = errors.New("the credential was revoked or has expired")
 type streams struct {
 	now      func() time.Time
 	sources  []*source
-	asking   chan struct{} // one place for each question about a stream's token
+	vouching chan struct{} // one place for each question about a stream's token
+	lookUps  chan struct{} // one for each about a session's person
 	shards   [streamShards]streamShard
 	watching atomic.Bool
 }
@@ -46,14 +49,16 @@ type flight struct {
 	cancel     context.CancelCauseFunc // nil: closing conn is enough
 	again      atomic.Int64            // Identity.again, as it moves on; whoever asks the issuer moves it out of the way
 	known      int64                   // the last one that was the issuer's word, the asker's
-	ends       int64                   // of a token, in Unix milliseconds
+	ends       atomic.Int64            // of a token, in Unix milliseconds
 	judged     *Session                // that passage.judged is of; the watcher's
 	over       atomic.Bool             // it was cut
 	stream     atomic.Bool             // it has no end of its own: an event stream, an upgraded connection
 }
 
 func newStreams(now func() time.Time, sources []*source) *streams {
-	s := &streams{now: now, sources: sources, asking: make(chan struct{}, maxVouching)}
+	s := &streams{
+		now: now, sources: sources, vouching: make(chan struct{}, maxAsking), lookUps: make(chan struct{}, maxAsking),
+	}
 	for i := range s.shards {
 		root := &s.shards[i].root
 		root.flight.next, root.flight.prev = root, root
@@ -70,8 +75,7 @@ func (p *passage) forward() Verdict {
 		p.live.passed.Store(true)
 		p.e.logins.attempts.forget(p.browser())
 	}
-	p.flight.ends, p.flight.known = p.id.Expires.UnixMilli(), p.id.again
-	p.flight.again.Store(p.id.again)
+	p.flight.vouched(p.id)
 	p.flight.judged = p.id.session
 	p.flight.stream.Store(len(p.r.Header["Upgrade"]) > 0 || p.r.Method == http.MethodConnect)
 	v := Verdict{Pass: true, Identity: p.id, Request: p.r, Writer: (*watchedWriter)(p), passage: p}
@@ -228,8 +232,15 @@ func (s *streams) sweep() {
 	}
 }
 
-// ended tells whether the request may not go on.
-func (p *passage) ended(now time.Time) bool {
+// ended tells whether the request may not go on. Where asking panics, it may not: the policy is asked as well, and this
+// is a goroutine of ours, in which a panic would end the process.
+func (p *passage) ended(now time.Time) (over bool) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			p.e.cfg.Logger.Error("a request in flight could not be looked at, and is cut", zap.Any("panic", cause))
+			over = true
+		}
+	}()
 	if epoch := p.issuer.feed.Epoch(); p.epoch != epoch {
 		if p.issuer.feed.Revoked(p.id.subject(p.from.issuer)) {
 			return true // and again at the next sweep, which does no harm

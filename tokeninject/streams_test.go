@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,6 +23,9 @@ import (
 
 // cutWithin is A69's second, in which an open stream has to end.
 const cutWithin = time.Second
+
+// askedWithin bounds how long a test waits for a question about an open stream, for which there is no deadline.
+const askedWithin = 5 * time.Second
 
 // events answers with an event stream that sends one event and stays open until the gate ends it.
 func events(w http.ResponseWriter, r *http.Request) {
@@ -171,7 +175,7 @@ func TestA69_StreamOfASessionEndsWithItsPerson(t *testing.T) {
 			for range 3 { // nothing new is known
 				s.clock.advance(refreshEvery)
 				before++
-				require.Eventually(t, func() bool { return s.issuer.refreshed.Load() == before }, cutWithin, time.Millisecond)
+				require.Eventually(t, func() bool { return s.issuer.refreshed.Load() == before }, askedWithin, time.Millisecond)
 			}
 			requireOpen(t, mine)
 			require.Equal(t, before, s.issuer.refreshed.Load(), "once for both, and not again")
@@ -189,17 +193,80 @@ func TestA69_StreamOfASessionWaitsForTheDirectoryAsRequestsDo(t *testing.T) {
 	s.signIn(browser, "/app")
 	s.upstream = events
 	ended := s.open(browser, nil)
-	for cause, answer := range map[string]func(s *Session) (*Session, error){
-		"away":   func(*Session) (*Session, error) { return nil, errors.New("the directory is away") },
-		"panics": func(*Session) (*Session, error) { panic("the directory is away") },
+	for _, answer := range []func(s *Session) (*Session, error){
+		func(*Session) (*Session, error) { return nil, errors.New("the directory is away") },
+		func(*Session) (*Session, error) { panic("the directory is away") },
 	} {
 		s.sayOf(answer)
 		before := s.issuer.refreshed.Load()
 		s.clock.advance(refreshEvery)
-		require.Eventually(t, func() bool { return s.issuer.refreshed.Load() > before }, cutWithin, time.Millisecond, cause)
+		require.Eventually(t, func() bool { return s.issuer.refreshed.Load() > before }, askedWithin, time.Millisecond)
 		requireOpen(t, ended)
 	}
 	s.clock.advance(refreshBound)
+	requireCut(t, ended)
+}
+
+// full takes every place for questions of a kind, as a directory or an issuer does that hangs.
+func full(places chan struct{}) {
+	for range cap(places) {
+		places <- struct{}{}
+	}
+}
+
+func TestA69_AStreamWhoseTurnToBeAskedAboutNeverComesEnds(t *testing.T) {
+	t.Run("of a session", func(t *testing.T) {
+		s := newSite(t, withSession)
+		browser := newBrowser(t)
+		s.signIn(browser, "/app")
+		s.upstream = events
+		ended := s.open(browser, nil)
+		full(s.enforcer.streams.lookUps)
+		s.clock.advance(refreshBound)
+		requireOpen(t, ended)
+		s.clock.advance(refreshWait)
+		requireCut(t, ended)
+	})
+	t.Run("of a token that its issuer vouches for", func(t *testing.T) {
+		s, _ := newVouched(t, time.Hour)
+		ended := s.open(newBrowser(t), map[string]string{"Authorization": "Bearer thing"})
+		full(s.enforcer.streams.vouching)
+		s.clock.advance(time.Minute + askBound)
+		requireOpen(t, ended)
+		s.clock.advance(askWait)
+		requireCut(t, ended)
+	})
+	t.Run("of a token that has ended", func(t *testing.T) {
+		s, _ := newVouched(t, time.Minute+2*time.Second)
+		ended := s.open(newBrowser(t), map[string]string{"Authorization": "Bearer thing"})
+		full(s.enforcer.streams.vouching)
+		s.clock.advance(time.Minute)
+		requireOpen(t, ended)
+		s.clock.advance(2 * time.Second)
+		requireCut(t, ended)
+	})
+}
+
+// faulty is an issuer in which something is broken.
+type faulty struct {
+	*testIssuer
+	broken atomic.Bool
+}
+
+func (f *faulty) Account(subject string) string {
+	if f.broken.Load() {
+		panic("broken")
+	}
+	return f.testIssuer.Account(subject)
+}
+
+func TestA69_AStreamThatCanNotBeLookedAtEnds(t *testing.T) {
+	issuer := &faulty{testIssuer: newTestIssuer(newClock())}
+	s := newSite(t, func(cfg *Config) { cfg.Issuer, cfg.Now = issuer, issuer.clock.now })
+	s.upstream = events
+	ended := s.open(newBrowser(t), map[string]string{"Authorization": "Bearer " + issuer.accessToken(t, nil)})
+	issuer.broken.Store(true)
+	require.NoError(t, issuer.feed.Revoke(t.Context(), revocation.Family, "another", time.Time{}))
 	requireCut(t, ended)
 }
 

@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	// maxVouching is how many questions about the tokens of open streams are under way at once, so that many streams
-	// whose time comes together are no flood.
-	maxVouching = 16
+	// maxAsking is how many questions of a kind about open streams are under way at once, so that many streams whose time
+	// comes together are no flood.
+	maxAsking = 16
 	// askWait bounds one question.
 	askWait = 10 * time.Second
 	// askRetry is the pause after one that had no answer, askBound how long a stream goes on without.
@@ -26,31 +26,43 @@ const (
 // lapsed tells whether the token of an open stream has ended. One that its issuer only vouches for is good for as
 // long as the issuer goes on to: it is asked again whenever its word has run out (A69).
 func (p *passage) lapsed(now time.Time) bool {
-	again := p.flight.again.Load()
-	if again == 0 {
-		return now.UnixMilli() >= p.flight.ends
+	if now.UnixMilli() >= p.flight.ends.Load() {
+		return true
 	}
-	if now.Unix() < again {
+	again := p.flight.again.Load()
+	if again == 0 || now.Unix() < again {
 		return false
 	}
 	select {
-	case p.e.streams.asking <- struct{}{}:
+	case p.e.streams.vouching <- struct{}{}:
 		p.flight.again.Store(math.MaxInt64) // nobody else asks meanwhile
 		go p.vouch(now)
+		return false
 	default: // at the next look
+		return p.flight.unsure(now) >= askBound+askWait
 	}
-	return false
+}
+
+// vouched takes note of what the issuer says of the stream's token.
+func (f *flight) vouched(id *Identity) {
+	f.known = id.again
+	f.ends.Store(id.ends())
+	f.again.Store(id.again)
+}
+
+// unsure is how long ago the issuer's word ran out.
+func (f *flight) unsure(now time.Time) time.Duration {
+	return time.Duration(now.Unix()-f.known) * time.Second
 }
 
 // vouch asks the issuer again, and cuts the stream where it says no, or nothing for too long.
 func (p *passage) vouch(now time.Time) {
-	defer func() { <-p.e.streams.asking }()
+	defer func() { <-p.e.streams.vouching }()
 	id, err := p.openAgain(now)
 	switch {
 	case err == nil:
-		p.flight.ends, p.flight.known = id.Expires.UnixMilli(), id.again
-		p.flight.again.Store(id.again)
-	case unavailable(err) && now.Unix()-p.flight.known < int64(askBound/time.Second):
+		p.flight.vouched(id)
+	case unavailable(err) && p.flight.unsure(now) < askBound:
 		p.flight.again.Store(now.Add(askRetry).Unix())
 	default:
 		p.e.streams.cut(p)
@@ -98,44 +110,43 @@ func (p *passage) sessionLapsed(now time.Time) bool {
 	case session != p.flight.judged:
 		id := new(Identity)
 		live.read(id, p.from)
-		if p.e.judge(id) != p.judged {
+		if p.e.judgeSession(live, id) != p.judged {
 			return true
 		}
 		p.flight.judged = id.session
 	}
+	age := live.age(now)
 	if now.UnixMilli() < live.retry.Load() {
-		return live.age(now) >= refreshBound // a request would be refused now
+		return age >= refreshBound // a request would be refused now
 	}
-	if live.refreshDue(now) {
+	if age >= refreshEvery {
 		p.askForPerson(now)
 	}
-	return false
+	return age >= refreshBound+refreshWait // nobody got to ask, or has no answer
 }
 
 // askForPerson looks the person of an open stream up, as its next request would. Whoever is no more has no session then.
 func (p *passage) askForPerson(now time.Time) {
 	e, live := p.e, p.live
 	select {
-	case e.streams.asking <- struct{}{}:
+	case e.streams.lookUps <- struct{}{}:
 	default: // at the next look
 		return
 	}
 	if !live.lookup.TryLock() { // somebody does
-		<-e.streams.asking
+		<-e.streams.lookUps
 		return
 	}
 	handle := p.taken.session
 	go func() {
-		defer func() { <-e.streams.asking }()
+		defer func() { <-e.streams.lookUps }()
 		defer live.lookup.Unlock()
-		if err := e.lookUpAgain(handle, live, now); errors.Is(err, ErrSessionEnded) {
-			e.endSession(context.Background(), handle, live)
-		}
+		e.lookUpAgain(handle, live, now)
 	}()
 }
 
-// lookUpAgain is lookUpOnce for nobody's request.
-func (e *Enforcer) lookUpAgain(handle string, live *liveSession, now time.Time) (err error) {
+// lookUpAgain is refresh for nobody's request. The caller holds the session's lock for that.
+func (e *Enforcer) lookUpAgain(handle string, live *liveSession, now time.Time) {
 	defer func() {
 		if cause := recover(); cause != nil { // it must not end the process from a goroutine of ours
 			e.cfg.Logger.Error("a session's person could not be looked up", zap.Any("panic", cause))
@@ -143,7 +154,11 @@ func (e *Enforcer) lookUpAgain(handle string, live *liveSession, now time.Time) 
 		}
 	}()
 	if !live.refreshDue(now) {
-		return nil // somebody else did
+		return // somebody else did
 	}
-	return e.lookUpOnce(context.Background(), handle, live, now)
+	if err := e.lookUpOnce(context.Background(), handle, live, now); errors.Is(err, ErrSessionEnded) {
+		ctx, cancel := context.WithTimeout(context.Background(), renewedWait)
+		defer cancel()
+		e.endSession(ctx, handle, live)
+	}
 }

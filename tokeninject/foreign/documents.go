@@ -13,8 +13,24 @@ import (
 type Documents struct {
 	url      string
 	http     *http.Client
+	now      func() time.Time
 	metadata *held[*metadata]
-	keys     *held[*token.Verifier]
+	keys     *held[*keySet]
+}
+
+// keySet is an issuer's keys, as they were at some time.
+type keySet struct {
+	*token.Verifier
+	fetched time.Time
+}
+
+// counts is until when what the keys say counts: then the issuer may have withdrawn them. While nobody can tell, it is
+// asked in a moment.
+func (k *keySet) counts(now time.Time) time.Time {
+	if until := k.fetched.Add(aged); until.After(now.Add(retryAfter)) {
+		return until
+	}
+	return now.Add(retryAfter)
 }
 
 // NewDocuments makes the documents of an issuer's URL, see Config. It fetches nothing.
@@ -28,7 +44,7 @@ func NewDocuments(url string, client *http.Client, now func() time.Time) (*Docum
 	if now == nil {
 		now = time.Now
 	}
-	d := &Documents{url: url, http: client}
+	d := &Documents{url: url, http: client, now: now}
 	d.metadata = newHeld(now, d.fetchMetadata)
 	d.keys = newHeld(now, d.fetchKeys)
 	return d, nil

@@ -12,6 +12,10 @@ import (
 const (
 	// fresh is how old a document may be before a newer one is looked for.
 	fresh = 5 * time.Minute
+	// aged is how old it may be before who needs it waits for the newer one.
+	aged = 2 * fresh
+	// agedWait is how long: an issuer that doesn't answer at all must not hold up everybody.
+	agedWait = 2 * time.Second
 	// staleBound is how long the last one serves while no newer one can be had.
 	staleBound = 24 * time.Hour
 	// retryAfter is the least time between two tries, however many ask.
@@ -36,31 +40,42 @@ func newHeld[T any](now func() time.Time, fetch func(context.Context) (T, error)
 	return &held[T]{fetch: fetch, now: now, flight: make(chan struct{}, 1)}
 }
 
-// get returns the document. One that ages is good for now, and whoever is first looks for a newer one.
+// get returns the document. One that ages is good for now, and whoever is first looks for a newer one. After a long
+// silence, in which nobody looked, they wait for it.
 func (h *held[T]) get(ctx context.Context) (T, error) {
 	value, age, due := h.look(fresh)
 	switch {
 	case age < fresh || age < staleBound && !due:
 		return value, nil
-	case age < staleBound:
+	case age < aged || age < staleBound && h.failed() != nil:
 		select {
 		case h.flight <- struct{}{}:
 			go h.fly(context.WithoutCancel(ctx), fresh)
 		default: // somebody is at it
 		}
 		return value, nil
+	case age < staleBound:
+		waiting, cancel := context.WithTimeout(ctx, agedWait)
+		defer cancel()
+		h.refresh(waiting, fresh)
+	default:
+		h.refresh(ctx, fresh)
 	}
-	h.refresh(ctx, fresh)
 	if value, age, _ = h.look(fresh); age < staleBound {
 		return value, nil
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	cause := h.failure
+	cause := h.failed()
 	if cause == nil {
 		cause = ctx.Err()
 	}
 	return value, fmt.Errorf("%w: %w", oauth.TemporarilyUnavailable, cause)
+}
+
+// failed is what went wrong with the last try.
+func (h *held[T]) failed() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.failure
 }
 
 // newer returns a document that was fetched less than retryAfter ago, where that can be: for a key that
@@ -84,11 +99,21 @@ func (h *held[T]) look(limit time.Duration) (value T, age time.Duration, due boo
 	return h.value, age, age >= limit && (h.tried.IsZero() || now.Sub(h.tried) >= retryAfter)
 }
 
-// refresh fetches the document in one flight, which others wait for who need it.
+// refresh fetches the document in one flight, which others wait for who need it. It is for everybody, so it flies on
+// when the first who asked goes away.
 func (h *held[T]) refresh(ctx context.Context, limit time.Duration) {
 	select {
 	case h.flight <- struct{}{}:
-		h.fly(ctx, limit)
+	case <-ctx.Done():
+		return
+	}
+	landed := make(chan struct{})
+	go func() {
+		defer close(landed)
+		h.fly(context.WithoutCancel(ctx), limit)
+	}()
+	select {
+	case <-landed:
 	case <-ctx.Done():
 	}
 }
@@ -100,8 +125,7 @@ func (h *held[T]) fly(ctx context.Context, limit time.Duration) {
 		return // somebody else's flight has just landed
 	}
 	began := h.now() // the answer is as old as the question
-	// It is for everybody, so it flies on when the first who asked goes away.
-	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
+	bounded, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
 	value, err := h.fetch(bounded)
 	h.mu.Lock()

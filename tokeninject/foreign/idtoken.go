@@ -38,7 +38,7 @@ var (
 // idToken checks an ID token as OpenID Connect Core §3.1.3.7 says. An access token is none: its typ is
 // another one (A6).
 func (i *Issuer) idToken(ctx context.Context, raw, clientID, access string) (*idToken, error) {
-	payload, err := i.verify(ctx, raw, "JWT", "")
+	payload, _, err := i.verify(ctx, raw, "JWT", "")
 	if err != nil {
 		return nil, fmt.Errorf("ID token: %w", err)
 	}

@@ -120,7 +120,7 @@ func (i *Issuer) readIntrospection(ctx context.Context, contentType string, body
 	if err != nil || kind != "application/"+typIntrospection {
 		return readClaims(body)
 	}
-	payload, err := i.verify(ctx, string(body), typIntrospection)
+	payload, _, err := i.verify(ctx, string(body), typIntrospection)
 	if err != nil {
 		return nil, fmt.Errorf("introspection: %w", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/gatewright/gatewright/authz/oauth"
 	"github.com/gatewright/gatewright/authz/token"
@@ -76,7 +77,8 @@ func onLoopback(address string) bool {
 }
 
 // fetchKeys gets the issuer's JWKS.
-func (d *Documents) fetchKeys(ctx context.Context) (*token.Verifier, error) {
+func (d *Documents) fetchKeys(ctx context.Context) (*keySet, error) {
+	began := d.now()
 	m, err := d.metadata.get(ctx)
 	if err != nil {
 		return nil, err
@@ -88,23 +90,25 @@ func (d *Documents) fetchKeys(ctx context.Context) (*token.Verifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	return token.NewVerifier(body)
+	keys, err := token.NewVerifier(body)
+	return &keySet{keys, began}, err
 }
 
 // verify checks a signature by the issuer's keys; for one that is not at hand, newer ones are looked for. There
-// are issuers that call a new key by the name of the old one.
-func (d *Documents) verify(ctx context.Context, raw string, typ ...string) ([]byte, error) {
+// are issuers that call a new key by the name of the old one. until is how long the keys count.
+func (d *Documents) verify(ctx context.Context, raw string, typ ...string) (payload []byte, until time.Time, err error) {
 	keys, err := d.keys.get(ctx)
 	if err != nil {
-		return nil, err
+		return nil, time.Time{}, err
 	}
-	payload, err := keys.Verify(raw, typ...)
-	if !errors.Is(err, token.ErrUnknownKey) && !errors.Is(err, token.ErrSignature) {
-		return payload, err
+	payload, err = keys.Verify(raw, typ...)
+	if errors.Is(err, token.ErrUnknownKey) || errors.Is(err, token.ErrSignature) {
+		newer, away := d.keys.newer(ctx)
+		if away != nil || newer == keys {
+			return nil, time.Time{}, cmp.Or(away, err)
+		}
+		keys = newer
+		payload, err = keys.Verify(raw, typ...)
 	}
-	newer, away := d.keys.newer(ctx)
-	if away != nil || newer == keys {
-		return nil, cmp.Or(away, err)
-	}
-	return newer.Verify(raw, typ...)
+	return payload, keys.counts(d.now()), err
 }

@@ -19,9 +19,9 @@ func (i *Issuer) Open(ctx context.Context, raw string, decrypt tokeninject.Decry
 		}
 	}
 	if signed(raw) {
-		payload, err = i.verify(ctx, raw, token.TypeAccessToken)
+		payload, until, err = i.verify(ctx, raw, token.TypeAccessToken)
 		if err == nil || i.cfg.Introspection == nil || !errors.Is(err, token.ErrType) {
-			return payload, i.cfg.Now().Add(fresh), err // by then the issuer may have withdrawn the key
+			return payload, until, err
 		}
 	}
 	if i.cfg.Introspection == nil {
