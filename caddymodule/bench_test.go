@@ -39,8 +39,9 @@ func BenchmarkServeHTTP(b *testing.B) {
 			arrived.RemoteAddr = "127.0.0.1:1234"
 			b.ReportAllocs()
 			b.RunParallel(func(pb *testing.PB) {
-				ctx, end := context.WithCancel(context.WithValue(b.Context(), connectionKey{}, near))
+				ctx, end := context.WithCancel(b.Context())
 				defer end()
+				ctx = context.WithValue(ctx, connectionKey{}, &keptConn{near, end})
 				answer := httptest.NewRecorder()
 				for pb.Next() {
 					r := arrived.WithContext(ctx)

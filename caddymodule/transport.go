@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"context"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
 
 	"github.com/gatewright/gatewright/authz/oauth"
 )
@@ -88,13 +90,35 @@ func original(r *http.Request) url.URL {
 // trustRightmost has the server that is being provisioned take the last address of X-Forwarded-For that is no trusted
 // proxy's for the client's. Caddy's own default is the first, which the client may have written itself (A61).
 func trustRightmost(ctx caddy.Context) {
-	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {
-		server.TrustedProxiesStrict = 1
+	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if !ok || server.TrustedProxiesStrict == 1 {
+		return
+	}
+	server.TrustedProxiesStrict = 1
+	if len(server.TrustedProxiesRaw) > 0 {
+		ctx.Logger().Info("the client's address is the rightmost that is no trusted proxy's, for all sites of this listener (trusted_proxies_strict)",
+			zap.Strings("listen", server.Listen))
 	}
 }
 
 // connectionKey is where a request's context has the connection that it came over.
 type connectionKey struct{}
+
+// keptConn is a connection and what ends the contexts of its requests. net/http ends them when it sees the client go, but
+// not where the client has begun its next request: the upstream's answer would be read for as long as it is silent.
+type keptConn struct {
+	conn net.Conn
+	end  context.CancelFunc
+}
+
+// Close closes the connection at once: TLS would first say goodbye, which takes its time where nobody listens.
+func (k *keptConn) Close() error {
+	defer k.end() // after it, so that no answer is brought to a good end
+	if over, ok := k.conn.(interface{ NetConn() net.Conn }); ok {
+		return over.NetConn().Close()
+	}
+	return k.conn.Close()
+}
 
 // keepConnections has the server that is being provisioned tell requests of their connections. Caddy's own ConnCtxKey
 // is not used any more.
@@ -104,15 +128,20 @@ func keepConnections(ctx caddy.Context) {
 		return
 	}
 	server.RegisterConnContext(func(ctx context.Context, conn net.Conn) context.Context {
-		if connection(ctx) != nil { // another gate of the server was here
+		// Another gate of the server may have been here. A context that ends would know of the connection's as long as it
+		// lasts; net/http's own does not.
+		if connection(ctx) != nil || ctx.Done() != nil {
 			return ctx
 		}
-		return context.WithValue(ctx, connectionKey{}, conn)
+		ctx, end := context.WithCancel(ctx)
+		return context.WithValue(ctx, connectionKey{}, &keptConn{conn, end})
 	})
 }
 
 // connection is the one that a request came over; nil where nobody kept it, as with HTTP/3.
-func connection(ctx context.Context) net.Conn {
-	conn, _ := ctx.Value(connectionKey{}).(net.Conn)
-	return conn
+func connection(ctx context.Context) io.Closer {
+	if conn, ok := ctx.Value(connectionKey{}).(*keptConn); ok {
+		return conn
+	}
+	return nil
 }

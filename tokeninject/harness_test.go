@@ -278,13 +278,27 @@ func serve(t *testing.T, handler http.Handler) *httptest.Server {
 // connKey is where a context has the connection.
 type connKey struct{}
 
-func keepConnection(ctx context.Context, conn net.Conn) context.Context {
-	return context.WithValue(ctx, connKey{}, conn)
+// keptConn is a connection that ends the contexts of its requests.
+type keptConn struct {
+	net.Conn
+	end context.CancelFunc
 }
 
-func keptConnection(ctx context.Context) net.Conn {
-	conn, _ := ctx.Value(connKey{}).(net.Conn)
-	return conn
+func (k *keptConn) Close() error {
+	defer k.end()
+	return k.Conn.Close()
+}
+
+func keepConnection(ctx context.Context, conn net.Conn) context.Context {
+	ctx, end := context.WithCancel(ctx)
+	return context.WithValue(ctx, connKey{}, &keptConn{conn, end})
+}
+
+func keptConnection(ctx context.Context) io.Closer {
+	if conn, ok := ctx.Value(connKey{}).(*keptConn); ok {
+		return conn
+	}
+	return nil
 }
 
 // gate makes another gate of the same issuer and store.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -45,8 +44,8 @@ type streamShard struct {
 type flight struct {
 	shard      *streamShard
 	next, prev *passage
-	conn       net.Conn                // that a cut closes; nil: it is not the request's alone
-	cancel     context.CancelCauseFunc // nil: closing conn is enough
+	conn       io.Closer               // that a cut closes; nil: it is not the request's alone
+	cancel     context.CancelCauseFunc // of the request's own context, where there is no conn
 	again      atomic.Int64            // Identity.again, as it moves on; whoever asks the issuer moves it out of the way
 	known      int64                   // the last one that was the issuer's word, the asker's
 	ends       atomic.Int64            // of a token, in Unix milliseconds
@@ -78,14 +77,15 @@ func (p *passage) forward() Verdict {
 	p.flight.vouched(p.id)
 	p.flight.judged = p.id.session
 	p.flight.stream.Store(len(p.r.Header["Upgrade"]) > 0 || p.r.Method == http.MethodConnect)
-	v := Verdict{Pass: true, Identity: p.id, Request: p.r, Writer: (*watchedWriter)(p), passage: p}
-	p.flight.conn = p.connection()
-	if p.flight.conn == nil || p.r.ContentLength != 0 {
+	v := Verdict{Pass: true, Identity: p.id, Writer: (*watchedWriter)(p), passage: p}
+	if p.flight.conn = p.connection(); p.flight.conn == nil {
 		var ctx context.Context
 		ctx, p.flight.cancel = context.WithCancelCause(p.r.Context())
 		v.Request = p.r.WithContext(ctx)
+		v.Request.Trailer = nil
+	} else {
+		v.Request = withoutTrailers(p.r)
 	}
-	v.Request.Trailer = nil
 	p.e.streams.join(p)
 	return v
 }
@@ -100,10 +100,9 @@ func withoutTrailers(r *http.Request) *http.Request {
 	return r
 }
 
-// connection is what a cut closes: the connection, where it is this request's alone. Once there is no body to come,
-// net/http reads on to see the client go, and so that ends the request's context as well. A context of its own would
-// cost the request as much as all the rest of the gate.
-func (p *passage) connection() net.Conn {
+// connection is what a cut closes: the connection, where it is this request's alone. A context of its own would cost
+// the request as much as all the rest of the gate.
+func (p *passage) connection() io.Closer {
 	if p.e.cfg.Connection == nil || p.r.ProtoMajor != 1 {
 		return nil
 	}
@@ -117,14 +116,9 @@ func (p *passage) cut() {
 	if p.flight.cancel != nil {
 		p.flight.cancel(errCut)
 	}
-	if p.flight.conn == nil {
-		return
+	if p.flight.conn != nil {
+		_ = p.flight.conn.Close() // an error says that it is closed already
 	}
-	conn := p.flight.conn
-	if over, ok := conn.(interface{ NetConn() net.Conn }); ok {
-		conn = over.NetConn() // TLS would first say goodbye, which takes its time where nobody listens
-	}
-	_ = conn.Close() // an error says that it is closed already
 }
 
 // done takes the request out of the watch.

@@ -284,11 +284,19 @@ func TestA69_EventStreamEndsThoughTheClientPipelines(t *testing.T) {
 	for name, upstream := range map[string]http.HandlerFunc{"busy": busy, "silent": events} {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t, nil)
-			s.upstream = upstream
+			over := make(chan struct{})
+			s.upstream = func(w http.ResponseWriter, r *http.Request) {
+				defer close(over)
+				upstream(w, r)
+			}
 			conn, err := net.Dial("tcp", s.server.Listener.Addr().String())
 			require.NoError(t, err)
 			defer func() { _ = conn.Close() }()
-			_, err = fmt.Fprintf(conn, "GET /events HTTP/1.1\r\nHost: x\r\nAuthorization: %s\r\n\r\nGET /next", s.bearer(nil)["Authorization"])
+			_, err = fmt.Fprintf(conn, "GET /events HTTP/1.1\r\nHost: x\r\nAuthorization: %s\r\n\r\n", s.bearer(nil)["Authorization"])
+			require.NoError(t, err)
+			_, err = conn.Read(make([]byte, 1))
+			require.NoError(t, err)
+			_, err = io.WriteString(conn, "GET /next")
 			require.NoError(t, err)
 			ended := make(chan struct{})
 			go func() {
@@ -298,6 +306,11 @@ func TestA69_EventStreamEndsThoughTheClientPipelines(t *testing.T) {
 			requireOpen(t, ended)
 			require.NoError(t, s.issuer.feed.Revoke(t.Context(), revocation.Family, "grant-b", time.Time{}))
 			requireCut(t, ended)
+			select {
+			case <-over:
+			case <-time.After(5 * time.Second):
+				require.FailNow(t, "the upstream is still asked for an answer that nobody gets")
+			}
 		})
 	}
 }
