@@ -57,7 +57,8 @@ func (s *Server) updateFactors(ctx context.Context, subject string, change func(
 // ResetSecondFactor forgets what somebody has enrolled: authenticator app, recovery codes and
 // passkeys, and then the wrong guesses at it. They enrol anew when a contract asks for it. A secret in the
 // configuration stays. All that they are signed in to ends, as by RevokeUser: it may be somebody else's who has
-// the factor. It returns once the person can sign in again, which may take a second. users.ErrNotFound when nobody has that login name.
+// the factor. Without an error it returns once the person can sign in again, within a second, or when ctx ends.
+// users.ErrNotFound when nobody has that login name.
 func (s *Server) ResetSecondFactor(ctx context.Context, username string) error {
 	whose, err := s.cfg.Users.Identify(ctx, username)
 	if err != nil {
@@ -69,9 +70,11 @@ func (s *Server) ResetSecondFactor(ctx context.Context, username string) error {
 	}
 	s.cfg.Observe(ctx, Event{Name: "second_factor_reset", Issuer: s.cfg.Issuer, Subject: subject})
 	// The factor is gone: that guesses at it stay is no reason to leave anybody signed in.
-	err = errors.Join(s.run.guesses.forget(ctx, guessedFactor(subject)), s.RevokeUser(ctx, subject))
+	if err := errors.Join(s.run.guesses.forget(ctx, guessedFactor(subject)), s.RevokeUser(ctx, subject)); err != nil {
+		return err
+	}
 	nextSecond(ctx, s.now())
-	return err
+	return nil
 }
 
 // nextSecond waits until a second of the clock is over: what is issued in the one in which something was revoked is

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/gatewright/gatewright/authz"
 	"github.com/gatewright/gatewright/authz/grants"
+	"github.com/gatewright/gatewright/authz/oauth"
 	"github.com/gatewright/gatewright/tokeninject/foreign"
 )
 
@@ -38,8 +40,12 @@ type App struct {
 	described []*TokenInject
 	places    []documents
 	started   bool
-	before    *App // which ran until this one started
+	previous  *App   // which ran until this one started
+	serial    uint64 // later configs have higher ones
 }
+
+// configs counts the configs that were provisioned.
+var configs atomic.Uint64
 
 // CaddyModule returns the Caddy module information.
 func (*App) CaddyModule() caddy.ModuleInfo {
@@ -49,7 +55,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 // Provision checks everything that can be checked without opening a store, writing a key or asking
 // the network: it also runs under `caddy validate`, beside a server that has the store open.
 func (a *App) Provision(ctx caddy.Context) error {
-	a.ctx, a.log = ctx, ctx.Logger()
+	a.ctx, a.log, a.serial = ctx, ctx.Logger(), configs.Add(1)
 	a.issuers = make(map[string]*issuer, len(a.Servers))
 	a.foreign, a.clients = make(map[string]*issuer), make(map[string]*foreign.Issuer)
 	urls := make(map[string]string, len(a.Servers))
@@ -95,6 +101,7 @@ func (a *App) provision(name string) (*issuer, error) {
 	if err != nil {
 		return nil, err
 	}
+	is.config = a.serial
 	if err := a.serve(is, config, cfg, people); err != nil {
 		is.lease.give()
 		return nil, config.locate(err)
@@ -203,7 +210,7 @@ func (a *App) Start() error {
 		}
 	}
 	warnUngated(a.ctx, a.log)
-	a.before = live.Swap(a)
+	a.previous = live.Swap(a)
 	return nil
 }
 
@@ -218,7 +225,7 @@ const lateRequests = 10 * time.Second
 // Cleanup gives the config's share in stores back, as soon as the last request has ended. It also
 // runs after a Provision or Start that failed, when there may be nothing to give back.
 func (a *App) Cleanup() error {
-	if !live.CompareAndSwap(a, a.before) { // it runs again where this one failed to
+	if !live.CompareAndSwap(a, a.previous) { // it runs again where this one failed to
 		live.Load().forget(a)
 	}
 	for _, release := range a.releases {
@@ -236,24 +243,28 @@ func (a *App) Cleanup() error {
 	return nil
 }
 
-// forget lets go of the config before this one, which has ended.
-func (a *App) forget(before *App) {
-	if a != nil && a.before == before {
-		a.before = nil
+// forget lets go of the previous config once that has ended.
+func (a *App) forget(ended *App) {
+	if a != nil && a.previous == ended {
+		a.previous = nil
 	}
 }
 
-// successor is what stands for an issuer of an earlier config in this one, nil where nothing does, or it is of this one.
-func (a *App) successor(old *issuer) *issuer {
-	if a == nil {
-		return nil
+// errReplaced is what became of an issuer that a reload took away, or gave another state.
+var errReplaced = fmt.Errorf("%w: the config that runs has no such authorization server", oauth.TemporarilyUnavailable)
+
+// current is what stands for an issuer of an earlier config in this one, which runs. One of a config that is about to
+// run stands for itself.
+func (a *App) current(of *issuer) (*issuer, error) {
+	if a == nil || of.config >= a.serial {
+		return of, nil
 	}
 	for _, is := range a.issuers {
-		if is != old && is.stateKey() == old.stateKey() {
-			return is
+		if is.stateKey() == of.stateKey() {
+			return is, nil
 		}
 	}
-	return nil
+	return nil, errReplaced
 }
 
 // issuer finds an authorization server by name or issuer URL; "" is the only one, or the one

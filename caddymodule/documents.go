@@ -29,7 +29,8 @@ func (d documents) lead(resource string, all map[string]*caddyhttp.Server) bool 
 }
 
 // onPort tells whether a URL's port leads to the handler's server. One that no server listens on may be that of
-// something in front of Caddy.
+// something in front of Caddy. Which interface of this machine a name leads to can't be told: servers that share a port
+// count as one.
 func (d documents) onPort(u *url.URL, all map[string]*caddyhttp.Server) bool {
 	port := u.Port()
 	if port == "" {

@@ -17,6 +17,7 @@ import (
 type issuer struct {
 	name     string
 	url      string
+	config   uint64        // serial of the config that made it
 	server   *authz.Server // nil: another process's
 	storage  Storage
 	where    string       // what storage calls its place

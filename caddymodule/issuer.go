@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -59,14 +60,17 @@ func (l localIssuer) Satisfies(wanted []string, acr string, at time.Time) (ok bo
 	return l.is.server.Satisfies(wanted, acr, at)
 }
 
-// Refresh asks the server of the config that runs now: an event stream, which outlives its own, must not vouch for
-// people whom the operator has disabled since, the less so as a session is shared by the gates of both.
+// Refresh asks the server of the config that runs now and no other: an event stream outlives its own config, which must
+// not vouch for people whom the operator has disabled since, the less so as a session is shared by the gates of both.
 func (l localIssuer) Refresh(ctx context.Context, s *tokeninject.Session) (*tokeninject.Session, error) {
-	is := l.is
-	if now := live.Load().successor(is); now != nil && now.use(ctx) == nil {
-		defer now.lease.give()
-		is = now
+	is, err := live.Load().current(l.is)
+	if err != nil {
+		return nil, err
 	}
+	if err := is.use(ctx); err != nil {
+		return nil, fmt.Errorf("%w: %w", oauth.TemporarilyUnavailable, err)
+	}
+	defer is.lease.give()
 	session, err := is.server.RefreshSession(ctx, fromSession(s))
 	return toSession(session), ended(err)
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -77,7 +79,7 @@ func TestUsernameOfATokenIsThePersonsAndARobotHasNone(t *testing.T) {
 	require.Equal(t, "user=", body)
 }
 
-func TestTemplates(t *testing.T) {
+func TestW3_Templates(t *testing.T) {
 	t.Setenv("GATEWRIGHT_TEST", "{authz.username}")
 	repl := caddy.NewEmptyReplacer()
 	repl.Set("http.request.host", "app.example")
@@ -105,6 +107,10 @@ func TestTemplates(t *testing.T) {
 		{name: "nobody in a mixed one", template: "u={authz.username}", missing: true},
 		{name: "empty of the request", template: "{http.request.header.Empty}", id: id, missing: true},
 		{name: "a placeholder that nobody knows", template: "{no.such.thing}", id: id, missing: true},
+		{name: "claim with a colon", template: "{authz.claim.cognito:groups}", id: id, missing: true},
+		{name: "claim that is a URL", template: "{authz.claim.https://example.com/roles}", id: id, missing: true},
+		{name: "attribute with an option", template: "{authz.user.cn;lang-de}", id: id, missing: true},
+		{name: "header with brackets", template: "{http.request.header.(a=b)}", id: id, missing: true},
 		{name: "braces around no name are text", template: `{"a":{"b":1}} {a b} {1}`, id: id, want: `{"a":{"b":1}} {a b} {1}`},
 		{name: "escaped braces are text", template: `\{authz.username\}`, id: id, want: "{authz.username}"},
 		{name: "unclosed", template: "{authz.username", id: id, want: "{authz.username"},
@@ -120,6 +126,20 @@ func TestTemplates(t *testing.T) {
 			require.Equal(t, c.want, got)
 		})
 	}
+}
+
+func TestW3_WhatLooksLikeAPlaceholderOfTheGateIsOne(t *testing.T) {
+	var c compiler
+	c.value("inject header X", "{authz.nonsense:x}", encodeItem)
+	require.EqualError(t, c.err, "inject header X: there is no placeholder {authz.nonsense:x}")
+	c = compiler{}
+	path := filepath.Join(t.TempDir(), "my secret; {x")
+	require.NoError(t, os.WriteFile(path, []byte("s3cret"), 0o600))
+	value := c.value("inject header X", Template("{file."+path+"}"), encodeItem)
+	require.NoError(t, c.err)
+	got, ok := value(t.Context(), nil, nil)
+	require.True(t, ok)
+	require.Equal(t, "s3cret", got)
 }
 
 func TestTemplateWithAnEmptyVariableIsAnError(t *testing.T) {

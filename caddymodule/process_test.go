@@ -36,7 +36,8 @@ func (w *world) run() *exec.Cmd {
 	client := w.browser()
 	eventually(w.t, "Caddy serves", func() bool {
 		status, _, _, err := navigate(client, w.issuer+"/health")
-		return err == nil && status == http.StatusOK
+		_, _, _, appErr := navigate(client, w.app+"/") // its sites begin to listen one after the other
+		return err == nil && status == http.StatusOK && appErr == nil
 	})
 	return cmd
 }

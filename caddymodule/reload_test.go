@@ -336,7 +336,11 @@ func TestO4_AStreamOutlivesAReloadAndW7_IsCutByALogoutAfterIt(t *testing.T) {
 	require.Equal(t, "text/event-stream", resp.Header.Get("Content-Type"))
 	events := bufio.NewReader(resp.Body)
 	receive := func(event string) {
-		w.pulse <- event
+		select {
+		case w.pulse <- event:
+		case <-time.After(10 * time.Second):
+			require.FailNow(t, "the stream is no more", event)
+		}
 		line, err := events.ReadString('\n')
 		require.NoError(t, err)
 		require.Equal(t, "data: "+event+"\n", line)
@@ -399,5 +403,10 @@ func TestO4_PeopleAreLookedUpInTheConfigThatRuns(t *testing.T) {
 	require.NoError(t, reload("role employee", "disabled"))
 	_, err = gate.Refresh(t.Context(), session)
 	require.ErrorIs(t, err, tokeninject.ErrSessionEnded)
-	require.Nil(t, live.Load().before, "which has ended")
+	require.Nil(t, live.Load().previous, "which has ended")
+
+	require.NoError(t, reload("state.db", "other.db"))
+	_, err = gate.Refresh(t.Context(), session)
+	require.ErrorIs(t, err, errReplaced, "and not the word of a config that has ended")
+	require.NotErrorIs(t, err, tokeninject.ErrSessionEnded, "a config that fails to start must not end sessions")
 }

@@ -18,8 +18,9 @@ import (
 // of a regular expression that didn't match. \{ and \} are braces, and so are those around what can't be a name.
 type Template string
 
-// placeholderName tells names from text that is in braces, such as JSON.
-var placeholderName = regexp.MustCompile(`^[A-Za-z][^\s"'{},:;<>()=]*$`)
+// placeholderName tells names from text that is in braces, such as JSON. Behind a prefix that is ours or Caddy's anything
+// may follow: claims are called https://example.com/roles or cognito:groups, and files have spaces in their names.
+var placeholderName = regexp.MustCompile(`^(?:(?:authz|env|file|http|system|time|vars)\..|[A-Za-z][^\s"'{},:;<>()=]*$)`)
 
 // compiler compiles templates and keeps the first error.
 type compiler struct {
@@ -129,7 +130,7 @@ type piece struct {
 	text   string
 	key    string                             // of the placeholder; "" for literal text
 	lookup lookup                             // of a placeholder of the gate; nil for the request's
-	fixed  func(*tokeninject.Identity) string // the same as text, where it is one of fixedTexts
+	fixed  func(*tokeninject.Identity) string // lookup as text at once, where it is one of fixedTexts
 	encode itemEncoder
 }
 

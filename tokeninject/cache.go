@@ -57,24 +57,24 @@ func newTokenCache() *tokenCache { return &tokenCache{} }
 
 func (c *tokenCache) shard(hash *digest) *cacheShard { return &c.shards[hash[15]%cacheShards] }
 
-// seenBefore is what the cache knows of a token besides its identity.
-type seenBefore struct {
+// cacheHit is what the cache knows of a token besides its identity.
+type cacheHit struct {
 	judged judgement
 	epoch  uint64 // of the feed that it was last held against
 	source uint8
 }
 
-// get reads the identity of a token whose end is still to come.
-func (c *tokenCache) get(hash *digest, now time.Time, id *Identity) (seen seenBefore, ok bool) {
+// get reads the identity of a token whose end is still to come, but for whose word it is: see source.
+func (c *tokenCache) get(hash *digest, now time.Time, id *Identity) (seen cacheHit, ok bool) {
 	s := c.shard(hash)
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	chunk, entry := s.find(hash)
 	if entry == nil || now.Unix() >= entry.until {
-		return seenBefore{}, false
+		return cacheHit{}, false
 	}
 	entry.read(chunk.text.String()[entry.text:], id)
-	return seenBefore{judgement{int(entry.failed), entry.fits}, entry.epoch, entry.source}, true
+	return cacheHit{judgement{int(entry.failed), entry.fits}, entry.epoch, entry.source}, true
 }
 
 func (s *cacheShard) find(hash *digest) (*cacheChunk, *cachedToken) {

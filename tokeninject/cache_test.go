@@ -45,7 +45,7 @@ func TestCacheGivesBackWhatItTook(t *testing.T) {
 		require.Equal(t, want.GrantID, id.GrantID, "not part of the claims")
 		require.Equal(t, want.Scope, id.Scope)
 		require.True(t, want.Expires.Equal(id.Expires))
-		require.Equal(t, seenBefore{judgement{i%5 - 1, uint64(i)}, uint64(i), 0}, seen)
+		require.Equal(t, cacheHit{judgement{i%5 - 1, uint64(i)}, uint64(i), 0}, seen)
 	}
 	require.False(t, c.has(hashOf(1), time.Unix(2000, 0)), "never at or past exp")
 	require.False(t, c.has(hashOf(1000), now))

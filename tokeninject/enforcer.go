@@ -245,7 +245,7 @@ func (p *passage) own() *Refusal {
 // cookie came by itself.
 func (p *passage) identify() *Refusal {
 	if p.malformed {
-		return p.misshapen()
+		return p.malformedHeader()
 	}
 	if p.taken.bearer != "" && tokenInQuery(p.r.URL.RawQuery) { // RFC 6750 §2
 		return p.challenge(oauth.Errorf(oauth.InvalidRequest, "there is a second access token in the query"))
@@ -254,7 +254,7 @@ func (p *passage) identify() *Refusal {
 		return p.verify()
 	}
 	if p.taken.bearer != "" && !b64token(p.taken.bearer) {
-		return p.misshapen()
+		return p.malformedHeader()
 	}
 	if p.from == nil {
 		if refusal := p.turnToFirst(); refusal != nil {
@@ -272,7 +272,7 @@ func (p *passage) identify() *Refusal {
 	return p.signIn(p.e.needs, false)
 }
 
-func (p *passage) misshapen() *Refusal {
+func (p *passage) malformedHeader() *Refusal {
 	return p.challenge(oauth.Errorf(oauth.InvalidRequest, "the Authorization header is malformed or repeated"))
 }
 

@@ -38,6 +38,7 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 		"scope with a space": {func(c *Config) { c.Require = []Requirement{{Kind: RequireScope, Values: []string{"a b"}}} }, "no list of scopes"},
 		"missing":            {func(c *Config) { c.Missing = "shrug" }, "none of skip, empty, deny"},
 		"hop-by-hop header":  {func(c *Config) { c.Headers = []HeaderInjection{{"transfer-encoding", subject}} }, "can't be injected"},
+		"what tells of TLS":  {func(c *Config) { c.Headers = []HeaderInjection{{"X_Forwarded_Proto", subject}} }, "can't be injected"},
 		"header name":        {func(c *Config) { c.Headers = []HeaderInjection{{"X User", subject}} }, "can't be injected"},
 		"header of nothing":  {func(c *Config) { c.Headers = []HeaderInjection{{"__", subject}} }, "neither letter nor digit"},
 		"header twice":       {func(c *Config) { c.Headers = []HeaderInjection{{"X-User", subject}, {"x_user", subject}} }, "fills \"x_user\" already"},

@@ -118,7 +118,7 @@ func (p *passage) renew(slot *mintSlot, held *heldToken) (*heldToken, error) {
 		flight = &mintFlight{landed: make(chan struct{})}
 		slot.flight = flight
 		// It flies on if this request's client goes away: others may wait for it.
-		go p.e.mint(p.toTheEnd(), slot, flight, p.mintRequest(), p.notAfter())
+		go p.e.mint(p.detached(), slot, flight, p.mintRequest(), p.notAfter())
 	}
 	slot.mu.Unlock()
 	if good {
@@ -206,7 +206,7 @@ func (p *passage) unminted(err error) *Refusal {
 	switch {
 	case p.e.cfg.Token.ForGate: // what the gate may not have is nobody's fault who passes
 	case errors.Is(err, ErrSessionEnded) && p.live != nil:
-		p.e.endSession(p.toTheEnd(), p.taken.session, p.live)
+		p.e.endSession(p.detached(), p.taken.session, p.live)
 		return p.signIn(p.e.needs, false)
 	case errors.Is(err, ErrSessionEnded):
 		p.e.verified.drop(&p.caller)

@@ -35,11 +35,11 @@ func (p *passage) resume() *Refusal {
 		return nil
 	}
 	if err = p.alive(p.r.Context(), live); err == nil && live.refreshDue(p.now) {
-		err = e.refresh(p.toTheEnd(), handle, live, p.now)
+		err = e.refresh(p.detached(), handle, live, p.now)
 	}
 	switch {
 	case errors.Is(err, ErrSessionEnded):
-		e.endSession(p.toTheEnd(), handle, live)
+		e.endSession(p.detached(), handle, live)
 		return nil
 	case err != nil:
 		return p.fault(fmt.Errorf("renew the session: %w", err))
@@ -51,7 +51,7 @@ func (p *passage) resume() *Refusal {
 		return p.signIn(union(live.asked.list, e.needs), false)
 	}
 	if live.use(p.now) {
-		if err := e.sessions.noteUse(p.toTheEnd(), handle, live, p.now); errors.Is(err, ErrSessionEnded) {
+		if err := e.sessions.noteUse(p.detached(), handle, live, p.now); errors.Is(err, ErrSessionEnded) {
 			return nil
 		} else if err != nil {
 			e.cfg.Logger.Warn("the use of a session could not be stored", zap.Error(err))
@@ -63,8 +63,8 @@ func (p *passage) resume() *Refusal {
 	return nil
 }
 
-// toTheEnd is the context of what is to be finished even if the browser goes away, since it may write.
-func (p *passage) toTheEnd() context.Context { return context.WithoutCancel(p.r.Context()) }
+// detached is the context of what is to be finished even if the browser goes away, since it may write.
+func (p *passage) detached() context.Context { return context.WithoutCancel(p.r.Context()) }
 
 // fits tells whether a session is one of this issuer, client and site (A66), and still is one by this
 // gate's own limits: those of the gate where it began may be wider.

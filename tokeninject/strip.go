@@ -2,6 +2,7 @@ package tokeninject
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/gatewright/gatewright/authz/oauth"
@@ -330,7 +331,7 @@ func without(list string, ends separators, drop func(string) bool) string {
 // ownCookie tells whether a cookie is one of ours, of this gate, another or an issuer: all of them
 // begin alike, and none is an upstream's business (A58).
 func ownCookie(name string) bool {
-	if name == "" || name[0] != '_' && lower(name[0]) != 'g' {
+	if name == "" || name[0] != '_' && lower(name[0]) != 'g' { // what all below begin with
 		return false
 	}
 	for _, prefix := range [...]string{"__Host-", "__Secure-"} {
@@ -402,12 +403,19 @@ func tokenInQuery(query string) bool {
 	ends := separators{'&', ';'}
 	for start := 0; start < len(query); {
 		end := ends.next(query, start)
-		if name, _, _ := strings.Cut(query[start:end], "="); queryTokens.has(name) {
+		if name, _, _ := strings.Cut(query[start:end], "="); queryTokens.has(name) && !hyphened(name) {
 			return true
 		}
 		start = end + 1
 	}
 	return false
+}
+
+// hyphened tells whether a parameter's name has a hyphen: in a query that is no spelling of "_", and "access-token" an
+// application's own.
+func hyphened(name string) bool {
+	plain, err := url.QueryUnescape(name)
+	return err == nil && strings.Contains(plain, "-")
 }
 
 // b64token of RFC 6750 §2.1.

@@ -193,6 +193,8 @@ func TestA64_OneCredentialOrNone(t *testing.T) {
 		{"servers that separate by semicolons", []string{"Authorization: Bearer " + good}, "?a=1;access_token=x", http.StatusBadRequest},
 		{"servers that fold names", []string{"Authorization: Bearer " + good}, "?ACCESS_TOKEN=x", http.StatusBadRequest},
 		{"servers that read lists", []string{"Authorization: Bearer " + good}, "?access_token[]=x", http.StatusBadRequest},
+		{"as PHP reads it", []string{"Authorization: Bearer " + good}, "?access.token=x", http.StatusBadRequest},
+		{"a parameter with a hyphen", []string{"Authorization: Bearer " + good}, "?access-token=x&access%2Dtoken=y", http.StatusOK},
 		{"a longer parameter", []string{"Authorization: Bearer " + good}, "?access_tokens=x", http.StatusOK},
 	}
 	for _, row := range rows {

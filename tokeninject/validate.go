@@ -200,17 +200,23 @@ func allScopes(list []string) bool {
 	return !slices.ContainsFunc(list, func(scope string) bool { return !oauth.ValidScopeToken(scope) })
 }
 
-// reservedHeaders are the connection's business, or have an injection of their own.
-var reservedHeaders = []string{
-	"Host", "Connection", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Content-Length",
-	"Proxy-Connection", "Cookie",
-}
+// reservedHeaders are the connection's business, or have an injection of their own. By X-Forwarded-Proto the gate itself
+// tells whether a request came over TLS, and a proxy behind it says it anew.
+var reservedHeaders = func() (s nameSet) {
+	for _, name := range []string{
+		"Host", "Connection", "Keep-Alive", "TE", "Trailer", "Transfer-Encoding", "Upgrade", "Content-Length",
+		"Proxy-Connection", "Cookie", "X-Forwarded-Proto",
+	} {
+		s.add(name)
+	}
+	return s
+}()
 
 func (c Config) checkHeaders() error {
 	var errs []error
 	seen := map[string]string{} // normalised name -> which kind of injection fills it
 	claim := func(kind, name string) {
-		if !httpguts.ValidHeaderFieldName(name) || slices.Contains(reservedHeaders, http.CanonicalHeaderKey(name)) {
+		if !httpguts.ValidHeaderFieldName(name) || reservedHeaders.has(name) {
 			errs = append(errs, fmt.Errorf("inject %s: %q can't be injected as a header", kind, name))
 			return
 		}

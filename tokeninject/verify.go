@@ -54,7 +54,7 @@ func (p *passage) verify() *Refusal {
 		return nil
 	}
 	if !b64token(p.taken.bearer) { // only now: what is remembered was looked at
-		return p.misshapen()
+		return p.malformedHeader()
 	}
 	if e.refused.has(&p.caller, p.now) {
 		p.remembered = true
