@@ -27,8 +27,19 @@ func (m passwordMethod) show(w http.ResponseWriter, r *http.Request, st *step) {
 }
 
 func (s *Server) loginPage(w http.ResponseWriter, r *http.Request, status int, st *step, v loginView) {
-	v.loginForm, v.Recover = s.loginForm(st), st.ix.Recover
+	v.loginForm, v.Recover, v.Enrol = s.loginForm(st), st.ix.Recover, s.enrolComes(st)
 	s.pages.render(w, r, status, v, s.pageOptions(st.client, &st.ix.Request))
+}
+
+// enrolComes tells whether a method is asked for that has been given already: only who says again who they are may set
+// up the factor that is missing.
+func (s *Server) enrolComes(st *step) bool {
+	wanted := s.contractFor(st.client, &st.ix.Request)
+	if wanted == nil || st.ix.Recover {
+		return false
+	}
+	missing := wanted.missing(st.proofs(), st.ix, s.now())
+	return len(missing) > 0 && !slices.Contains(missing, st.method)
 }
 
 // loginForm is what the form of every step has in common.

@@ -163,8 +163,12 @@ func (s *Server) nextStep(w http.ResponseWriter, r *http.Request, st *step, ask 
 		return
 	}
 	proofs := st.proofs()
-	if st.ix.Evidence != nil && s.satisfied(wanted, proofs, st.ix) != nil {
+	switch {
+	case st.ix.Evidence != nil && s.satisfied(wanted, proofs, st.ix) != nil:
 		s.finishSteps(w, r, st)
+		return
+	case s.signedInElsewhere(st, wanted):
+		s.proceed(w, r, st.ix, st.session)
 		return
 	}
 	first := wanted.first(st.ix)
@@ -175,6 +179,20 @@ func (s *Server) nextStep(w http.ResponseWriter, r *http.Request, st *step, ask 
 	if st.method == first || s.knownPerson(w, r, st) {
 		ask()
 	}
+}
+
+// signedInElsewhere tells whether the page of a request that waits is looked at again after the person did in another
+// tab all that it waits for.
+func (s *Server) signedInElsewhere(st *step, wanted *contract) bool {
+	if st.session == nil || st.other || st.ix.Evidence != nil || st.ix.Recover || st.session.provenFor(st.ix) {
+		return false
+	}
+	for _, p := range st.session.Proofs {
+		if p.At.After(st.ix.Started) {
+			return s.satisfied(wanted, st.session.Proofs, st.ix) != nil
+		}
+	}
+	return false
 }
 
 // knownPerson looks up who a step is about; false: the answer is written.
@@ -230,6 +248,9 @@ func (s *Server) postedStep(w http.ResponseWriter, r *http.Request, ix *interact
 	switch {
 	case wanted == nil || s.methods[ix.Step] == nil, known && subject == "":
 		s.toPage(w, r, pathLogin, ix) // the session has ended, or the configuration changed: what is missing now
+		return nil
+	case known && s.signedInElsewhere(st, wanted):
+		s.proceed(w, r, ix, st.session)
 		return nil
 	case known && !s.knownPerson(w, r, st):
 		return nil

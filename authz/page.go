@@ -48,6 +48,7 @@ type loginView struct {
 	loginForm
 	Username   string
 	Recover    bool // a recovery code comes next
+	Enrol      bool // they are signed in, and a factor is to be set up
 	Error      messageKey
 	RetryAfter time.Duration // of msgLocked; 0: unknown
 }

@@ -81,6 +81,7 @@ type words struct {
 	PasskeyAlsoAnother              string
 	RecoverTitle, RecoverHint       string
 	RecoverFirst                    string
+	EnrolFirst                      string
 	PasskeyRecoveryText             string
 	AnotherTitle, AnotherText       string
 	AnotherSecond, AnotherNotNow    string
@@ -258,6 +259,7 @@ var english = words{
 	PasskeyAlsoAnother:  "Set up another passkey after this one",
 	RecoverTitle:        "Enter a recovery code",
 	RecoverHint:         "You were shown your recovery codes when you set up your passkey. Each works once.",
+	EnrolFirst:          "You are signed in. This also needs a second step, which you have yet to set up: say again that it is you.",
 	RecoverFirst:        "Without your passkey you need your password and a recovery code.",
 	PasskeyRecoveryText: "When you do not have your passkey, each of these codes signs you in once, after your password. Write them down or print them: they are not shown again.",
 	AnotherTitle:        "Set up another passkey",
@@ -455,6 +457,7 @@ var german = words{
 	PasskeyAlsoAnother:  "Danach noch einen Passkey einrichten",
 	RecoverTitle:        "Wiederherstellungscode eingeben",
 	RecoverHint:         "Ihre Wiederherstellungscodes wurden Ihnen gezeigt, als Sie Ihren Passkey eingerichtet haben. Jeder gilt einmal.",
+	EnrolFirst:          "Sie sind angemeldet. Hier ist auch ein zweiter Schritt nötig, den Sie noch einrichten müssen: Bestätigen Sie noch einmal, dass Sie es sind.",
 	RecoverFirst:        "Ohne Ihren Passkey brauchen Sie Ihr Passwort und einen Wiederherstellungscode.",
 	PasskeyRecoveryText: "Wenn Sie Ihren Passkey nicht haben, meldet Sie jeder dieser Codes nach Ihrem Passwort einmal an. Schreiben Sie sie auf oder drucken Sie sie: Sie werden nicht noch einmal gezeigt.",
 	AnotherTitle:        "Noch einen Passkey einrichten",
