@@ -236,7 +236,7 @@ func TestA35_ALonelySessionEnrolsNothing(t *testing.T) {
 	browser.Authorize(f.AuthorizeURL(), "alice")
 	page := browser.Get(f.AuthorizeURL("acr_values", twoSteps))
 	require.Contains(t, page.Body, `name="password"`, "first the person says who they are")
-	require.Contains(t, page.Body, "You are signed in. This also needs a second step", "and is told why")
+	require.Contains(t, page.Body, "You are signed in, but this needs a second step", "and is told why")
 	page = browser.Submit(page, "username", "alice", "password", authztest.Password)
 	assert.NotNil(t, shownSecret.FindStringSubmatch(page.Body))
 }
