@@ -218,7 +218,7 @@ func (s *streams) sweep() {
 		shard := &s.shards[i]
 		shard.mu.Lock()
 		for p := shard.root.flight.next; p != &shard.root; p = p.flight.next {
-			if p.ended(now) {
+			if !p.flight.over.Load() && p.ended(now) {
 				p.cut()
 			}
 		}
@@ -237,7 +237,7 @@ func (p *passage) ended(now time.Time) (over bool) {
 	}()
 	if epoch := p.issuer.feed.Epoch(); p.epoch != epoch {
 		if p.issuer.feed.Revoked(p.id.subject(p.from.issuer)) {
-			return true // and again at the next sweep, which does no harm
+			return true
 		}
 		p.epoch = epoch
 	}
