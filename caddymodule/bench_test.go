@@ -11,6 +11,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/stretchr/testify/require"
+
+	"github.com/gatewright/gatewright/tokeninject"
 )
 
 // BenchmarkServeHTTP takes requests through Caddy's server: to an upstream that does nothing, without a gate and with
@@ -39,9 +41,8 @@ func BenchmarkServeHTTP(b *testing.B) {
 			arrived.RemoteAddr = "127.0.0.1:1234"
 			b.ReportAllocs()
 			b.RunParallel(func(pb *testing.PB) {
-				ctx, end := context.WithCancel(b.Context())
+				ctx, end := context.WithCancel(tokeninject.KeepConnection(context.WithoutCancel(b.Context()), near))
 				defer end()
-				ctx = context.WithValue(ctx, connectionKey{}, &keptConn{near, end})
 				answer := httptest.NewRecorder()
 				for pb.Next() {
 					r := arrived.WithContext(ctx)

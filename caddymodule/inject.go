@@ -135,7 +135,6 @@ func (h *TokenInject) addHost(cfg *tokeninject.Config) {
 	cfg.Sessions = h.issuer.gates.sessions
 	cfg.Seen = seen
 	cfg.OverTLS = overTLS
-	cfg.Connection = connection
 	cfg.Reached = func(resource string) bool {
 		reached := h.reached.Load()
 		return reached != nil && (*reached)[resource]

@@ -76,12 +76,6 @@ func valueOf(pieces []piece) tokeninject.Value {
 		text := pieces[0].text
 		return func(context.Context, *http.Request, *tokeninject.Identity) (string, bool) { return text, true }
 	}
-	if len(pieces) == 1 && pieces[0].fixed != nil {
-		read := pieces[0].fixed
-		return func(_ context.Context, _ *http.Request, id *tokeninject.Identity) (string, bool) {
-			return given(read, id)
-		}
-	}
 	if len(pieces) == 1 {
 		return pieces[0].value
 	}
@@ -140,11 +134,12 @@ func (p piece) value(ctx context.Context, r *http.Request, id *tokeninject.Ident
 	case p.key == "":
 		return p.text, true
 	case p.lookup != nil:
-		if p.fixed != nil {
-			return given(p.fixed, id)
-		}
 		if id == nil {
 			return "", false
+		}
+		if p.fixed != nil {
+			text := p.fixed(id)
+			return text, text != ""
 		}
 		text := claimText(p.lookup(ctx, id), p.encode)
 		return text, text != ""
@@ -155,15 +150,6 @@ func (p piece) value(ctx context.Context, r *http.Request, id *tokeninject.Ident
 	}
 	text, known := repl.GetString(p.key)
 	return text, known && text != ""
-}
-
-// given is what there is to say of somebody.
-func given(read func(*tokeninject.Identity) string, id *tokeninject.Identity) (string, bool) {
-	if id == nil {
-		return "", false
-	}
-	text := read(id)
-	return text, text != ""
 }
 
 func parseTemplate(text string, encode itemEncoder) ([]piece, error) {

@@ -1,9 +1,6 @@
 package caddymodule
 
 import (
-	"context"
-	"io"
-	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -14,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gatewright/gatewright/authz/oauth"
+	"github.com/gatewright/gatewright/tokeninject"
 )
 
 // vars are Caddy's variables of one request, as caddyhttp.GetVar reads them. Finding them takes a walk through the
@@ -101,25 +99,6 @@ func trustRightmost(ctx caddy.Context) {
 	}
 }
 
-// connectionKey is where a request's context has the connection that it came over.
-type connectionKey struct{}
-
-// keptConn is a connection and what ends the contexts of its requests. net/http ends them when it sees the client go, but
-// not where the client has begun its next request: the upstream's answer would be read for as long as it is silent.
-type keptConn struct {
-	conn net.Conn
-	end  context.CancelFunc
-}
-
-// Close closes the connection at once: TLS would first say goodbye, which takes its time where nobody listens.
-func (k *keptConn) Close() error {
-	defer k.end() // after it, so that no answer is brought to a good end
-	if over, ok := k.conn.(interface{ NetConn() net.Conn }); ok {
-		return over.NetConn().Close()
-	}
-	return k.conn.Close()
-}
-
 // keepConnections has the server that is being provisioned tell requests of their connections. Caddy's own ConnCtxKey
 // is not used any more.
 func keepConnections(ctx caddy.Context) {
@@ -127,21 +106,5 @@ func keepConnections(ctx caddy.Context) {
 	if !ok {
 		return
 	}
-	server.RegisterConnContext(func(ctx context.Context, conn net.Conn) context.Context {
-		// Another gate of the server may have been here. A context that ends would know of the connection's as long as it
-		// lasts; net/http's own does not.
-		if connection(ctx) != nil || ctx.Done() != nil {
-			return ctx
-		}
-		ctx, end := context.WithCancel(ctx)
-		return context.WithValue(ctx, connectionKey{}, &keptConn{conn, end})
-	})
-}
-
-// connection is the one that a request came over; nil where nobody kept it, as with HTTP/3.
-func connection(ctx context.Context) io.Closer {
-	if conn, ok := ctx.Value(connectionKey{}).(*keptConn); ok {
-		return conn
-	}
-	return nil
+	server.RegisterConnContext(tokeninject.KeepConnection)
 }

@@ -24,7 +24,7 @@ func benchGate(b *testing.B, configure func(*Config)) (*Enforcer, *testIssuer) {
 	c := newClock()
 	issuer := newTestIssuer(c)
 	cfg := Config{
-		Issuer: issuer, ResourceServer: "orders", Store: store.NewMemory(c.now), Now: c.now, KnownHost: anyHost, Connection: keptConnection,
+		Issuer: issuer, ResourceServer: "orders", Store: store.NewMemory(c.now), Now: c.now, KnownHost: anyHost,
 		Headers: []HeaderInjection{{"X-User", subject}},
 	}
 	if configure != nil {
@@ -46,7 +46,7 @@ func run(b *testing.B, e *Enforcer, prepare func(i int, h http.Header)) {
 	b.Helper()
 	conn, other := net.Pipe()
 	defer func() { _ = conn.Close(); _ = other.Close() }()
-	ctx, cancel := context.WithCancel(keepConnection(b.Context(), conn))
+	ctx, cancel := context.WithCancel(KeepConnection(context.WithoutCancel(b.Context()), conn))
 	defer cancel()
 	r := httptest.NewRequestWithContext(ctx, http.MethodGet, "https://app.example/orders?a=1", nil)
 	w := httptest.NewRecorder()

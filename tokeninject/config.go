@@ -2,7 +2,6 @@ package tokeninject
 
 import (
 	"context"
-	"io"
 	"net/http"
 	"net/url"
 	"time"
@@ -80,10 +79,6 @@ type Config struct {
 	// OverTLS tells whether the client speaks TLS; nil: as Seen says. It is asked of each request without TLS of its own
 	// that may have a session, so it is to be quick.
 	OverTLS func(r *http.Request) bool
-	// Connection is the client's connection that a request of HTTP/1 came over, by the request's context. To close it
-	// has to end the contexts of its requests as well. nil, or one that returns nil: that is not known, and a request
-	// costs more.
-	Connection func(ctx context.Context) io.Closer
 
 	Logger *zap.Logger      // nil: nothing is logged
 	Now    func() time.Time // nil: time.Now

@@ -269,36 +269,10 @@ func newSite(t *testing.T, configure func(*Config)) *site {
 func serve(t *testing.T, handler http.Handler) *httptest.Server {
 	t.Helper()
 	server := httptest.NewUnstartedServer(handler)
-	server.Config.ConnContext = keepConnection
+	server.Config.ConnContext = KeepConnection
 	server.Start()
 	t.Cleanup(server.Close)
 	return server
-}
-
-// connKey is where a context has the connection.
-type connKey struct{}
-
-// keptConn is a connection that ends the contexts of its requests.
-type keptConn struct {
-	net.Conn
-	end context.CancelFunc
-}
-
-func (k *keptConn) Close() error {
-	defer k.end()
-	return k.Conn.Close()
-}
-
-func keepConnection(ctx context.Context, conn net.Conn) context.Context {
-	ctx, end := context.WithCancel(ctx)
-	return context.WithValue(ctx, connKey{}, &keptConn{conn, end})
-}
-
-func keptConnection(ctx context.Context) io.Closer {
-	if conn, ok := ctx.Value(connKey{}).(*keptConn); ok {
-		return conn
-	}
-	return nil
 }
 
 // gate makes another gate of the same issuer and store.
@@ -306,7 +280,7 @@ func (s *site) gate(configure func(*Config)) *Enforcer {
 	s.t.Helper()
 	cfg := Config{
 		Issuer: s.issuer, Name: "test-gate", ResourceServer: "orders", Store: s.store, Now: s.clock.now, Logger: zap.NewNop(),
-		KnownHost: anyHost, Connection: keptConnection,
+		KnownHost: anyHost,
 	}
 	if configure != nil {
 		configure(&cfg)

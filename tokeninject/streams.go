@@ -44,7 +44,7 @@ type streamShard struct {
 type flight struct {
 	shard      *streamShard
 	next, prev *passage
-	conn       io.Closer               // that a cut closes; nil: it is not the request's alone
+	conn       *keptConn               // that a cut closes; nil: it is not the request's alone
 	cancel     context.CancelCauseFunc // of the request's own context, where there is no conn
 	again      atomic.Int64            // Identity.again, as it moves on; whoever asks the issuer moves it out of the way
 	known      int64                   // the last one that was the issuer's word, the asker's
@@ -102,11 +102,11 @@ func withoutTrailers(r *http.Request) *http.Request {
 
 // connection is what a cut closes: the connection, where it is this request's alone. A context of its own would cost
 // the request as much as all the rest of the gate.
-func (p *passage) connection() io.Closer {
-	if p.e.cfg.Connection == nil || p.r.ProtoMajor != 1 {
+func (p *passage) connection() *keptConn {
+	if p.r.ProtoMajor != 1 {
 		return nil
 	}
-	return p.e.cfg.Connection(p.r.Context())
+	return connectionOf(p.r.Context())
 }
 
 // cut ends the request. The caller holds the lock of the shard that the passage is in: once it has left, the
@@ -117,7 +117,7 @@ func (p *passage) cut() {
 		p.flight.cancel(errCut)
 	}
 	if p.flight.conn != nil {
-		_ = p.flight.conn.Close() // an error says that it is closed already
+		p.flight.conn.close()
 	}
 }
 

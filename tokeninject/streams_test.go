@@ -334,7 +334,7 @@ func TestA69_EveryKindOfRequestIsCut(t *testing.T) {
 				t.Run(fmt.Sprintf("%s, HTTP/%d, body %q", name, protocol, body), func(t *testing.T) {
 					s := newSite(t, nil)
 					server := httptest.NewUnstartedServer(guard(s.enforcer, handler))
-					server.Config.ConnContext = keepConnection
+					server.Config.ConnContext = KeepConnection
 					server.EnableHTTP2 = protocol == 2
 					server.StartTLS()
 					t.Cleanup(server.Close)

@@ -16,6 +16,13 @@ type nameSet struct {
 	longest int
 }
 
+func newNameSet(names ...string) (s nameSet) {
+	for _, name := range names {
+		s.add(name)
+	}
+	return s
+}
+
 func (s *nameSet) add(name string) {
 	key := normalised(name)
 	if s.names == nil {
@@ -393,10 +400,7 @@ func bearer(values []string) (token string, malformed bool) {
 }
 
 // queryTokens are the names of a token in a query (RFC 6750 §2.3).
-var queryTokens = func() (s nameSet) {
-	s.add("access_token")
-	return s
-}()
+var queryTokens = newNameSet("access_token")
 
 // tokenInQuery tells whether some backend finds a token in a query.
 func tokenInQuery(query string) bool {

@@ -202,15 +202,10 @@ func allScopes(list []string) bool {
 
 // reservedHeaders are the connection's business, or have an injection of their own. By X-Forwarded-Proto the gate itself
 // tells whether a request came over TLS, and a proxy behind it says it anew.
-var reservedHeaders = func() (s nameSet) {
-	for _, name := range []string{
-		"Host", "Connection", "Keep-Alive", "TE", "Trailer", "Transfer-Encoding", "Upgrade", "Content-Length",
-		"Proxy-Connection", "Cookie", "X-Forwarded-Proto",
-	} {
-		s.add(name)
-	}
-	return s
-}()
+var reservedHeaders = newNameSet(
+	"Host", "Connection", "Keep-Alive", "TE", "Trailer", "Transfer-Encoding", "Upgrade", "Content-Length",
+	"Proxy-Connection", "Cookie", "X-Forwarded-Proto",
+)
 
 func (c Config) checkHeaders() error {
 	var errs []error

@@ -115,14 +115,13 @@ func (p *passage) sessionLapsed(now time.Time) bool {
 		}
 		p.flight.judged = id.session
 	}
-	age := live.age(now)
 	if now.UnixMilli() < live.retry.Load() {
-		return age >= refreshBound // a request would be refused now
+		return live.age(now) >= refreshBound // a request would be refused now
 	}
-	if age >= refreshEvery {
+	if live.refreshDue(now) {
 		p.askForPerson(now)
 	}
-	return age >= refreshBound+refreshWait // nobody got to ask, or has no answer
+	return live.age(now) >= refreshBound+refreshWait // nobody got to ask, or has no answer
 }
 
 // askForPerson looks the person of an open stream up, as its next request would. Whoever is no more has no session then.

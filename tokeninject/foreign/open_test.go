@@ -117,12 +117,19 @@ func TestA5_UnknownKeysAreLookedForNowAndThen(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestW6_AWithdrawnKeyCountsNoMore(t *testing.T) {
-	s := newServer(t)
-	i := s.issuer(nil)
-	raw := s.accessToken(nil)
+// newOpened is an issuer whose keys are at hand, since a token of its was opened.
+func newOpened(t *testing.T) (s *server, i *Issuer, raw string) {
+	t.Helper()
+	s = newServer(t)
+	i = s.issuer(nil)
+	raw = s.accessToken(nil)
 	_, _, err := i.Open(t.Context(), raw, nil)
 	require.NoError(t, err)
+	return s, i, raw
+}
+
+func TestW6_AWithdrawnKeyCountsNoMore(t *testing.T) {
+	s, i, raw := newOpened(t)
 	s.clock.advance(fresh - time.Second)
 	_, until, err := i.Open(t.Context(), raw, nil)
 	require.NoError(t, err)
@@ -134,11 +141,7 @@ func TestW6_AWithdrawnKeyCountsNoMore(t *testing.T) {
 }
 
 func TestW6_AnIssuerThatIsAwayHoldsUpNobodyTwice(t *testing.T) {
-	s := newServer(t)
-	i := s.issuer(nil)
-	raw := s.accessToken(nil)
-	_, _, err := i.Open(t.Context(), raw, nil)
-	require.NoError(t, err)
+	s, i, raw := newOpened(t)
 	s.on("/jwks", status(http.StatusBadGateway))
 	for range 3 {
 		s.clock.advance(aged)
@@ -151,7 +154,7 @@ func TestW6_AnIssuerThatIsAwayHoldsUpNobodyTwice(t *testing.T) {
 	s.on("/jwks", func(http.ResponseWriter, *http.Request) { <-silent })
 	s.clock.advance(retryAfter)
 	began := time.Now()
-	_, _, err = i.Open(t.Context(), raw, nil)
+	_, _, err := i.Open(t.Context(), raw, nil)
 	require.NoError(t, err)
 	require.Less(t, time.Since(began), agedWait, "that it failed is known, and the next try is behind who asks")
 }
@@ -187,15 +190,11 @@ func TestW6_ANewKeyMayHaveTheNameOfTheOld(t *testing.T) {
 }
 
 func TestW6_AnIssuerThatIsAwayIsRemembered(t *testing.T) {
-	s := newServer(t)
-	i := s.issuer(nil)
-	raw := s.accessToken(nil)
-	_, _, err := i.Open(t.Context(), raw, nil)
-	require.NoError(t, err)
+	s, i, raw := newOpened(t)
 	s.on("/jwks", status(http.StatusBadGateway))
 	s.on("/.well-known/openid-configuration", status(http.StatusBadGateway))
 	s.clock.advance(staleBound - time.Minute)
-	_, _, err = i.Open(t.Context(), raw, nil)
+	_, _, err := i.Open(t.Context(), raw, nil)
 	require.NoError(t, err, "stale keys serve on")
 	s.clock.advance(time.Hour)
 	_, _, err = i.Open(t.Context(), raw, nil)
@@ -367,11 +366,7 @@ func TestA5_AFloodAsksTheIssuerForAFewAtOnce(t *testing.T) {
 }
 
 func TestW6_AgeingKeysAreFetchedByOneWhoWaitsForNobody(t *testing.T) {
-	s := newServer(t)
-	i := s.issuer(nil)
-	raw := s.accessToken(nil)
-	_, _, err := i.Open(t.Context(), raw, nil)
-	require.NoError(t, err)
+	s, i, raw := newOpened(t)
 	held := make(chan struct{})
 	release := sync.OnceFunc(func() { close(held) })
 	t.Cleanup(release)
