@@ -234,6 +234,7 @@ func (a *App) Cleanup() error {
 		}
 	}
 	for _, is := range slices.Concat(slices.Collect(maps.Values(a.issuers)), slices.Collect(maps.Values(a.foreign))) {
+		is.replaced.Store(true)
 		if a.started && !caddy.Exiting() {
 			time.AfterFunc(lateRequests, is.lease.give)
 			continue
@@ -253,15 +254,17 @@ func (a *App) forget(ended *App) {
 // errReplaced is what became of an issuer that a reload took away, or gave another state.
 var errReplaced = fmt.Errorf("%w: the config that runs has no such authorization server", oauth.TemporarilyUnavailable)
 
-// current is what stands for an issuer of an earlier config in this one, which runs. One of a config that is about to
-// run stands for itself.
+// current is what stands for an issuer of an earlier config in this one, which runs; nil: none runs that has such an
+// app. An issuer of a config that is about to run stands for itself.
 func (a *App) current(of *issuer) (*issuer, error) {
-	if a == nil || of.config >= a.serial {
+	if !of.replaced.Load() && (a == nil || of.config >= a.serial) {
 		return of, nil
 	}
-	for _, is := range a.issuers {
-		if is.stateKey() == of.stateKey() {
-			return is, nil
+	if a != nil {
+		for _, is := range a.issuers {
+			if is.stateKey() == of.stateKey() {
+				return is, nil
+			}
 		}
 	}
 	return nil, errReplaced

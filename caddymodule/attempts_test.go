@@ -60,6 +60,13 @@ func (a *attempts) arrived(r *http.Request) {
 	a.begun[r.Header.Get(attemptHeader)] = true
 }
 
+// hasArrived tells whether an attempt has come all the way to the upstream.
+func (a *attempts) hasArrived(id string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.begun[id]
+}
+
 // cutOff are the attempts that arrived and got no answer all the same.
 func (a *attempts) cutOff() []string {
 	a.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -18,6 +19,7 @@ type issuer struct {
 	name     string
 	url      string
 	config   uint64        // serial of the config that made it
+	replaced atomic.Bool   // that config has ended
 	server   *authz.Server // nil: another process's
 	storage  Storage
 	where    string       // what storage calls its place

@@ -61,6 +61,7 @@ func newWorld(t testing.TB) *world {
 			w.stream(rw, r)
 			return
 		}
+		_, _ = io.Copy(io.Discard, r.Body)
 		_, _ = fmt.Fprintf(rw, "user=%s", r.Header.Get("X-User"))
 	}))
 	t.Cleanup(upstream.Close)

@@ -13,7 +13,7 @@ import (
 const aGateForNobody = "token_inject {\nsession\nrequire role admiral\n}\nrespond in\n"
 
 func TestWhoMayNotPassSignsInAsSomebodyElse(t *testing.T) {
-	const way = `action="/.authz/logout"`
+	const way = `action="/.authz/logout?return=`
 	w := newWorld(t)
 	w.block = "brand {\nname \"Acme & Sons\"\ncolor \"#ab1234\"\n}"
 	w.site = `
@@ -69,7 +69,7 @@ func TestALogoutPathBelowTheGatesPathIsSeen(t *testing.T) {
 	_, _, body, err := navigate(client, w.app+"/app/page")
 	require.NoError(t, err)
 	_, body = w.signIn(client, body)
-	require.Contains(t, body, `action="/app/bye"`)
+	require.Contains(t, body, `action="/app/bye?return=`)
 }
 
 func TestAGateThatDoesNotSeeItsLogoutPathIsWarnedOf(t *testing.T) {

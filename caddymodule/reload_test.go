@@ -409,4 +409,8 @@ func TestO4_PeopleAreLookedUpInTheConfigThatRuns(t *testing.T) {
 	_, err = gate.Refresh(t.Context(), session)
 	require.ErrorIs(t, err, errReplaced, "and not the word of a config that has ended")
 	require.NotErrorIs(t, err, tokeninject.ErrSessionEnded, "a config that fails to start must not end sessions")
+
+	require.NoError(t, loadJSON(`{"admin": {"disabled": true}}`))
+	_, err = gate.Refresh(t.Context(), session)
+	require.ErrorIs(t, err, errReplaced, "where no config has any authorization server either")
 }

@@ -54,11 +54,17 @@ await run({
   // Whoever is signed in but has not the role sees a page that says so.
   async forbidden(input) {
     await withPage(input, async (page) => {
-      await page.goto(`${input.gate}/`);
+      await page.goto(`${input.gate}/orders?id=7`);
       await signIn(page, 'bob');
       await decide(page, 'allow');
       await shows(page, 'error');
       await inspect(page, 'forbidden', input);
+      // The page has a way to another account, which leads back to where the person wanted to go.
+      await page.click('main button');
+      await signIn(page);
+      await decide(page, 'allow');
+      await shows(page, 'behind');
+      assert.equal(page.url(), `${input.gate}/orders?id=7`);
     });
   },
 

@@ -143,7 +143,8 @@ type Verdict struct {
 	passage *passage
 }
 
-// Done must be called once the answer to a request that passed is complete.
+// Done must be called, deferred, once the answer to a request that passed is complete. It panics with
+// http.ErrAbortHandler where the request was cut.
 func (v Verdict) Done() {
 	if v.Identity != nil {
 		v.passage.done()

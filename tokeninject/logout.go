@@ -49,15 +49,46 @@ func (p *passage) logout() *Refusal {
 		}
 		switch {
 		case next != "":
-			p.redirect(http.StatusSeeOther, next)
+			p.goOn(next)
 			return answered
 		case failed:
 			p.e.writePage(p.w, p.r, http.StatusBadGateway, pageHalfOut)
 			return answered
 		}
 	}
+	if back := p.wayBack(); back != "" {
+		p.goOn(back)
+		return answered
+	}
 	p.e.writePage(p.w, p.r, http.StatusOK, pageLoggedOut)
 	return answered
+}
+
+// returnTo is the parameter with the page of this site to open after signing out, there to sign in as somebody else.
+const returnTo = "return"
+
+// wayBack is that page, as the form names it; "" where none is, or one of another site.
+func (p *passage) wayBack() string {
+	if p.r.Method != http.MethodPost {
+		return ""
+	}
+	u, err := url.Parse(p.r.URL.Query().Get(returnTo))
+	if err != nil || u.IsAbs() || u.Host != "" || !strings.HasPrefix(u.Path, "/") || strings.HasPrefix(u.Path, "//") {
+		return ""
+	}
+	return u.RequestURI()
+}
+
+// goOn opens another page. A form may not lead to another site, be it by redirects (CSP form-action): a page does that.
+func (p *passage) goOn(target string) {
+	if p.r.Method != http.MethodPost {
+		p.redirect(http.StatusSeeOther, target)
+		return
+	}
+	content := pageOnward
+	content.link = target
+	p.w.Header().Set("Refresh", "0; url="+target)
+	p.e.writePage(p.w, p.r, http.StatusOK, content)
 }
 
 // meant tells whether the person wanted to sign out: followed a link of this site, typed the address, or

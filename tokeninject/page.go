@@ -88,6 +88,11 @@ var (
 		text:  "You are signed out of this site and of the sign-in server. You can close this window.",
 		label: textBack, link: "/",
 	}
+	pageOnward = page{
+		id: "logged-out", title: "You are signed out",
+		text:  "The next page opens by itself.",
+		label: textOn,
+	}
 	pageHalfOut = page{
 		id: "error", title: "You are signed out of this site only",
 		text: "The sign-in server could not be reached, so you may still be signed in there.",
@@ -125,6 +130,7 @@ var german = map[string]string{
 	pageLogout.button:   "Abmelden",
 	pageLoggedOut.title: "Sie sind abgemeldet",
 	pageLoggedOut.text:  "Sie sind von dieser Seite und vom Anmeldeserver abgemeldet. Sie können das Fenster schließen.",
+	pageOnward.text:     "Die nächste Seite öffnet sich von selbst.",
 	pageHalfOut.title:   "Sie sind nur von dieser Seite abgemeldet",
 	pageHalfOut.text:    "Der Anmeldeserver war nicht erreichbar. Vielleicht sind Sie dort noch angemeldet.",
 	textOn:              "Weiter zur Seite",

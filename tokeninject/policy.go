@@ -2,6 +2,7 @@ package tokeninject
 
 import (
 	"encoding/json"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -65,8 +66,9 @@ func (p *passage) authorize() *Refusal {
 // way to it, where the logout path leads to this gate.
 func (p *passage) notForYou() page {
 	content := pageForbidden
-	if p.live != nil && p.e.cfg.SeesLogout() && p.e.cfg.Seen(p.r).URL.Path == p.r.URL.Path {
-		content.button, content.action = textOther, p.e.cfg.Session.Logout
+	if here := p.e.cfg.Seen(p.r).URL; p.live != nil && p.e.cfg.SeesLogout() && here.Path == p.r.URL.Path {
+		content.button = textOther
+		content.action = p.e.cfg.Session.Logout + "?" + url.Values{returnTo: {here.RequestURI()}}.Encode()
 	}
 	return content
 }

@@ -2,6 +2,7 @@ package tokeninject
 
 import (
 	"net/http"
+	"net/url"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -60,10 +61,11 @@ func TestWhoMayNotPassCanSignInAsSomebodyElse(t *testing.T) {
 	})
 	browser := newBrowser(t)
 	s.signIn(browser, "/app")
-	got := s.do(browser, http.MethodGet, "/app", asNavigation)
+	got := s.do(browser, http.MethodGet, "/app?a=1&b=//x", asNavigation)
 	require.Equal(t, http.StatusForbidden, got.status)
 	require.Contains(t, got.body, pageForbidden.title)
-	require.Contains(t, got.body, `<form method="post" action="/.authz/logout"><button type="submit">`+textOther+`</button>`)
+	action := "/.authz/logout?return=%2Fapp%3Fa%3D1%26b%3D%2F%2Fx"
+	require.Contains(t, got.body, `<form method="post" action="`+action+`"><button type="submit">`+textOther+`</button>`)
 
 	sees = false
 	require.NotContains(t, s.do(browser, http.MethodGet, "/app", asNavigation).body, "<form", "its logout path leads elsewhere")
@@ -85,8 +87,25 @@ func TestWhoMayNotPassCanSignInAsSomebodyElse(t *testing.T) {
 	token := s.get("/app", asNavigation, "Authorization: Bearer "+s.issuer.accessToken(t, nil))
 	require.Equal(t, http.StatusForbidden, token.status)
 	require.NotContains(t, token.body, "<form", "a token has no session to end")
-	out := s.do(browser, http.MethodPost, "/.authz/logout", "Sec-Fetch-Site: same-origin")
-	require.Contains(t, out.body, `<a href="/">`+textBack+`</a>`)
+	out := s.do(browser, http.MethodPost, action, "Sec-Fetch-Site: same-origin")
+	require.Equal(t, "0; url=/app?a=1&b=//x", out.header.Get("Refresh"))
+	require.Contains(t, out.body, `<a href="/app?a=1&amp;b=//x">`+textOn+`</a>`)
+	require.Equal(t, http.StatusFound, s.do(browser, http.MethodGet, "/app", asNavigation).status, "to sign in")
+}
+
+func TestA68_SigningOutLeadsToNoOtherSite(t *testing.T) {
+	s := newSite(t, withSession)
+	for _, target := range []string{
+		"//evil.example", "///evil.example", `/\evil.example`, "https://evil.example/", "evil.example", "/%2Fevil.example", "/\t/evil.example",
+		"javascript:alert(1)", "",
+	} {
+		got := s.do(newBrowser(t), http.MethodPost, "/.authz/logout?return="+url.QueryEscape(target), "Sec-Fetch-Site: same-origin")
+		require.Equal(t, http.StatusOK, got.status)
+		refresh := got.header.Get("Refresh")
+		require.NotRegexp(t, `url=(//|/\\|[^/])`, refresh, target)
+	}
+	got := s.do(newBrowser(t), http.MethodGet, "/.authz/logout?return=/app", asNavigation, "Sec-Fetch-Site: none")
+	require.Contains(t, got.body, `<a href="/">`+textBack+`</a>`, "only our own form says where to go on")
 }
 
 func TestRequirementsOfASessionFollowThePerson(t *testing.T) {

@@ -2,7 +2,7 @@ package tokeninject
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -20,8 +20,9 @@ const (
 	watchEvery = 250 * time.Millisecond
 )
 
-// errCut is the cause of a request's context when its credential ended.
-var errCut = errors.New("the credential was revoked or has expired")
+// errCut is what is read and written of a request whose credential ended. It counts as the client's end of it, as its
+// context does: a proxy must not take it for a fault of the upstream.
+var errCut = fmt.Errorf("%w: the credential was revoked or has expired", context.Canceled)
 
 // streams watches requests in flight: a revoked credential ends them all at once, an expired one ends
 // those that would go on for ever. One goroutine does it, and only while something is in flight.
@@ -44,14 +45,14 @@ type streamShard struct {
 type flight struct {
 	shard      *streamShard
 	next, prev *passage
-	conn       *keptConn               // that a cut closes; nil: it is not the request's alone
-	cancel     context.CancelCauseFunc // of the request's own context, where there is no conn
-	again      atomic.Int64            // Identity.again, as it moves on; whoever asks the issuer moves it out of the way
-	known      int64                   // the last one that was the issuer's word, the asker's
-	ends       atomic.Int64            // of a token, in Unix milliseconds
-	judged     *Session                // that passage.judged is of; the watcher's
-	over       atomic.Bool             // it was cut
-	stream     atomic.Bool             // it has no end of its own: an event stream, an upgraded connection
+	conn       *keptConn          // that a cut closes; nil: it is not the request's alone
+	cancel     context.CancelFunc // of the request's own context, where there is no conn
+	again      atomic.Int64       // Identity.again, as it moves on; whoever asks the issuer moves it out of the way
+	known      int64              // the last one that was the issuer's word, the asker's
+	ends       atomic.Int64       // of a token, in Unix milliseconds
+	judged     *Session           // that passage.judged is of; the watcher's
+	over       atomic.Bool        // it was cut
+	stream     atomic.Bool        // it has no end of its own: an event stream, an upgraded connection
 }
 
 func newStreams(now func() time.Time, sources []*source) *streams {
@@ -80,11 +81,17 @@ func (p *passage) forward() Verdict {
 	v := Verdict{Pass: true, Identity: p.id, Writer: (*watchedWriter)(p), passage: p}
 	if p.flight.conn = p.connection(); p.flight.conn == nil {
 		var ctx context.Context
-		ctx, p.flight.cancel = context.WithCancelCause(p.r.Context())
+		ctx, p.flight.cancel = context.WithCancel(p.r.Context())
 		v.Request = p.r.WithContext(ctx)
 		v.Request.Trailer = nil
 	} else {
 		v.Request = withoutTrailers(p.r)
+	}
+	if p.r.ContentLength != 0 {
+		v.Request.Body = (*watchedBody)(p)
+		if contentType := p.r.Header["Content-Type"]; len(contentType) > 0 && isStream(contentType[0]) {
+			p.flight.stream.Store(true)
+		}
 	}
 	p.e.streams.join(p)
 	return v
@@ -114,18 +121,35 @@ func (p *passage) connection() *keptConn {
 func (p *passage) cut() {
 	p.flight.over.Store(true)
 	if p.flight.cancel != nil {
-		p.flight.cancel(errCut)
+		p.flight.cancel()
+		p.endTransfer()
 	}
 	if p.flight.conn != nil {
 		p.flight.conn.close()
 	}
 }
 
-// done takes the request out of the watch.
+// endTransfer frees whoever reads the request's body or writes its answer: the context does not, and a client that
+// neither sends nor reads would hold both. HTTP/2 tells the client at once. Where there are no deadlines, the context
+// has to do.
+func (p *passage) endTransfer() {
+	past := time.Unix(1, 0)
+	_ = http.NewResponseController(p.w).SetReadDeadline(past)
+	w := p.w
+	for over, ok := w.(interface{ Unwrap() http.ResponseWriter }); ok; over, ok = w.(interface{ Unwrap() http.ResponseWriter }) {
+		w = over.Unwrap() // Caddy's own writer is for the request's goroutine only
+	}
+	_ = http.NewResponseController(w).SetWriteDeadline(past)
+}
+
+// done takes the request out of the watch. An answer that was cut must not come to a good end.
 func (p *passage) done() {
 	p.e.streams.leave(p)
 	if p.flight.cancel != nil {
-		p.flight.cancel(nil)
+		p.flight.cancel()
+	}
+	if p.flight.over.Load() {
+		panic(http.ErrAbortHandler)
 	}
 }
 
@@ -248,6 +272,21 @@ func (p *passage) ended(now time.Time) (over bool) {
 	return p.live.ended.Load() || stream && p.sessionLapsed(now)
 }
 
+// watchedBody is a passage's body. After a cut its reader must not take what ended it for a fault of its own.
+type watchedBody passage
+
+// Read implements io.Reader.
+func (b *watchedBody) Read(into []byte) (int, error) {
+	n, err := b.r.Body.Read(into)
+	if b.flight.over.Load() {
+		return 0, errCut
+	}
+	return n, err
+}
+
+// Close implements io.Closer.
+func (b *watchedBody) Close() error { return b.r.Body.Close() }
+
 // watchedWriter is a passage's answer. It notes whether that is an event stream, and takes nothing after a cut: not
 // every handler looks at the request's context.
 type watchedWriter passage
@@ -257,56 +296,59 @@ func (w *watchedWriter) Header() http.Header { return w.w.Header() }
 
 // WriteHeader implements http.ResponseWriter.
 func (w *watchedWriter) WriteHeader(status int) {
-	w.look(status)
-	w.w.WriteHeader(status)
+	if w.look(status) {
+		w.w.WriteHeader(status)
+	}
 }
 
 // Write implements http.ResponseWriter.
 func (w *watchedWriter) Write(b []byte) (int, error) {
-	if w.flight.over.Load() {
+	if !w.look(http.StatusOK) {
 		return 0, errCut
 	}
-	w.look(http.StatusOK)
 	return w.w.Write(b)
 }
 
 // ReadFrom implements io.ReaderFrom, or answers would no longer be copied by the kernel. Where closing the connection
 // doesn't end that, the answer goes piece by piece.
 func (w *watchedWriter) ReadFrom(src io.Reader) (int64, error) {
-	if w.flight.over.Load() {
+	switch {
+	case !w.look(http.StatusOK):
 		return 0, errCut
-	}
-	if w.flight.conn == nil {
+	case w.flight.conn == nil:
 		return io.Copy(struct{ io.Writer }{w}, src)
+	default:
+		return io.Copy(w.w, src)
 	}
-	w.look(http.StatusOK)
-	return io.Copy(w.w, src)
 }
 
 // FlushError sends the header, so it has to look at it first; http.ResponseController calls it.
 func (w *watchedWriter) FlushError() error {
-	if w.flight.over.Load() {
+	if !w.look(http.StatusOK) {
 		return errCut
 	}
-	w.look(http.StatusOK)
 	return http.NewResponseController(w.w).Flush()
 }
 
 // Unwrap lets http.ResponseController reach hijacking and deadlines.
 func (w *watchedWriter) Unwrap() http.ResponseWriter { return w.w }
 
-func (w *watchedWriter) look(status int) {
-	if w.wrote || status >= 100 && status < 200 && status != http.StatusSwitchingProtocols {
-		return
+// look tells whether the answer may go on. A stream may not begin after its credential's end either.
+func (w *watchedWriter) look(status int) bool {
+	if !w.wrote && (status < 100 || status >= 200 || status == http.StatusSwitchingProtocols) {
+		w.wrote = true
+		if contentType := w.Header()["Content-Type"]; len(contentType) > 0 && isStream(contentType[0]) {
+			w.flight.stream.Store(true)
+			if p := (*passage)(w); p.expired(w.e.streams.now()) {
+				w.e.streams.cut(p)
+			}
+		}
 	}
-	w.wrote = true
-	if contentType := w.Header()["Content-Type"]; len(contentType) > 0 && isStream(contentType[0]) {
-		w.flight.stream.Store(true)
-	}
+	return !w.flight.over.Load()
 }
 
-// streamTypes are the media types of answers that go on for as long as they like. Of gRPC, calls with one answer
-// look the same; usually they are over before their token is.
+// streamTypes are the media types of requests and answers that go on for as long as they like. Of gRPC, calls with one
+// message look the same; usually they are over before their token is.
 var streamTypes = []string{"text/event-stream", "application/grpc", "multipart/x-mixed-replace"}
 
 func isStream(contentType string) bool {

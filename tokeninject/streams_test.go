@@ -387,6 +387,18 @@ func (s *site) post(client *http.Client, body string) *http.Response {
 	return response
 }
 
+// send sends a body that may be under way for long.
+func (s *site) send(headers map[string]string, body io.Reader) (*http.Response, error) {
+	r, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost, s.server.URL, body)
+	if err != nil {
+		return nil, err
+	}
+	for name, value := range headers {
+		r.Header.Set(name, value)
+	}
+	return http.DefaultClient.Do(r)
+}
+
 func TestW7_NoLaterRequestSuffersForACut(t *testing.T) {
 	s := newSite(t, nil)
 	ended := make(chan struct{})
@@ -495,20 +507,27 @@ func TestW7_RevokedWhileBeingLetThrough(t *testing.T) {
 	p := s.passageOf("Authorization: " + s.bearer(nil)["Authorization"])
 	require.NoError(t, s.issuer.feed.Revoke(t.Context(), revocation.Family, "grant-b", time.Time{}))
 	verdict := p.forward() // its credential was checked before
-	defer verdict.Done()
 	select {
 	case <-verdict.Request.Context().Done():
-		require.ErrorIs(t, context.Cause(verdict.Request.Context()), errCut)
 	case <-time.After(cutWithin):
 		require.FailNow(t, "it slipped through")
 	}
+	require.PanicsWithValue(t, http.ErrAbortHandler, verdict.Done, "its answer must come to no good end")
+}
+
+// watched is the writer of a request that passed with a good token.
+func (s *site) watched(recorder *httptest.ResponseRecorder) *watchedWriter {
+	s.t.Helper()
+	p := s.passageOf("Authorization: " + s.bearer(nil)["Authorization"])
+	p.w = recorder
+	return (*watchedWriter)(p)
 }
 
 func TestWatchedWriterPassesEverythingOn(t *testing.T) {
 	recorder := httptest.NewRecorder()
-	w := &watchedWriter{w: recorder}
+	w := newSite(t, nil).watched(recorder)
 	w.Header().Set("Content-Type", "text/event-stream")
-	w.look(http.StatusEarlyHints)
+	require.True(t, w.look(http.StatusEarlyHints))
 	require.False(t, w.flight.stream.Load(), "not the answer's header yet")
 	n, err := io.Copy(w, strings.NewReader("data: 1"))
 	require.NoError(t, err)
@@ -521,8 +540,10 @@ func TestWatchedWriterPassesEverythingOn(t *testing.T) {
 
 func TestA69_NothingIsTakenAfterACut(t *testing.T) {
 	recorder := httptest.NewRecorder()
-	w := &watchedWriter{w: recorder}
-	w.flight.over.Store(true)
+	w := newSite(t, nil).watched(recorder)
+	(*passage)(w).cut()
+	w.WriteHeader(http.StatusTeapot)
+	require.Equal(t, http.StatusOK, recorder.Code)
 	_, err := w.Write([]byte("late"))
 	require.ErrorIs(t, err, errCut)
 	_, err = w.ReadFrom(strings.NewReader("late"))
@@ -530,6 +551,53 @@ func TestA69_NothingIsTakenAfterACut(t *testing.T) {
 	require.ErrorIs(t, http.NewResponseController(w).Flush(), errCut)
 	require.False(t, recorder.Flushed)
 	require.Empty(t, recorder.Body.String())
+}
+
+func TestA69_AStreamThatWouldBeginAfterItsTokenIsNoAnswer(t *testing.T) {
+	s := newSite(t, nil)
+	began, answer := make(chan struct{}), make(chan struct{})
+	s.upstream = func(w http.ResponseWriter, r *http.Request) {
+		close(began)
+		<-answer
+		events(w, r)
+	}
+	failed := make(chan error, 1)
+	go func() {
+		response, err := s.send(s.bearer(nil), nil)
+		if err == nil {
+			_ = response.Body.Close()
+		}
+		failed <- err
+	}()
+	<-began
+	s.clock.advance(10 * time.Minute)
+	close(answer)
+	require.Error(t, <-failed, "not even its header")
+}
+
+// Of a call of gRPC the request tells that it may have no end, long before there is an answer.
+func TestA69_ACallOfGRPCEndsWithItsTokenThoughThereIsNoAnswerYet(t *testing.T) {
+	s := newSite(t, nil)
+	began, ended := make(chan struct{}), make(chan struct{})
+	s.server = serve(t, guard(s.enforcer, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		close(began)
+		<-r.Context().Done()
+		close(ended)
+	})))
+	headers := s.bearer(nil)
+	headers["Content-Type"] = "application/grpc+proto"
+	body, sending := io.Pipe()
+	go func() {
+		if response, err := s.send(headers, body); err == nil {
+			_ = response.Body.Close()
+		}
+	}()
+	<-began
+	s.clock.advance(10*time.Minute - time.Second)
+	requireOpen(t, ended)
+	s.clock.advance(time.Second)
+	requireCut(t, ended)
+	require.NoError(t, sending.Close())
 }
 
 func TestA69_AStreamIsToldByItsType(t *testing.T) {

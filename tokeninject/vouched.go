@@ -23,10 +23,18 @@ const (
 	askBound = time.Minute
 )
 
+// expired tells whether the end of the request's credential has come that is known without asking anybody.
+func (p *passage) expired(now time.Time) bool {
+	if p.live == nil {
+		return now.UnixMilli() >= p.flight.ends.Load()
+	}
+	return p.live.idleSince(now) >= min(p.live.idle, p.e.cfg.Session.Idle) || now.UnixMilli() >= p.live.expires.Load()
+}
+
 // lapsed tells whether the token of an open stream has ended. One that its issuer only vouches for is good for as
 // long as the issuer goes on to: it is asked again whenever its word has run out (A69).
 func (p *passage) lapsed(now time.Time) bool {
-	if now.UnixMilli() >= p.flight.ends.Load() {
+	if p.expired(now) {
 		return true
 	}
 	again := p.flight.again.Load()
@@ -105,7 +113,7 @@ func (p *passage) openAgain(now time.Time) (_ *Identity, err error) {
 func (p *passage) sessionLapsed(now time.Time) bool {
 	live := p.live
 	switch session := live.session(); {
-	case live.idleSince(now) >= min(live.idle, p.e.cfg.Session.Idle), now.UnixMilli() >= live.expires.Load():
+	case p.expired(now):
 		return true
 	case session != p.flight.judged:
 		id := new(Identity)
