@@ -27,7 +27,7 @@ type keySet struct {
 // counts is until when what the keys say counts: then the issuer may have withdrawn them. While nobody can tell, it is
 // asked in a moment.
 func (k *keySet) counts(now time.Time) time.Time {
-	if until := k.fetched.Add(aged); until.After(now.Add(retryAfter)) {
+	if until := k.fetched.Add(aged); until.After(now) {
 		return until
 	}
 	return now.Add(retryAfter)

@@ -14,8 +14,9 @@ const (
 	fresh = 5 * time.Minute
 	// aged is how old it may be before who needs it waits for the newer one.
 	aged = 2 * fresh
-	// agedWait is how long: an issuer that doesn't answer at all must not hold up everybody.
-	agedWait = 2 * time.Second
+	// newerWait is how long that is, and for a key that is not at hand: an issuer that doesn't answer at all must not
+	// hold up everybody.
+	newerWait = 2 * time.Second
 	// staleBound is how long the last one serves while no newer one can be had.
 	staleBound = 24 * time.Hour
 	// retryAfter is the least time between two tries, however many ask.
@@ -55,9 +56,7 @@ func (h *held[T]) get(ctx context.Context) (T, error) {
 		}
 		return value, nil
 	case age < staleBound:
-		waiting, cancel := context.WithTimeout(ctx, agedWait)
-		defer cancel()
-		h.refresh(waiting, fresh)
+		h.await(ctx, fresh)
 	default:
 		h.refresh(ctx, fresh)
 	}
@@ -82,9 +81,16 @@ func (h *held[T]) failed() error {
 // is not in the one at hand. However many ask, the issuer is asked once in retryAfter (A5).
 func (h *held[T]) newer(ctx context.Context) (T, error) {
 	if _, _, due := h.look(retryAfter); due {
-		h.refresh(ctx, retryAfter)
+		h.await(ctx, retryAfter)
 	}
 	return h.get(ctx)
+}
+
+// await is refresh for whoever has a document that will do.
+func (h *held[T]) await(ctx context.Context, limit time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, newerWait)
+	defer cancel()
+	h.refresh(ctx, limit)
 }
 
 // look tells what is at hand, how old it is, and whether one younger than limit may be looked for.
@@ -133,5 +139,7 @@ func (h *held[T]) fly(ctx context.Context, limit time.Duration) {
 	h.tried, h.failure = began, err
 	if err == nil {
 		h.value, h.fetched = value, began
+	} else {
+		h.tried = h.now() // a pause comes after a failure that took its time, too
 	}
 }

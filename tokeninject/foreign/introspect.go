@@ -42,13 +42,11 @@ type introspected struct {
 func (i *Issuer) introspect(ctx context.Context, raw string) ([]byte, time.Time, error) {
 	sum := sha256.Sum256([]byte(raw))
 	answers := i.asking.DoChan(string(sum[:]), func() (any, error) {
-		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
-		defer cancel()
-		if err := i.place(bounded); err != nil {
+		if err := i.place(context.WithoutCancel(ctx)); err != nil {
 			return nil, err
 		}
 		defer func() { <-i.places }()
-		return i.ask(bounded, raw, sum)
+		return i.askBounded(context.WithoutCancel(ctx), raw, sum)
 	})
 	select {
 	case answer := <-answers:
@@ -80,6 +78,29 @@ func (i *Issuer) place(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("%w: tokens are waiting to be asked about", tokeninject.ErrBusy)
 	}
+}
+
+// askBounded asks, and waits long for the answer. Of an issuer that was silent the last time, one question at a time
+// waits so long for its next word, and the others a moment.
+func (i *Issuer) askBounded(ctx context.Context, raw string, sum [32]byte) (introspected, error) {
+	wait := fetchTimeout
+	if i.silent.Load() {
+		if i.listening.CompareAndSwap(false, true) {
+			defer i.listening.Store(false)
+		} else {
+			wait = newerWait
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	answer, err := i.ask(ctx, raw, sum)
+	switch {
+	case err == nil || ctx.Err() == nil:
+		i.silent.Store(false)
+	case wait == fetchTimeout: // a slow issuer must not count as silent for want of patience
+		i.silent.Store(true)
+	}
+	return answer, err
 }
 
 func (i *Issuer) ask(ctx context.Context, raw string, sum [32]byte) (introspected, error) {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -55,10 +56,12 @@ const defaultCache = time.Minute
 // Issuer implements tokeninject.Issuer. It is safe for concurrent use.
 type Issuer struct {
 	*Documents
-	cfg    Config
-	asking singleflight.Group // by token
-	places chan struct{}      // one for each question under way
-	feed   *revocation.Feed   // always empty: a foreign issuer tells nobody what it revokes
+	cfg       Config
+	asking    singleflight.Group // by token
+	places    chan struct{}      // one for each question under way
+	silent    atomic.Bool        // the last question had no answer in time
+	listening atomic.Bool        // somebody waits long for the next answer
+	feed      *revocation.Feed   // always empty: a foreign issuer tells nobody what it revokes
 }
 
 // New makes an issuer. It fetches nothing.

@@ -156,7 +156,38 @@ func TestW6_AnIssuerThatIsAwayHoldsUpNobodyTwice(t *testing.T) {
 	began := time.Now()
 	_, _, err := i.Open(t.Context(), raw, nil)
 	require.NoError(t, err)
-	require.Less(t, time.Since(began), agedWait, "that it failed is known, and the next try is behind who asks")
+	require.Less(t, time.Since(began), newerWait, "that it failed is known, and the next try is behind who asks")
+	s.rotate()
+	began = time.Now()
+	_, _, err = i.Open(t.Context(), s.accessToken(nil), nil)
+	require.ErrorIs(t, err, token.ErrUnknownKey)
+	require.Less(t, time.Since(began), fetchTimeout/2, "nor do tokens of unknown keys wait for it to the end")
+}
+
+func TestW6_ASilentIssuerIsWaitedForLongByOneQuestion(t *testing.T) {
+	s := newServer(t)
+	silent := make(chan struct{})
+	release := sync.OnceFunc(func() { close(silent) })
+	t.Cleanup(release)
+	s.on("/introspect", func(w http.ResponseWriter, r *http.Request) {
+		<-silent
+		s.json(func() any { return map[string]any{"active": false} })(w, r)
+	})
+	i := s.issuer(func(c *Config) { c.Introspection = &Introspection{Client: Client{"api", "secret"}} })
+	i.silent.Store(true) // as after a first question
+	first := make(chan error, 1)
+	go func() {
+		_, _, err := i.Open(context.Background(), "first", nil)
+		first <- err
+	}()
+	require.Eventually(t, func() bool { return s.called("/introspect") == 1 }, 10*time.Second, time.Millisecond)
+	began := time.Now()
+	_, _, err := i.Open(t.Context(), "second", nil)
+	require.ErrorIs(t, err, oauth.TemporarilyUnavailable)
+	require.Less(t, time.Since(began), fetchTimeout/2)
+	release()
+	require.ErrorIs(t, <-first, errInactive, "which is its word")
+	require.False(t, i.silent.Load())
 }
 
 func TestW6_ANewKeyMayHaveTheNameOfTheOld(t *testing.T) {
