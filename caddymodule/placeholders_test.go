@@ -62,6 +62,22 @@ func TestA57_AListOfOneIsNoListOfItsParts(t *testing.T) {
 	require.ErrorContains(t, c.err, "inject header X: list is for a placeholder of the gate")
 }
 
+func TestA57_AValueDoesNotEndTheQuotesAroundIt(t *testing.T) {
+	name := `Al "x\", "admin": "yes`
+	id := &tokeninject.Identity{Username: name, Scope: "a b"}
+	read := func(template Template) string {
+		var c compiler
+		text, ok := c.value("inject header X", template, encodeHeaderItem)(t.Context(), nil, id)
+		require.NoError(t, c.err)
+		require.True(t, ok)
+		return text
+	}
+	var person map[string]any
+	require.NoError(t, json.Unmarshal([]byte(read(`{"name": "{authz.username}", "scope": "all of {authz.scope}"}`)), &person))
+	require.Equal(t, map[string]any{"name": name, "scope": "all of a b"}, person)
+	require.Equal(t, `"\"" `+name, read(`"\"" {authz.username}`), "not behind them")
+}
+
 func TestUsernameOfATokenIsThePersonsAndARobotHasNone(t *testing.T) {
 	w := newWorld(t)
 	w.site = strings.Replace(w.site, "{http.auth.user.id}", "{authz.username}/{authz.user.mail}", 1)

@@ -15,7 +15,8 @@ import (
 // Template is text whose placeholders are replaced for each request: those of Caddy's request, and
 // those of the gate's own identity. {env.X} and {file./path} are replaced once, when the config is
 // loaded, and what they yield is never read as a placeholder again. One that nobody knows has no value, such as a group
-// of a regular expression that didn't match. \{ and \} are braces, and so are those around what can't be a name.
+// of a regular expression that didn't match. \{ and \} are braces, and so are those around what can't be a name. Between
+// double quotes a value can't end them: it has a backslash before its own (RFC 9110 §5.6.4, RFC 8259 §7).
 type Template string
 
 // placeholderName tells names from text that is in braces, such as JSON. Behind a prefix that is ours or Caddy's anything
@@ -126,10 +127,22 @@ type piece struct {
 	lookup lookup                             // of a placeholder of the gate; nil for the request's
 	fixed  func(*tokeninject.Identity) string // lookup as text at once, where it is one of fixedTexts
 	encode itemEncoder
+	quoted bool // the placeholder stands between double quotes
 }
+
+// quotedPairs keeps a value between double quotes.
+var quotedPairs = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 
 // value is the piece's text in one request; a placeholder that comes out empty has none.
 func (p piece) value(ctx context.Context, r *http.Request, id *tokeninject.Identity) (string, bool) {
+	text, ok := p.read(ctx, r, id)
+	if p.quoted {
+		text = quotedPairs.Replace(text)
+	}
+	return text, ok
+}
+
+func (p piece) read(ctx context.Context, r *http.Request, id *tokeninject.Identity) (string, bool) {
 	switch {
 	case p.key == "":
 		return p.text, true
@@ -155,11 +168,15 @@ func (p piece) value(ctx context.Context, r *http.Request, id *tokeninject.Ident
 func parseTemplate(text string, encode itemEncoder) ([]piece, error) {
 	var pieces []piece
 	var literal strings.Builder
+	quoted := false
 	for i := 0; i < len(text); i++ {
 		if text[i] == '\\' && i+1 < len(text) && (text[i+1] == '{' || text[i+1] == '}') {
 			i++
 			literal.WriteByte(text[i])
 			continue
+		}
+		if text[i] == '"' && (i == 0 || text[i-1] != '\\') {
+			quoted = !quoted
 		}
 		length := -1
 		if text[i] == '{' {
@@ -187,7 +204,7 @@ func parseTemplate(text string, encode itemEncoder) ([]piece, error) {
 		if read == nil && strings.HasPrefix(key, "authz.") {
 			return nil, fmt.Errorf("there is no placeholder {%s}", key)
 		}
-		pieces = append(pieces, piece{key: key, lookup: read, fixed: fixedTexts[key], encode: encode})
+		pieces = append(pieces, piece{key: key, lookup: read, fixed: fixedTexts[key], encode: encode, quoted: quoted})
 	}
 	if literal.Len() > 0 {
 		pieces = append(pieces, piece{text: literal.String()})
