@@ -34,6 +34,7 @@ type GateLogin struct {
 	Verifier     string // of PKCE
 	Scope        []string
 	ACRValues    []string // contracts, of which the first that is known is used
+	Another      bool     // asks who is to be signed in, also where somebody is
 }
 
 // GateSession is what the server says of a person signed in at a gate.
@@ -145,6 +146,10 @@ func (s *Server) BeginLogin(ctx context.Context, l GateLogin) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	var prompt []string
+	if l.Another {
+		prompt = []string{"select_account"}
+	}
 	plain := compactJSON(pushed{
 		Expires: s.now().Add(pushLifetime),
 		Request: authorizationRequest{
@@ -156,6 +161,7 @@ func (s *Server) BeginLogin(ctx context.Context, l GateLogin) (string, error) {
 			Nonce:               l.Nonce,
 			Scope:               c.grantable(l.Scope),
 			ACRValues:           l.ACRValues,
+			Prompt:              prompt,
 			CodeChallenge:       oauth.S256(l.Verifier),
 			CodeChallengeMethod: oauth.ChallengeS256,
 			Gate:                true,

@@ -46,6 +46,17 @@ func TestW5_ALoginPushedByAGate(t *testing.T) {
 	assert.Equal(t, "alice@example.com", claims["email"])
 }
 
+func TestW5_AGateMayAskForSomebodyElse(t *testing.T) {
+	f := authztest.New(t, authztest.Config())
+	browser := f.NewBrowser()
+	login := gateLogin("openid")
+	signInAtGate(t, f, browser, login)
+	login.Another = true
+	target, err := f.Server.BeginLogin(t.Context(), login)
+	require.NoError(t, err)
+	assert.Equal(t, "login", browser.Get(target).ID())
+}
+
 func TestW5_TheCodeOfAGateIsForThatLoginOnly(t *testing.T) {
 	f := authztest.New(t, authztest.Config())
 	browser := f.NewBrowser()

@@ -244,7 +244,11 @@ func (h *TokenInject) ServeHTTP(w http.ResponseWriter, r *http.Request, next cad
 	}
 	defer verdict.Done()
 	v.expose(verdict)
-	return next.ServeHTTP(verdict.Writer, verdict.Request)
+	err := next.ServeHTTP(verdict.Writer, verdict.Request)
+	if verdict.Cut() {
+		panic(http.ErrAbortHandler)
+	}
+	return err
 }
 
 // useIssuers begins a request at every issuer that it needs; after an error it needs none.

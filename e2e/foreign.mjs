@@ -41,6 +41,20 @@ await run({
     });
   },
 
+  // Who may not pass can be somebody else, whom the issuer asks for though it knows the first.
+  async another(input) {
+    return withPage(input, async (page) => {
+      await page.goto(`${input.gate}/page?x=1`);
+      await signInElsewhere(page, 'mallory');
+      await shows(page, 'error');
+      await page.click('main button');
+      await page.waitForURL((url) => url.href.startsWith(`${input.provider}/interaction`));
+      await signInElsewhere(page, 'carol');
+      await page.waitForURL(`${input.gate}/page?x=1`);
+      assert.match(await page.innerText('body'), /^user=carol /);
+    });
+  },
+
   // The pages of examples/gateway.
   async gateway(input) {
     return withPage(input, async (page) => {

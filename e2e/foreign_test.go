@@ -153,6 +153,7 @@ func TestW6_TokensOfAnotherProduct(t *testing.T) {
 func TestW5_W6_ABrowserSignsInAtAnotherProduct(t *testing.T) {
 	c, p := behindForeign(t)
 	c.node(t, "foreign.mjs", "walk", map[string]any{"provider": p.url}, nil)
+	c.node(t, "foreign.mjs", "another", map[string]any{"provider": p.url}, nil)
 	c.node(t, "foreign.mjs", "cancel", map[string]any{"provider": p.url}, nil)
 }
 

@@ -143,13 +143,15 @@ type Verdict struct {
 	passage *passage
 }
 
-// Done must be called, deferred, once the answer to a request that passed is complete. It panics with
-// http.ErrAbortHandler where the request was cut.
+// Done must be called once the answer to a request that passed is complete.
 func (v Verdict) Done() {
 	if v.Identity != nil {
 		v.passage.done()
 	}
 }
+
+// Cut tells whether the request was cut. Its answer must then come to no good end: panic with http.ErrAbortHandler.
+func (v Verdict) Cut() bool { return v.Identity != nil && v.passage.flight.over.Load() }
 
 // passage is one request on its way through the gate.
 type passage struct {

@@ -324,6 +324,9 @@ func guard(e *Enforcer, next http.Handler) http.Handler {
 			defer verdict.Done()
 			ctx := context.WithValue(verdict.Request.Context(), verdictKey{}, verdict)
 			next.ServeHTTP(verdict.Writer, verdict.Request.WithContext(ctx))
+			if verdict.Cut() {
+				panic(http.ErrAbortHandler)
+			}
 		case verdict.Refusal != nil:
 			e.Deny(w, r, verdict.Refusal)
 		}

@@ -88,6 +88,8 @@ type LoginRequest struct {
 	Scope []string `json:"scope,omitempty"`
 	// ACRValues are contracts, of which the first that the issuer knows is used.
 	ACRValues []string `json:"acr_values,omitempty"`
+	// Another asks who is to be signed in, also where the issuer knows.
+	Another bool `json:"another,omitempty"`
 }
 
 // Session is what an issuer says of a person who signed in at a gate.

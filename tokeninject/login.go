@@ -60,10 +60,16 @@ var errHost = errors.New("the gate does not know this host as its own, and signs
 // errDone ends a login that has ended already.
 var errDone = errors.New("the login has ended already")
 
-// beginLogin sends the browser to the issuer (W5), to come back to the page that it asks for. again
-// says that consent is asked anew.
+// beginLogin sends the browser to the issuer (W5), to come back to the page that it asks for.
 func (p *passage) beginLogin(scope []string, again bool) *Refusal {
-	return p.beginLoginTo(pageURL(p.e.cfg.Seen(p.r).URL, true), scope, again)
+	return p.beginLoginTo(pageURL(p.e.cfg.Seen(p.r).URL, true), wanted{scope: scope, again: again})
+}
+
+// wanted is what a login is to do.
+type wanted struct {
+	scope   []string
+	again   bool // consent is asked anew
+	another bool // so is who signs in
 }
 
 // redirectURI is where a login comes back to: the path that was asked for, without its query (decision
@@ -77,7 +83,7 @@ func (p *passage) redirectURI() string {
 }
 
 // beginLoginTo begins a login that ends at page.
-func (p *passage) beginLoginTo(page string, scope []string, again bool) *Refusal {
+func (p *passage) beginLoginTo(page string, want wanted) *Refusal {
 	e, seen := p.e, p.e.cfg.Seen(p.r)
 	if !e.cfg.KnownHost(p.r) {
 		return p.loginPage(http.StatusForbidden, pageHost, errHost)
@@ -109,13 +115,13 @@ func (p *passage) beginLoginTo(page string, scope []string, again bool) *Refusal
 	}
 	login := LoginRequest{
 		ClientID: e.cfg.Session.ClientID, ClientSecret: e.cfg.Session.ClientSecret, RedirectURI: p.redirectURI(),
-		State: statePrefix + oauth.NewSecret(), Nonce: oauth.NewSecret(), Verifier: oauth.NewSecret(), Scope: scope,
-		ACRValues: e.cfg.Contracts,
+		State: statePrefix + oauth.NewSecret(), Nonce: oauth.NewSecret(), Verifier: oauth.NewSecret(), Scope: want.scope,
+		ACRValues: e.cfg.Contracts, Another: want.another,
 	}
 	names := e.cookieNames(p.r)
 	record := &loginRecord{
 		Login: login, Issuer: e.cfg.Issuer.URL(), Cookie: names.session.String(), URL: page,
-		Browser: oauth.Fingerprint(browser), Again: again, Expires: p.now.Add(loginLifetime),
+		Browser: oauth.Fingerprint(browser), Again: want.again, Expires: p.now.Add(loginLifetime),
 	}
 	ctx, cancel := context.WithTimeout(p.r.Context(), loginWait)
 	defer cancel()
@@ -131,7 +137,7 @@ func (p *passage) beginLoginTo(page string, scope []string, again bool) *Refusal
 		// Of tabs that open at once in a new browser each comes here, and one cookie of that name stays.
 		http.SetCookie(p.w, names.cookie(names.tab(login.State), browser, int(loginLifetime/time.Second)))
 	}
-	p.redirect(http.StatusFound, target)
+	p.goOn(http.StatusFound, target)
 	return answered
 }
 

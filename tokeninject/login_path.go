@@ -24,9 +24,9 @@ func (p *passage) login() *Refusal {
 	case err != nil:
 		return p.fault(fmt.Errorf("read the session: %w", err))
 	case live == nil:
-		return p.beginLoginTo(p.pageOfLink(), p.e.needs, false)
+		return p.beginLoginTo(p.pageOfLink(), wanted{scope: p.e.needs})
 	case !subset(p.e.needs, live.asked.list):
-		return p.beginLoginTo(p.pageOfLink(), union(live.asked.list, p.e.needs), false)
+		return p.beginLoginTo(p.pageOfLink(), wanted{scope: union(live.asked.list, p.e.needs)})
 	}
 	p.redirect(http.StatusSeeOther, p.pageOfLink())
 	return answered

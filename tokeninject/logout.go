@@ -35,54 +35,74 @@ func (p *passage) logout() *Refusal {
 	if err := p.endHere(ctx); err != nil {
 		return p.fault(err)
 	}
+	p.forgetBrowser()
+	if p.live == nil && p.back() == "" {
+		p.e.writePage(p.w, p.r, http.StatusOK, pageOutHere)
+		return answered
+	}
+	next, err := p.endThere(ctx)
+	switch back := p.back(); {
+	case err != nil:
+		p.e.writePage(p.w, p.r, http.StatusBadGateway, pageHalfOut)
+	case back != "" && p.e.cfg.Session.Callback != "": // a foreign issuer may still know who it was
+		return p.beginLoginTo(back, wanted{scope: p.e.needs, another: true})
+	case back != "":
+		p.goOn(http.StatusSeeOther, back)
+	case next != "":
+		p.goOn(http.StatusSeeOther, next)
+	default:
+		p.e.writePage(p.w, p.r, http.StatusOK, pageLoggedOut)
+	}
+	return answered
+}
+
+// forgetBrowser takes the gate's cookies from the browser.
+func (p *passage) forgetBrowser() {
 	names := p.e.cookieNames(p.r)
 	http.SetCookie(p.w, names.cookie(names.session, "", -1))
 	if browser := p.browser(); browser != "" {
 		p.e.logins.attempts.forget(browser)
 		http.SetCookie(p.w, names.cookie(names.browser, "", -1))
 	}
-	if p.live != nil {
-		next, err := p.e.cfg.Issuer.EndSession(ctx, p.live.session())
-		failed := err != nil && !errors.Is(err, ErrSessionEnded)
-		if failed {
-			p.e.cfg.Logger.Error("a session ended at the gate, but not wholly at the issuer", zap.Error(err))
-		}
-		switch {
-		case next != "":
-			p.goOn(next)
-			return answered
-		case failed:
-			p.e.writePage(p.w, p.r, http.StatusBadGateway, pageHalfOut)
-			return answered
-		}
+}
+
+// endThere ends the session at the issuer. next is where that goes on, if it does.
+func (p *passage) endThere(ctx context.Context) (next string, err error) {
+	if p.live == nil {
+		return "", nil
 	}
-	if back := p.wayBack(); back != "" {
-		p.goOn(back)
-		return answered
+	next, err = p.e.cfg.Issuer.EndSession(ctx, p.live.session())
+	if err == nil || errors.Is(err, ErrSessionEnded) {
+		return next, nil
 	}
-	p.e.writePage(p.w, p.r, http.StatusOK, pageLoggedOut)
-	return answered
+	p.e.cfg.Logger.Error("a session ended at the gate, but not wholly at the issuer", zap.Error(err))
+	if next != "" {
+		return next, nil // the rest ends there
+	}
+	return "", err
 }
 
 // returnTo is the parameter with the page of this site to open after signing out, there to sign in as somebody else.
 const returnTo = "return"
 
-// wayBack is that page, as the form names it; "" where none is, or one of another site.
-func (p *passage) wayBack() string {
+// back is that page, as our form names it; "" where none is, or one of another site.
+func (p *passage) back() string {
 	if p.r.Method != http.MethodPost {
 		return ""
 	}
 	u, err := url.Parse(p.r.URL.Query().Get(returnTo))
-	if err != nil || u.IsAbs() || u.Host != "" || !strings.HasPrefix(u.Path, "/") || strings.HasPrefix(u.Path, "//") {
+	if err != nil || u.IsAbs() || u.Host != "" || !strings.HasPrefix(u.Path, "/") {
 		return ""
 	}
-	return u.RequestURI()
+	here := p.e.cfg.Seen(p.r).URL
+	u.Scheme, u.Host = here.Scheme, here.Host
+	return pageURL(*u, true)
 }
 
 // goOn opens another page. A form may not lead to another site, be it by redirects (CSP form-action): a page does that.
-func (p *passage) goOn(target string) {
+func (p *passage) goOn(status int, target string) {
 	if p.r.Method != http.MethodPost {
-		p.redirect(http.StatusSeeOther, target)
+		p.redirect(status, target)
 		return
 	}
 	content := pageOnward

@@ -81,11 +81,16 @@ var (
 	}
 	pageLogout = page{
 		id: "logout", title: "Sign out?",
-		text: "You are about to sign out of this site and of the sign-in server.", button: "Sign out",
+		text: "You are about to sign out of this site and of the sign-in server.", button: "Sign out", action: "?",
 	}
 	pageLoggedOut = page{
 		id: "logged-out", title: "You are signed out",
 		text:  "You are signed out of this site and of the sign-in server. You can close this window.",
+		label: textBack, link: "/",
+	}
+	pageOutHere = page{
+		id: "logged-out", title: "You are signed out of this site",
+		text:  "Nobody was signed in here any more. At the sign-in server somebody may still be.",
 		label: textBack, link: "/",
 	}
 	pageOnward = page{
@@ -130,6 +135,8 @@ var german = map[string]string{
 	pageLogout.button:   "Abmelden",
 	pageLoggedOut.title: "Sie sind abgemeldet",
 	pageLoggedOut.text:  "Sie sind von dieser Seite und vom Anmeldeserver abgemeldet. Sie können das Fenster schließen.",
+	pageOutHere.title:   "Sie sind von dieser Seite abgemeldet",
+	pageOutHere.text:    "Hier war niemand mehr angemeldet. Am Anmeldeserver ist es vielleicht noch jemand.",
 	pageOnward.text:     "Die nächste Seite öffnet sich von selbst.",
 	pageHalfOut.title:   "Sie sind nur von dieser Seite abgemeldet",
 	pageHalfOut.text:    "Der Anmeldeserver war nicht erreichbar. Vielleicht sind Sie dort noch angemeldet.",

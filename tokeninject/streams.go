@@ -130,8 +130,8 @@ func (p *passage) cut() {
 }
 
 // endTransfer frees whoever reads the request's body or writes its answer: the context does not, and a client that
-// neither sends nor reads would hold both. HTTP/2 tells the client at once. Where there are no deadlines, the context
-// has to do.
+// neither sends nor reads would hold both, unless its whole connection is stuck. HTTP/2 tells the client at once. Where
+// there are no deadlines, the context has to do.
 func (p *passage) endTransfer() {
 	past := time.Unix(1, 0)
 	_ = http.NewResponseController(p.w).SetReadDeadline(past)
@@ -142,14 +142,15 @@ func (p *passage) endTransfer() {
 	_ = http.NewResponseController(w).SetWriteDeadline(past)
 }
 
-// done takes the request out of the watch. An answer that was cut must not come to a good end.
+// done takes the request out of the watch.
 func (p *passage) done() {
 	p.e.streams.leave(p)
 	if p.flight.cancel != nil {
 		p.flight.cancel()
 	}
 	if p.flight.over.Load() {
-		panic(http.ErrAbortHandler)
+		p.e.cfg.Logger.Info("request cut, since its credential has ended",
+			zap.String("method", p.r.Method), zap.String("host", p.r.Host), zap.String("path", p.r.URL.Path))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gatewright/gatewright/authz/oauth"
+	"github.com/gatewright/gatewright/tokeninject"
 )
 
 const (
@@ -77,13 +78,20 @@ func (h *held[T]) failed() error {
 	return h.failure
 }
 
-// newer returns a document that was fetched less than retryAfter ago, where that can be: for a key that
-// is not in the one at hand. However many ask, the issuer is asked once in retryAfter (A5).
+// errNotNewer is a document that would have to be newer than what can be had now. A flood of such fills no log.
+var errNotNewer = fmt.Errorf("%w: a newer document of the issuer can't be had yet", tokeninject.ErrBusy)
+
+// newer returns a document that was fetched less than retryAfter ago, for a key that is not in the one at hand; else
+// errNotNewer. However many ask, the issuer is asked once in retryAfter (A5).
 func (h *held[T]) newer(ctx context.Context) (T, error) {
 	if _, _, due := h.look(retryAfter); due {
 		h.await(ctx, retryAfter)
 	}
-	return h.get(ctx)
+	value, age, _ := h.look(retryAfter)
+	if age >= retryAfter {
+		return value, errNotNewer
+	}
+	return value, nil
 }
 
 // await is refresh for whoever has a document that will do.

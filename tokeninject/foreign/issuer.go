@@ -170,6 +170,7 @@ type metadata struct {
 	ChallengeMethods  []string `json:"code_challenge_methods_supported"`
 	ScopesSupported   []string `json:"scopes_supported"`
 	GrantTypes        []string `json:"grant_types_supported"`
+	Prompts           []string `json:"prompt_values_supported"`
 }
 
 // offers tells whether a list of the metadata has a value; a list that is left out says nothing against it.

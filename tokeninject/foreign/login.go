@@ -88,6 +88,12 @@ func (i *Issuer) BeginLogin(ctx context.Context, l tokeninject.LoginRequest) (st
 	if len(l.ACRValues) > 0 {
 		query.Set("acr_values", strings.Join(l.ACRValues, " "))
 	}
+	switch {
+	case l.Another && slices.Contains(m.Prompts, "select_account"):
+		query.Set("prompt", "select_account")
+	case l.Another:
+		query.Set("prompt", "login")
+	}
 	separator := "?"
 	if strings.Contains(m.Authorization, "?") {
 		separator = "&"

@@ -1,7 +1,6 @@
 package foreign
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -104,8 +103,11 @@ func (d *Documents) verify(ctx context.Context, raw string, typ ...string) (payl
 	payload, err = keys.Verify(raw, typ...)
 	if errors.Is(err, token.ErrUnknownKey) || errors.Is(err, token.ErrSignature) {
 		newer, away := d.keys.newer(ctx)
-		if away != nil || newer == keys {
-			return nil, time.Time{}, cmp.Or(away, err)
+		switch {
+		case away != nil && errors.Is(err, token.ErrUnknownKey): // it may be a new one, and nobody can tell
+			return nil, time.Time{}, away
+		case away != nil || newer == keys:
+			return nil, time.Time{}, err
 		}
 		keys = newer
 		payload, err = keys.Verify(raw, typ...)

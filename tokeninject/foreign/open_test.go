@@ -20,6 +20,7 @@ import (
 
 	"github.com/gatewright/gatewright/authz/oauth"
 	"github.com/gatewright/gatewright/authz/token"
+	"github.com/gatewright/gatewright/tokeninject"
 )
 
 func TestW6_NewRefusesWhatCannotWork(t *testing.T) {
@@ -134,6 +135,9 @@ func TestW6_AWithdrawnKeyCountsNoMore(t *testing.T) {
 	_, until, err := i.Open(t.Context(), raw, nil)
 	require.NoError(t, err)
 	require.Equal(t, aged-fresh+time.Second, until.Sub(s.clock.now()), "from when the keys were fetched, not from now on")
+	keys, _, _ := i.keys.look(fresh)
+	last := s.clock.now().Add(aged - fresh)
+	require.Equal(t, last.Add(time.Second), keys.counts(last), "to the second")
 	s.rotate()
 	s.clock.advance(until.Sub(s.clock.now())) // whoever remembers the token asks again
 	_, _, err = i.Open(t.Context(), raw, nil)
@@ -160,8 +164,25 @@ func TestW6_AnIssuerThatIsAwayHoldsUpNobodyTwice(t *testing.T) {
 	s.rotate()
 	began = time.Now()
 	_, _, err = i.Open(t.Context(), s.accessToken(nil), nil)
-	require.ErrorIs(t, err, token.ErrUnknownKey)
+	require.ErrorIs(t, err, tokeninject.ErrBusy, "nobody can tell whether it is a new key")
 	require.Less(t, time.Since(began), fetchTimeout/2, "nor do tokens of unknown keys wait for it to the end")
+}
+
+func TestW6_AFailureThatTakesItsTimeIsFollowedByAPause(t *testing.T) {
+	s, i, _ := newOpened(t)
+	s.on("/jwks", func(w http.ResponseWriter, _ *http.Request) {
+		s.clock.advance(fetchTimeout)
+		w.WriteHeader(http.StatusBadGateway)
+	})
+	s.rotate()
+	s.clock.advance(retryAfter)
+	for range 3 {
+		_, _, err := i.Open(t.Context(), s.accessToken(nil), nil)
+		require.ErrorIs(t, err, tokeninject.ErrBusy)
+	}
+	require.Equal(t, 2, s.called("/jwks"))
+	_, _, err := i.Open(t.Context(), s.accessToken(nil)+"x", nil)
+	require.ErrorIs(t, err, tokeninject.ErrBusy, "it names the key that nobody knows")
 }
 
 func TestW6_ASilentIssuerIsWaitedForLongByOneQuestion(t *testing.T) {
@@ -188,6 +209,27 @@ func TestW6_ASilentIssuerIsWaitedForLongByOneQuestion(t *testing.T) {
 	release()
 	require.ErrorIs(t, <-first, errInactive, "which is its word")
 	require.False(t, i.silent.Load())
+}
+
+func TestW6_OnlyALongWaitTellsThatAnIssuerIsSilent(t *testing.T) {
+	s := newServer(t)
+	var called func()
+	s.on("/introspect", func(_ http.ResponseWriter, r *http.Request) {
+		called()
+		<-r.Context().Done()
+	})
+	i := s.issuer(func(c *Config) { c.Introspection = &Introspection{Client: Client{"api", "secret"}} })
+	ctx, cancel := context.WithCancel(t.Context())
+	called = cancel // it is waited for to the end
+	_, err := i.askBounded(ctx, "opaque", [32]byte{})
+	require.ErrorIs(t, err, oauth.TemporarilyUnavailable)
+	require.True(t, i.silent.Load())
+
+	i.listening.Store(true)
+	called = func() { i.silent.Store(false) } // whoever listens has an answer, while we wait a moment
+	_, err = i.askBounded(t.Context(), "opaque", [32]byte{})
+	require.ErrorIs(t, err, oauth.TemporarilyUnavailable)
+	require.False(t, i.silent.Load(), "it is slow, and no more")
 }
 
 func TestW6_ANewKeyMayHaveTheNameOfTheOld(t *testing.T) {
