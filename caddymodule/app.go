@@ -254,8 +254,8 @@ func (a *App) forget(ended *App) {
 // errReplaced is what became of an issuer that a reload took away, or gave another state.
 var errReplaced = fmt.Errorf("%w: the config that runs has no such authorization server", oauth.TemporarilyUnavailable)
 
-// current is what stands for an issuer of an earlier config in this one, which runs; nil: none runs that has such an
-// app. An issuer of a config that is about to run stands for itself.
+// current is what stands for an issuer of an earlier config in this one, which runs. a is nil where the config that runs
+// has no such app. An issuer of a config that is about to run stands for itself.
 func (a *App) current(of *issuer) (*issuer, error) {
 	if !of.replaced.Load() && (a == nil || of.config >= a.serial) {
 		return of, nil

@@ -245,7 +245,7 @@ func (h *TokenInject) ServeHTTP(w http.ResponseWriter, r *http.Request, next cad
 	defer verdict.Done()
 	v.expose(verdict)
 	err := next.ServeHTTP(verdict.Writer, verdict.Request)
-	if verdict.Cut() {
+	if verdict.Abort() {
 		panic(http.ErrAbortHandler)
 	}
 	return err

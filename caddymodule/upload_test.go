@@ -4,16 +4,20 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"regexp"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 )
 
+var proxied = regexp.MustCompile(`reverse_proxy \S+`)
+
 // Over HTTP/2 the proxy waits for the rest of an upload before it gives up a request, and with it Caddy that is to stop.
 func TestA69_AnUploadOverHTTP2IsCut(t *testing.T) {
 	w := newWorld(t)
 	w.options = "servers {\n\t\tprotocols h1 h2c\n\t}"
+	w.site = proxied.ReplaceAllString(w.site, "$0 {\nmax_fails 1\nfail_duration 1m\n}")
 	w.start()
 	jar := w.openApp().Jar
 	var protocols http.Protocols
@@ -44,5 +48,10 @@ func TestA69_AnUploadOverHTTP2IsCut(t *testing.T) {
 	case <-time.After(time.Second):
 		require.FailNow(t, "the client was not told")
 	}
-	require.NotContains(t, w.log(), `"level":"error"`, "the upstream has done nothing wrong")
+	token, err := w.robotToken()
+	require.NoError(t, err)
+	status, answer, err := w.api(w.browser(), token)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, status, "the upstream counts as dead: %s", answer)
+	require.NotContains(t, w.log(), `"level":"error"`)
 }

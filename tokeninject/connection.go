@@ -15,11 +15,11 @@ type keptConn struct {
 	end  context.CancelFunc
 }
 
-// KeepConnection tells the requests of a connection of it, as http.Server.ConnContext. A gate cuts a request of HTTP/1 by
-// closing its connection then; without, the request costs more.
+// KeepConnection is for http.Server.ConnContext: requests know their connection by it. A gate cuts a request of HTTP/1 by
+// closing its connection then; without, as under a BaseContext that can end, each request costs more.
 func KeepConnection(ctx context.Context, conn net.Conn) context.Context {
-	// The server may have called it for another gate. A context that ends would know of the connection's as long as it
-	// lasts; net/http's own does not.
+	// The server may have called it for another gate. A context that can end would keep that of each connection for as
+	// long as it lasts itself.
 	if connectionOf(ctx) != nil || ctx.Done() != nil {
 		return ctx
 	}

@@ -24,8 +24,8 @@
 //   - A token is taken only if its audience is the gate's own (R13), and never past its exp. What a
 //     cache remembers dies with the next change of the revocation feed.
 //   - A login comes back to the page it began on, in the browser that began it, or to nothing. Where
-//     the person goes is kept in the store and never read from the request, and that page is on a host
-//     that the operator named: the Host header alone is what a stranger may have chosen.
+//     the person goes is kept in the store and never read from the issuer's answer, and that page is on
+//     a host that the operator named: the Host header alone is what a stranger may have chosen.
 //   - What cannot be decided is refused: an unreachable issuer, store or directory opens nothing.
 //
 // The host keeps requests out that came in the clear (P2); it knows the client's address and its proxies.

@@ -150,8 +150,11 @@ func (v Verdict) Done() {
 	}
 }
 
-// Cut tells whether the request was cut. Its answer must then come to no good end: panic with http.ErrAbortHandler.
-func (v Verdict) Cut() bool { return v.Identity != nil && v.passage.flight.over.Load() }
+// Abort tells whether the request was cut, and its answer would come to a good end all the same once its handler has
+// returned: panic with http.ErrAbortHandler then.
+func (v Verdict) Abort() bool {
+	return v.Identity != nil && v.passage.flight.over.Load() && !v.passage.flight.told.Load()
+}
 
 // passage is one request on its way through the gate.
 type passage struct {

@@ -324,7 +324,7 @@ func guard(e *Enforcer, next http.Handler) http.Handler {
 			defer verdict.Done()
 			ctx := context.WithValue(verdict.Request.Context(), verdictKey{}, verdict)
 			next.ServeHTTP(verdict.Writer, verdict.Request.WithContext(ctx))
-			if verdict.Cut() {
+			if verdict.Abort() {
 				panic(http.ErrAbortHandler)
 			}
 		case verdict.Refusal != nil:

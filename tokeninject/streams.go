@@ -20,7 +20,7 @@ const (
 	watchEvery = 250 * time.Millisecond
 )
 
-// errCut is what is read and written of a request whose credential ended. It counts as the client's end of it, as its
+// errCut is what a request's body and answer say after its credential's end. It counts as the client's, as the end of a
 // context does: a proxy must not take it for a fault of the upstream.
 var errCut = fmt.Errorf("%w: the credential was revoked or has expired", context.Canceled)
 
@@ -52,6 +52,7 @@ type flight struct {
 	ends       atomic.Int64       // of a token, in Unix milliseconds
 	judged     *Session           // that passage.judged is of; the watcher's
 	over       atomic.Bool        // it was cut
+	told       atomic.Bool        // and the client knows, so that its answer can come to no good end
 	stream     atomic.Bool        // it has no end of its own: an event stream, an upgraded connection
 }
 
@@ -120,26 +121,39 @@ func (p *passage) connection() *keptConn {
 // connection is another request's.
 func (p *passage) cut() {
 	p.flight.over.Store(true)
-	if p.flight.cancel != nil {
-		p.flight.cancel()
-		p.endTransfer()
-	}
 	if p.flight.conn != nil {
+		p.flight.told.Store(true)
 		p.flight.conn.close()
+	}
+	if p.flight.cancel != nil {
+		p.flight.told.Store(p.endTransfer() == nil && p.r.ProtoMajor == 2)
+		p.flight.cancel()
 	}
 }
 
 // endTransfer frees whoever reads the request's body or writes its answer: the context does not, and a client that
-// neither sends nor reads would hold both, unless its whole connection is stuck. HTTP/2 tells the client at once. Where
-// there are no deadlines, the context has to do.
-func (p *passage) endTransfer() {
+// neither sends nor reads would hold both, unless its whole connection is stuck. HTTP/2 tells the client at once. An
+// error says that there are no deadlines, and that the context has to do.
+func (p *passage) endTransfer() error {
 	past := time.Unix(1, 0)
+	// A server's own writer may set later deadlines as the body is read, so it has to know. Of writes it is not to be
+	// told but by the request's goroutine.
 	_ = http.NewResponseController(p.w).SetReadDeadline(past)
-	w := p.w
-	for over, ok := w.(interface{ Unwrap() http.ResponseWriter }); ok; over, ok = w.(interface{ Unwrap() http.ResponseWriter }) {
-		w = over.Unwrap() // Caddy's own writer is for the request's goroutine only
+	return http.NewResponseController(innermost(p.w)).SetWriteDeadline(past)
+}
+
+// unwrapper is a writer around another, as http.ResponseController knows it.
+type unwrapper interface{ Unwrap() http.ResponseWriter }
+
+// innermost is net/http's own writer.
+func innermost(w http.ResponseWriter) http.ResponseWriter {
+	for {
+		outer, ok := w.(unwrapper)
+		if !ok {
+			return w
+		}
+		w = outer.Unwrap()
 	}
-	_ = http.NewResponseController(w).SetWriteDeadline(past)
 }
 
 // done takes the request out of the watch.
@@ -295,9 +309,9 @@ type watchedWriter passage
 // Header implements http.ResponseWriter.
 func (w *watchedWriter) Header() http.Header { return w.w.Header() }
 
-// WriteHeader implements http.ResponseWriter.
+// WriteHeader implements http.ResponseWriter. After a cut only the server's log sees the status.
 func (w *watchedWriter) WriteHeader(status int) {
-	if w.look(status) {
+	if w.look(status) || w.flight.told.Load() {
 		w.w.WriteHeader(status)
 	}
 }

@@ -15,8 +15,8 @@ const (
 	fresh = 5 * time.Minute
 	// aged is how old it may be before who needs it waits for the newer one.
 	aged = 2 * fresh
-	// newerWait is how long that is, and for a key that is not at hand: an issuer that doesn't answer at all must not
-	// hold up everybody.
+	// newerWait is how long that may take, and the look for a key that is not at hand: an issuer that doesn't answer at
+	// all must not hold up everybody.
 	newerWait = 2 * time.Second
 	// staleBound is how long the last one serves while no newer one can be had.
 	staleBound = 24 * time.Hour
@@ -94,7 +94,7 @@ func (h *held[T]) newer(ctx context.Context) (T, error) {
 	return value, nil
 }
 
-// await is refresh for whoever has a document that will do.
+// await is refresh for whoever has a document, and gets a better answer for it in a moment or goes on with it.
 func (h *held[T]) await(ctx context.Context, limit time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, newerWait)
 	defer cancel()
