@@ -59,6 +59,7 @@ func (p *passage) stepUp() *Refusal {
 	ok, maxAge := satisfies(p.from.issuer, wanted, acr, at)
 	switch {
 	case ok:
+		p.proof = &proof{acr, at}
 		return nil
 	case p.live != nil && len(p.live.unmet) > 0 && subset(wanted, p.live.unmet):
 		refusal := p.forbid(oauth.Errorf(oauth.AccessDenied, "you are signed in, but not in the way that this needs").Because(errContract))
@@ -69,6 +70,18 @@ func (p *passage) stepUp() *Refusal {
 	}
 	p.maxAge = maxAge
 	return p.challenge(oauth.Errorf(oauth.InsufficientUserAuthentication, "sign in by another contract, or again"))
+}
+
+// proof is by which contract somebody signed in, and when, as the gate wants it.
+type proof struct {
+	acr string
+	at  time.Time
+}
+
+// lapsed tells whether a contract's timeout has passed since.
+func (q *proof) lapsed(p *passage) bool {
+	ok, _ := satisfies(p.from.issuer, p.e.cfg.Contracts, q.acr, q.at)
+	return !ok
 }
 
 // stepUpMembers are those of a challenge (RFC 9470 §3).

@@ -70,6 +70,16 @@ func TestW9_ACachedTokenGrowsTooOld(t *testing.T) {
 	require.Equal(t, http.StatusUnauthorized, s.get("/", bearer).status)
 }
 
+func TestA69_AStreamEndsWhenItsLoginGrowsTooOld(t *testing.T) {
+	s := newSite(t, needs("high"))
+	s.upstream = events
+	ended := s.open(newBrowser(t), s.bearer(func(a *token.AccessToken) { a.ACR, a.AuthTime = "high", s.clock.now() }))
+	s.clock.advance(5 * time.Minute)
+	requireOpen(t, ended)
+	s.clock.advance(time.Second)
+	requireCut(t, ended)
+}
+
 func TestW9_WithoutLevelsAContractIsEqualToItselfOnly(t *testing.T) {
 	s := newSite(t, func(cfg *Config) { cfg.Contracts = []string{"low"} })
 	for acr, status := range map[string]int{"low": http.StatusOK, "high": http.StatusUnauthorized} {

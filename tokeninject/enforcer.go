@@ -174,6 +174,7 @@ type passage struct {
 	flight flight
 	epoch  uint64        // of the feed when the credential was last checked; the watcher's while the request goes on
 	maxAge time.Duration // of the login, where that is too old; else 0
+	proof  *proof        // of the contract that the gate wants; nil: it wants none
 
 	malformed     bool // what the client presented
 	decrypted     bool // by the gate's own key

@@ -141,7 +141,8 @@ func TestPagesDoNothingButShow(t *testing.T) {
 
 func TestPagesSpeakGerman(t *testing.T) {
 	for _, p := range []page{
-		pageCookies, pageLoop, pageDenied, pageFailed, pageHost, pageForbidden, pageUnknown, pagePrograms, pageBusy, pageDown, pageBad, pageLogout, pageLoggedOut, pageHalfOut,
+		pageCookies, pageLoop, pageDenied, pageFailed, pageHost, pageForbidden, pageUnknown, pagePrograms, pageBusy, pageDown, pageBad, pageLogout, pageLoggedOut,
+		pageOutHere, pageOnward, pageHalfOut,
 	} {
 		for _, text := range []string{p.title, p.text, p.button, p.label} {
 			require.Equal(t, text == "", german[text] == "", text)

@@ -44,8 +44,8 @@ type Issuer interface {
 	// new, and Refresh for the rest.
 	Refresh(ctx context.Context, s *Session) (*Session, error)
 	// EndSession signs the person out at the issuer as well, and ends what the login gave;
-	// ErrSessionEnded counts as done. next, if not empty, is where the browser has to go for that, also
-	// where the rest failed.
+	// ErrSessionEnded counts as done, ErrSessionRemains says that the issuer has no way to do it. next, if not
+	// empty, is where the browser has to go for that, also where the rest failed.
 	EndSession(ctx context.Context, s *Session) (next string, err error)
 	// Mint makes an access token for injection: ErrSessionEnded, or an *oauth.Error with
 	// insufficient_scope where the scopes were never granted.
@@ -73,6 +73,7 @@ var (
 	// ErrBusy is an issuer, or a gate, that is asked too much at once.
 	ErrBusy            = fmt.Errorf("%w: too much is asked at once", oauth.TemporarilyUnavailable)
 	ErrSessionEnded    = errors.New("the session has ended")
+	ErrSessionRemains  = errors.New("the issuer's own session goes on")
 	ErrUnknownResource = errors.New("no such resource server")
 )
 

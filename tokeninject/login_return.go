@@ -53,7 +53,9 @@ func (p *passage) loginReturn(query string) *Refusal {
 	case err != nil:
 		return p.fault(fmt.Errorf("take a login: %w", err))
 	case !p.answersHere(params):
-		return p.loginPage(http.StatusBadRequest, pageFailed, errors.New("the login came back from another issuer"))
+		refusal := p.loginPage(http.StatusBadRequest, pageFailed, errors.New("the login came back from another issuer"))
+		refusal.page.link = record.URL
+		return refusal
 	case params.Has("error"):
 		return p.loginRefused(record, oauth.Code(params.Get("error")))
 	}

@@ -36,13 +36,10 @@ func (p *passage) logout() *Refusal {
 		return p.fault(err)
 	}
 	p.forgetBrowser()
-	if p.live == nil && p.back() == "" {
-		p.e.writePage(p.w, p.r, http.StatusOK, pageOutHere)
-		return answered
-	}
 	next, err := p.endThere(ctx)
+	remains := errors.Is(err, ErrSessionRemains)
 	switch back := p.back(); {
-	case err != nil:
+	case err != nil && !remains:
 		p.e.writePage(p.w, p.r, http.StatusBadGateway, pageHalfOut)
 	case back != "" && p.e.cfg.Session.Callback != "": // a foreign issuer may still know who it was
 		return p.beginLoginTo(back, wanted{scope: p.e.needs, another: true})
@@ -50,6 +47,8 @@ func (p *passage) logout() *Refusal {
 		p.goOn(http.StatusSeeOther, back)
 	case next != "":
 		p.goOn(http.StatusSeeOther, next)
+	case remains:
+		p.e.writePage(p.w, p.r, http.StatusOK, pageOutHere)
 	default:
 		p.e.writePage(p.w, p.r, http.StatusOK, pageLoggedOut)
 	}
@@ -69,11 +68,14 @@ func (p *passage) forgetBrowser() {
 // endThere ends the session at the issuer. next is where that goes on, if it does.
 func (p *passage) endThere(ctx context.Context) (next string, err error) {
 	if p.live == nil {
-		return "", nil
+		return "", ErrSessionRemains // there may be one, which nobody here knows of
 	}
 	next, err = p.e.cfg.Issuer.EndSession(ctx, p.live.session())
-	if err == nil || errors.Is(err, ErrSessionEnded) {
+	switch {
+	case err == nil, errors.Is(err, ErrSessionEnded):
 		return next, nil
+	case errors.Is(err, ErrSessionRemains):
+		return "", err
 	}
 	p.e.cfg.Logger.Error("a session ended at the gate, but not wholly at the issuer", zap.Error(err))
 	if next != "" {

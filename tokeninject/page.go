@@ -90,7 +90,7 @@ var (
 	}
 	pageOutHere = page{
 		id: "logged-out", title: "You are signed out of this site",
-		text:  "Nobody was signed in here any more. At the sign-in server somebody may still be.",
+		text:  "At the sign-in server you may still be signed in.",
 		label: textBack, link: "/",
 	}
 	pageOnward = page{
@@ -136,7 +136,7 @@ var german = map[string]string{
 	pageLoggedOut.title: "Sie sind abgemeldet",
 	pageLoggedOut.text:  "Sie sind von dieser Seite und vom Anmeldeserver abgemeldet. Sie können das Fenster schließen.",
 	pageOutHere.title:   "Sie sind von dieser Seite abgemeldet",
-	pageOutHere.text:    "Hier war niemand mehr angemeldet. Am Anmeldeserver ist es vielleicht noch jemand.",
+	pageOutHere.text:    "Am Anmeldeserver sind Sie vielleicht noch angemeldet.",
 	pageOnward.text:     "Die nächste Seite öffnet sich von selbst.",
 	pageHalfOut.title:   "Sie sind nur von dieser Seite abgemeldet",
 	pageHalfOut.text:    "Der Anmeldeserver war nicht erreichbar. Vielleicht sind Sie dort noch angemeldet.",

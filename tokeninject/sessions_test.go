@@ -346,6 +346,17 @@ func TestW5_LogoutOfAnotherSiteIsAskedFirst(t *testing.T) {
 	require.Equal(t, http.StatusUnauthorized, s.do(browser, http.MethodGet, "/app").status, "here it is over in any case")
 }
 
+func TestW5_LogoutClaimsNoMoreThanItDid(t *testing.T) {
+	s := newSite(t, withSession)
+	s.issuer.set(func() { s.issuer.endError = ErrSessionRemains })
+	browser := newBrowser(t)
+	s.signIn(browser, "/app")
+	got := s.do(browser, http.MethodPost, "/.authz/logout", "Sec-Fetch-Site: same-origin")
+	require.Equal(t, http.StatusOK, got.status)
+	require.Contains(t, got.body, pageOutHere.text)
+	require.Equal(t, http.StatusUnauthorized, s.do(browser, http.MethodGet, "/app").status)
+}
+
 func TestW7_RevocationEndsASession(t *testing.T) {
 	for name, revoke := range map[string]func(s *site) error{
 		"family": func(s *site) error {

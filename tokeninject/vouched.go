@@ -25,6 +25,9 @@ const (
 
 // expired tells whether the end of the request's credential has come that is known without asking anybody.
 func (p *passage) expired(now time.Time) bool {
+	if p.proof != nil && p.proof.lapsed(p) {
+		return true
+	}
 	if p.live == nil {
 		return now.UnixMilli() >= p.flight.ends.Load()
 	}

@@ -1,6 +1,7 @@
 package foreign
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -276,7 +277,7 @@ func (i *Issuer) as(clientID string) Client {
 }
 
 // EndSession revokes the refresh token (RFC 7009), and says where the browser signs out (OpenID Connect
-// RP-Initiated Logout §2).
+// RP-Initiated Logout §2); ErrSessionRemains where nobody can there.
 func (i *Issuer) EndSession(ctx context.Context, s *tokeninject.Session) (next string, err error) {
 	m, err := i.metadata.get(ctx)
 	if err != nil {
@@ -295,7 +296,7 @@ func (i *Issuer) EndSession(ctx context.Context, s *tokeninject.Session) (next s
 		}
 	}
 	if m.EndSession == "" {
-		return "", revoked
+		return "", cmp.Or(revoked, tokeninject.ErrSessionRemains)
 	}
 	query := url.Values{"client_id": {s.ClientID}}
 	if held.ID != "" {

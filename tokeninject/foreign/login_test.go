@@ -183,6 +183,34 @@ func TestW5_ASessionIsRenewedBeforeItsTokenEnds(t *testing.T) {
 	require.ErrorIs(t, err, tokeninject.ErrSessionEnded)
 }
 
+func TestW5_AForeignIssuerIsAskedForSomebodyElse(t *testing.T) {
+	for want, offered := range map[string][]string{"login": nil, "select_account": {"none", "login", "select_account"}} {
+		s := newServer(t)
+		s.on("/.well-known/openid-configuration", s.json(func() any {
+			return with(s.document(), map[string]any{"prompt_values_supported": offered})
+		}))
+		l := aLogin()
+		l.Another = true
+		target, err := s.issuer(nil).BeginLogin(t.Context(), l)
+		require.NoError(t, err)
+		u, err := url.Parse(target)
+		require.NoError(t, err)
+		require.Equal(t, want, u.Query().Get("prompt"))
+	}
+}
+
+func TestW5_ALogoutKnowsWhatItCanNotEnd(t *testing.T) {
+	s := newServer(t)
+	s.on("/.well-known/openid-configuration", s.json(func() any {
+		return with(s.document(), map[string]any{"end_session_endpoint": nil})
+	}))
+	s.on("/revoke", status(http.StatusOK))
+	i := s.issuer(nil)
+	next, err := i.EndSession(t.Context(), s.signedIn(i))
+	require.ErrorIs(t, err, tokeninject.ErrSessionRemains)
+	require.Empty(t, next)
+}
+
 func TestW5_ALogoutRevokesAndSendsTheBrowserOn(t *testing.T) {
 	s := newServer(t)
 	i := s.issuer(nil)
