@@ -106,8 +106,12 @@ func (h *TokenInject) provision(ctx caddy.Context) (err error) {
 			return err
 		}
 		app.gates = append(app.gates, h)
+		if h.Session.Cookie != "" {
+			app.sessionCookies = append(app.sessionCookies, h.Session.Cookie)
+		}
 	}
 	h.addHost(&cfg)
+	cfg.SessionCookie = func(name string) bool { return slices.Contains(app.sessionCookies, name) }
 	keepConnections(ctx)
 	trustRightmost(ctx)
 	if err := h.checkIssuer(cfg); err != nil {

@@ -17,8 +17,9 @@ const (
 	refreshBound = 5 * time.Minute
 	// refreshRetry is the pause after a failure.
 	refreshRetry = 5 * time.Second
-	// refreshWait bounds one look-up.
+	// refreshWait bounds one look-up, failingWait how long a request waits for one of an issuer that failed lately.
 	refreshWait = 10 * time.Second
+	failingWait = 2 * time.Second
 	// renewedWait bounds storing what it brought.
 	renewedWait = refreshWait / 2
 )
@@ -106,26 +107,64 @@ func (l *liveSession) age(now time.Time) time.Duration {
 	return now.Sub(time.UnixMilli(l.refreshed.Load()))
 }
 
+// errPersonUnknown is a look-up that nobody could make for too long.
+var errPersonUnknown = errors.New("the person could not be looked up a moment ago")
+
 // refresh looks the person up again. One request does it; others go on with what is known while that is not too old,
-// and else wait.
+// and else wait. Nobody waits long for an issuer that failed lately.
 func (e *Enforcer) refresh(ctx context.Context, handle string, live *liveSession, now time.Time) error {
-	age := live.age(now)
-	if age < refreshBound {
-		if now.UnixMilli() < live.retry.Load() || !live.lookup.TryLock() {
-			return nil
-		}
-	} else {
+	unknown := errPersonUnknown
+	if live.age(now) < refreshBound {
+		unknown = nil
+	}
+	retry := time.UnixMilli(live.retry.Load())
+	failing := now.Sub(retry) < refreshEvery
+	switch {
+	case now.Before(retry):
+		return unknown
+	case unknown != nil && !failing:
 		live.lookup.Lock()
+	case !live.lookup.TryLock():
+		return unknown
+	}
+	switch {
+	case !live.refreshDue(now): // somebody else did, while we waited
+		live.lookup.Unlock()
+		return nil
+	case failing:
+		return e.lookUpBehind(handle, live, now, unknown)
 	}
 	defer live.lookup.Unlock()
-	if !live.refreshDue(now) {
-		return nil // somebody else did, while we waited
-	}
 	if now.UnixMilli() < live.retry.Load() {
-		return errors.New("the person could not be looked up a moment ago")
+		return unknown // somebody else failed
 	}
-	if err := e.lookUpOnce(ctx, handle, live, now); errors.Is(err, ErrSessionEnded) || age >= refreshBound {
+	if err := e.lookUpOnce(ctx, handle, live, now); errors.Is(err, ErrSessionEnded) || unknown != nil {
 		return err
+	}
+	return nil
+}
+
+// lookUpBehind looks the person up behind the request, which waits a moment where it can't go on without. It gives the
+// session's lock back.
+func (e *Enforcer) lookUpBehind(handle string, live *liveSession, now time.Time, unknown error) error {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer live.lookup.Unlock()
+		e.lookUpAgain(handle, live, now)
+	}()
+	if unknown == nil {
+		return nil
+	}
+	select {
+	case <-done:
+	case <-time.After(failingWait):
+	}
+	switch {
+	case live.ended.Load():
+		return ErrSessionEnded
+	case live.refreshDue(now):
+		return unknown
 	}
 	return nil
 }
@@ -133,9 +172,12 @@ func (e *Enforcer) refresh(ctx context.Context, handle string, live *liveSession
 // lookUpOnce is lookUp, with a pause after a failure. The caller holds the session's lock for that.
 func (e *Enforcer) lookUpOnce(ctx context.Context, handle string, live *liveSession, now time.Time) error {
 	err := e.lookUp(ctx, handle, live, now)
-	if err != nil && !errors.Is(err, ErrSessionEnded) {
+	switch {
+	case err == nil:
+		live.retry.Store(0)
+	case !errors.Is(err, ErrSessionEnded):
 		e.cfg.Logger.Warn("a session's person could not be looked up", zap.Duration("since", live.age(now)), zap.Error(err))
-		live.retry.Store(now.Add(refreshRetry).UnixMilli())
+		live.retry.Store(e.cfg.Now().Add(refreshRetry).UnixMilli()) // a pause comes after a failure that took its time, too
 	}
 	return err
 }

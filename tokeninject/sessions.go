@@ -91,7 +91,7 @@ type liveSession struct {
 	written   atomic.Int64 // when the store last learned of the use
 	refreshed atomic.Int64
 	renewals  atomic.Int64 // of the session's Stamp, see sessionRecord
-	retry     atomic.Int64 // not before this is a failed look-up tried again
+	retry     atomic.Int64 // not before this is a failed look-up tried again; 0: the last one was good
 	epoch     atomic.Uint64
 	ended     atomic.Bool
 	proven    atomic.Bool // the browser has sent the cookie back

@@ -421,6 +421,49 @@ func TestW5_PersonIsLookedUpEveryMinuteOfUse(t *testing.T) {
 	require.Equal(t, http.StatusUnauthorized, api())
 }
 
+func TestW5_AnIssuerThatIsSilentHoldsUpNobodyTwice(t *testing.T) {
+	s := newSite(t, withSession)
+	browser := newBrowser(t)
+	s.signIn(browser, "/app")
+	api := func() int { return s.do(browser, http.MethodGet, "/app").status }
+	s.issuer.set(func() {
+		s.issuer.refresh = func(*Session) (*Session, error) { return nil, errors.New("no answer in time") }
+	})
+	s.clock.advance(refreshBound)
+	require.Equal(t, http.StatusServiceUnavailable, api())
+
+	answers := make(chan struct{})
+	s.issuer.set(func() {
+		s.issuer.refresh = func(old *Session) (*Session, error) {
+			<-answers
+			return old, nil
+		}
+	})
+	s.clock.advance(refreshRetry)
+	began := time.Now()
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			if status := s.do(browser, http.MethodGet, "/app").status; status != http.StatusServiceUnavailable {
+				t.Error(status)
+			}
+		})
+	}
+	all.Wait()
+	require.Less(t, time.Since(began), refreshWait/2)
+	close(answers)
+	require.Eventually(t, func() bool { return api() == http.StatusOK }, 10*time.Second, 10*time.Millisecond, "it is asked all the while")
+
+	s.issuer.set(func() {
+		s.issuer.refresh = func(*Session) (*Session, error) { return nil, errors.New("no answer in time") }
+	})
+	s.clock.advance(refreshEvery)
+	require.Equal(t, http.StatusOK, api())
+	s.issuer.set(func() { s.issuer.refresh = func(*Session) (*Session, error) { return nil, ErrSessionEnded } })
+	s.clock.advance(refreshRetry)
+	require.Eventually(t, func() bool { return api() == http.StatusUnauthorized }, 10*time.Second, 10*time.Millisecond)
+}
+
 func TestW5_OneLookUpForManyRequests(t *testing.T) {
 	s := newSite(t, withSession)
 	browser := newBrowser(t)

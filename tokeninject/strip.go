@@ -145,6 +145,7 @@ type owned struct {
 	// connection is what no Connection token may name: a proxy would remove it after us.
 	connection nameSet
 	cookies    nameSet
+	sessions   func(cookie string) bool // of other gates; nil: there are none
 	query      nameSet
 	method     nameSet // of methodParameter, where the policy sees methods
 }
@@ -154,7 +155,7 @@ type owned struct {
 const methodParameter = "_method"
 
 func newOwned(c Config) *owned {
-	o := &owned{}
+	o := &owned{sessions: c.SessionCookie}
 	header := func(name string) {
 		o.headers.add(name)
 		o.connection.add(name)
@@ -252,7 +253,9 @@ func (o *owned) dropsCookie(member string) bool {
 	return false
 }
 
-func (o *owned) ownsCookie(name string) bool { return o.cookies.has(name) || ownCookie(name) }
+func (o *owned) ownsCookie(name string) bool {
+	return o.cookies.has(name) || ownCookie(name) || o.sessions != nil && o.sessions(name)
+}
 
 // inValue tells whether a byte is part of a cookie's value for every backend: a cookie-octet of RFC 6265 §4.1.1, and no
 // bracket, at which WebOb begins anew.

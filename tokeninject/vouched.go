@@ -160,7 +160,7 @@ func (e *Enforcer) lookUpAgain(handle string, live *liveSession, now time.Time) 
 	defer func() {
 		if cause := recover(); cause != nil { // it must not end the process from a goroutine of ours
 			e.cfg.Logger.Error("a session's person could not be looked up", zap.Any("panic", cause))
-			live.retry.Store(now.Add(refreshRetry).UnixMilli())
+			live.retry.Store(e.cfg.Now().Add(refreshRetry).UnixMilli())
 		}
 	}()
 	if !live.refreshDue(now) {
