@@ -258,7 +258,7 @@ func (i *Injection) addTo(cfg *tokeninject.Config) error {
 	}
 	if i.Basic != nil {
 		cfg.Basic = &tokeninject.BasicInjection{
-			User:     c.value("inject basic", i.Basic.User, encodeItem),
+			User:     c.userName("inject basic", i.Basic.User),
 			Password: c.value("inject basic", i.Basic.Password, encodeItem),
 		}
 	}

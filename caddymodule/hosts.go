@@ -103,6 +103,14 @@ func (h *hosts) include(other *hosts) bool {
 	return (h.loopback || !other.loopback) && isSubset(other.names, h.names) && isSubset(other.ports, h.ports)
 }
 
+// anyOf tells whether one of them is of a domain.
+func (h *hosts) anyOf(domain string) bool {
+	return slices.ContainsFunc(h.list(), func(host string) bool {
+		name, _ := splitHost(host)
+		return strings.HasSuffix("."+name, "."+strings.ToLower(domain))
+	})
+}
+
 func isSubset(some, all map[string]bool) bool {
 	for name := range some {
 		if !all[name] {

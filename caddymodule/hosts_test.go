@@ -205,3 +205,12 @@ func TestHostsOfASessionAreChecked(t *testing.T) {
 	require.Equal(t, []string{"::1", "a.example"}, h.list()[:2])
 	require.ElementsMatch(t, []string{"[::1]:8443", "192.0.2.1:8443"}, h.list()[2:])
 }
+
+func TestADomainThatNoHostIsOfIsWarnedOf(t *testing.T) {
+	for host, warned := range map[string]bool{"": true, "host app.example.com": false, "host example.com:8443": false, "host app.an-example.com": true} {
+		w := newWorld(t)
+		w.site = "token_inject {\n\t\tsession {\n\t\t\tdomain example.com\n\t\t\t" + host + "\n\t\t}\n\t}"
+		w.start()
+		require.Equal(t, warned, strings.Contains(w.log(), "the domain that is to share its sessions"), host)
+	}
+}

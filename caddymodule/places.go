@@ -119,4 +119,8 @@ func (h *TokenInject) placed(log *zap.Logger) {
 		log.Warn("browsers can sign in at this gate only on the hosts listed here; session { host <name> } adds others",
 			zap.String("token_inject", h.Place), zap.Strings("hosts", h.hosts.list()))
 	}
+	if domain := h.Session.Domain; domain != "" && !h.hosts.anyOf(domain) {
+		log.Warn("no host of this gate is known to be of the domain that is to share its sessions",
+			zap.String("token_inject", h.Place), zap.String("domain", domain), zap.Strings("hosts", h.hosts.list()))
+	}
 }

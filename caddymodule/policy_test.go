@@ -171,7 +171,7 @@ func TestW2_WhatNobodyDefinesIsRefused(t *testing.T) {
 	w.site = "token_inject {\nresource_server orders\npolicy {\ndeny {\ncontract urn:tpyo\n}\n}\n}"
 	require.ErrorContains(t, w.load(), `contract "urn:tpyo" is not defined`)
 	w.site = "token_inject {\nresource_server orders\npolicy {\n}\n}"
-	require.ErrorContains(t, w.load(), "it has no rule")
+	require.ErrorContains(t, w.load(), "it has no permit rule")
 }
 
 func TestW2_W3_WhoseWordItIs(t *testing.T) {

@@ -202,6 +202,12 @@ func TestProvisionErrorsNameWhatIsWrong(t *testing.T) {
 		`inject header X-User: there is no placeholder {authz.usrname}`: func(w *world) {
 			w.site = "token_inject {\n\t\tsession\n\t\tinject header X-User \"u {authz.usrname}\"\n\t}"
 		},
+		`inject basic: a user name has no colon`: func(w *world) {
+			w.site = "token_inject {\n\t\tsession\n\t\tinject basic shop:{authz.username} x\n\t}"
+		},
+		`inject header: "X-Forwarded-For" can't be injected`: func(w *world) {
+			w.site = "token_inject {\n\t\tsession\n\t\tinject header X-Forwarded-For {authz.username}\n\t}"
+		},
 		`inject basic: there is no placeholder {authz.user}`: func(w *world) {
 			w.site = "token_inject {\n\t\tsession\n\t\tinject basic {authz.user} x\n\t}"
 		},

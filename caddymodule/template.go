@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -31,6 +32,15 @@ type compiler struct {
 // value compiles one template. encode is for the items of lists.
 func (c *compiler) value(where string, t Template, encode itemEncoder) tokeninject.Value {
 	return valueOf(c.parse(where, t, encode))
+}
+
+// userName compiles a template of a user's name, in which a colon would move the rest into the password (RFC 7617 §2).
+func (c *compiler) userName(where string, t Template) tokeninject.Value {
+	pieces := c.parse(where, t, encodeItem)
+	if slices.ContainsFunc(pieces, func(p piece) bool { return strings.Contains(p.text, ":") }) {
+		c.fail(where, fmt.Errorf("a user name has no colon, as in %q", t))
+	}
+	return valueOf(pieces)
 }
 
 // list compiles a template in which what may be a list is always written as one, also where there is only one

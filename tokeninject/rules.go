@@ -120,8 +120,8 @@ func newPolicy(cfg *Policy) (*policy, error) {
 		}
 		p.rules = append(p.rules, r)
 	}
-	if len(cfg.Rules) == 0 {
-		errs = append(errs, errors.New("policy: it has no rule, so that nobody could pass"))
+	if !slices.ContainsFunc(cfg.Rules, func(r Rule) bool { return r.Effect != Deny }) {
+		errs = append(errs, errors.New("policy: it has no permit rule, so that nobody could pass"))
 	}
 	return p, errors.Join(errs...)
 }

@@ -45,7 +45,6 @@ func TestW2_PriorityThenDenyThenNothing(t *testing.T) {
 	}{
 		{"a permit rule fits", []Rule{permit(always)}, true},
 		{"no rule fits", []Rule{permit(never)}, false},
-		{"only deny rules, none fits", []Rule{deny(never)}, false},
 		{"deny wins a tie, written first", []Rule{deny(always), permit(always)}, false},
 		{"deny wins a tie, written last", []Rule{permit(always), deny(always)}, false},
 		{"deny wins a tie at priority 3", []Rule{permit(always).at(3), deny(always).at(3)}, false},
@@ -316,7 +315,8 @@ func TestA61_ThePolicySeesThePathAndMethodThatTheUpstreamSees(t *testing.T) {
 
 func TestW2_RulesThatMakeNoSenseAreRefused(t *testing.T) {
 	for want, policy := range map[string]Policy{
-		"it has no rule":                        {},
+		"it has no permit rule":                 {},
+		"no permit rule, so that nobody":        {Rules: []Rule{deny(always)}},
 		`"allow" is none of permit, deny`:       {Rules: []Rule{{Effect: "allow", Conditions: []Condition{always}}}},
 		"a priority is 1 or more":               {Rules: []Rule{permit(always).at(-1)}},
 		"a permit rule without a condition":     {Rules: []Rule{permit()}},

@@ -200,11 +200,11 @@ func allScopes(list []string) bool {
 	return !slices.ContainsFunc(list, func(scope string) bool { return !oauth.ValidScopeToken(scope) })
 }
 
-// reservedHeaders are the connection's business, or have an injection of their own. By X-Forwarded-Proto the gate itself
-// tells whether a request came over TLS, and a proxy behind it says it anew.
+// reservedHeaders are the connection's business, or have an injection of their own, or a proxy behind the gate says them
+// anew. By X-Forwarded-Proto the gate itself tells whether a request came over TLS.
 var reservedHeaders = newNameSet(
 	"Host", "Connection", "Keep-Alive", "TE", "Trailer", "Transfer-Encoding", "Upgrade", "Content-Length",
-	"Proxy-Connection", "Cookie", "X-Forwarded-Proto",
+	"Proxy-Connection", "Cookie", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto",
 )
 
 func (c Config) checkHeaders() error {
