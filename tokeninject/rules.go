@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math/bits"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -227,6 +228,22 @@ func (p *policy) permits(f facts, fits uint64) bool {
 		}
 	}
 	return false
+}
+
+// fitsRequest returns, as bits, which rules the request fits, whoever it is of.
+func (p *policy) fitsRequest(f facts) (fits uint64) {
+	for i := range p.rules[:min(len(p.rules), maxJudged)] {
+		if r := &p.rules[i]; r.fits(r.ofRequest, f) {
+			fits |= 1 << i
+		}
+	}
+	return fits
+}
+
+// permitsFit is permits for the rules that identity and request fit. Of more rules than that can tell, nothing permits.
+func (p *policy) permitsFit(fits uint64) bool {
+	first := bits.TrailingZeros64(fits)
+	return len(p.rules) <= maxJudged && first < len(p.rules) && !p.rules[first].deny
 }
 
 // lacking returns the scopes for want of which the request does not pass, "" where it would not with any.

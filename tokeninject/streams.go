@@ -50,7 +50,8 @@ type flight struct {
 	again      atomic.Int64       // Identity.again, as it moves on; whoever asks the issuer moves it out of the way
 	known      int64              // the last one that was the issuer's word, the asker's
 	ends       atomic.Int64       // of a token, in Unix milliseconds
-	judged     *Session           // that passage.judged is of; the watcher's
+	judged     *Session           // that was judged last; the watcher's
+	fits       uint64             // the rules of the policy that a stream's request fits, as policy.fitsRequest says
 	over       atomic.Bool        // it was cut
 	told       atomic.Bool        // and the client knows, so that its answer can come to no good end
 	stream     atomic.Bool        // it has no end of its own: an event stream, an upgraded connection
@@ -78,7 +79,9 @@ func (p *passage) forward() Verdict {
 	}
 	p.flight.vouched(p.id)
 	p.flight.judged = p.id.session
-	p.flight.stream.Store(len(p.r.Header["Upgrade"]) > 0 || p.r.Method == http.MethodConnect)
+	if p.asksForStream() {
+		p.becomeStream()
+	}
 	v := Verdict{Pass: true, Identity: p.id, Writer: (*watchedWriter)(p), passage: p}
 	if p.flight.conn = p.connection(); p.flight.conn == nil {
 		var ctx context.Context
@@ -90,12 +93,22 @@ func (p *passage) forward() Verdict {
 	}
 	if p.r.ContentLength != 0 {
 		v.Request.Body = (*watchedBody)(p)
-		if contentType := p.r.Header["Content-Type"]; len(contentType) > 0 && isStream(contentType[0]) {
-			p.flight.stream.Store(true)
-		}
 	}
 	p.e.streams.join(p)
 	return v
+}
+
+// asksForStream tells whether the request has no end of its own, whatever the answer is.
+func (p *passage) asksForStream() bool {
+	return len(p.r.Header["Upgrade"]) > 0 || p.r.Method == http.MethodConnect || p.r.ContentLength != 0 && hasStream(p.r.Header)
+}
+
+// becomeStream has the watcher look at more than revocations, and leaves what it needs for that.
+func (p *passage) becomeStream() {
+	if p.e.policy != nil {
+		p.flight.fits = p.e.policy.fitsRequest(facts{p.id, p})
+	}
+	p.flight.stream.Store(true)
 }
 
 // withoutTrailers is a request as it goes on. What net/http reads after a body lands in the request that it made
@@ -352,9 +365,11 @@ func (w *watchedWriter) Unwrap() http.ResponseWriter { return w.w }
 func (w *watchedWriter) look(status int) bool {
 	if !w.wrote && (status < 100 || status >= 200 || status == http.StatusSwitchingProtocols) {
 		w.wrote = true
-		if contentType := w.Header()["Content-Type"]; len(contentType) > 0 && isStream(contentType[0]) {
-			w.flight.stream.Store(true)
-			if p := (*passage)(w); p.expired(w.e.streams.now()) {
+		if p := (*passage)(w); hasStream(w.Header()) {
+			if !p.flight.stream.Load() {
+				p.becomeStream()
+			}
+			if p.expired(w.e.streams.now()) {
 				w.e.streams.cut(p)
 			}
 		}
@@ -365,6 +380,11 @@ func (w *watchedWriter) look(status int) bool {
 // streamTypes are the media types of requests and answers that go on for as long as they like. Of gRPC, calls with one
 // message look the same; usually they are over before their token is.
 var streamTypes = []string{"text/event-stream", "application/grpc", "multipart/x-mixed-replace"}
+
+func hasStream(header http.Header) bool {
+	contentType := header["Content-Type"]
+	return len(contentType) > 0 && isStream(contentType[0])
+}
 
 func isStream(contentType string) bool {
 	for _, want := range streamTypes {

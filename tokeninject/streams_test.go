@@ -46,9 +46,14 @@ func endless(w http.ResponseWriter, r *http.Request) {
 // open begins a streaming request and waits for its first bytes. ended is closed when it is cut.
 func (s *site) open(browser *http.Client, headers map[string]string) (ended <-chan struct{}) {
 	s.t.Helper()
+	return s.openAt("/events", browser, headers)
+}
+
+func (s *site) openAt(path string, browser *http.Client, headers map[string]string) (ended <-chan struct{}) {
+	s.t.Helper()
 	ctx, cancel := context.WithCancel(s.t.Context())
 	s.t.Cleanup(cancel)
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.server.URL+"/events", nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.server.URL+path, nil)
 	require.NoError(s.t, err)
 	for name, value := range headers {
 		request.Header.Set(name, value)
@@ -185,6 +190,40 @@ func TestA69_StreamOfASessionEndsWithItsPerson(t *testing.T) {
 			requireCut(t, second)
 		})
 	}
+}
+
+// Another role is no end, only what the policy makes of it.
+func TestA69_StreamOfASessionGoesOnWhileItsPolicyPermitsIt(t *testing.T) {
+	s := newSite(t, func(cfg *Config) {
+		withSession(cfg)
+		withPolicy(
+			deny(when(IfRole, "banned")), permit(when(IfRole, "boss")), permit(when(IfPath, "/free/*")).at(2),
+			permit(when(IfRole, "guest"), when(IfPath, "/guests/*")).at(3),
+		)(cfg)
+	})
+	s.upstream = events
+	browser := newBrowser(t)
+	s.signIn(browser, "/app")
+	app, free, guests := s.open(browser, nil), s.openAt("/free/events", browser, nil), s.openAt("/guests/events", browser, nil)
+	become := func(roles ...string) {
+		s.sayOf(func(s *Session) (*Session, error) {
+			next := *s
+			next.Roles = roles
+			return &next, nil
+		})
+		s.clock.advance(refreshEvery)
+	}
+	become("boss", "guest")
+	requireOpen(t, app)
+	become("guest")
+	requireCut(t, app)
+	requireOpen(t, free)
+	requireOpen(t, guests)
+	become()
+	requireCut(t, guests)
+	requireOpen(t, free)
+	become("banned")
+	requireCut(t, free)
 }
 
 func TestA69_StreamOfASessionWaitsForTheDirectoryAsRequestsDo(t *testing.T) {

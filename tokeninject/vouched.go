@@ -105,10 +105,21 @@ func (p *passage) openAgain(now time.Time) (_ *Identity, err error) {
 		}
 		seen.judged = again.remember(id, until)
 	}
-	if seen.judged != p.judged {
+	if !p.stillMay(seen.judged) {
 		return nil, errNotSame
 	}
 	return id, nil
+}
+
+// stillMay tells whether an open stream would be let through with what is known of its identity now.
+func (p *passage) stillMay(now judgement) bool {
+	switch {
+	case now.failed >= 0:
+		return false
+	case now.fits == p.judged.fits:
+		return true
+	}
+	return p.e.policy.permitsFit(now.fits & p.flight.fits)
 }
 
 // sessionLapsed tells whether the session of an open stream has ended. The stream is no use of it, so that it ends with
@@ -121,7 +132,7 @@ func (p *passage) sessionLapsed(now time.Time) bool {
 	case session != p.flight.judged:
 		id := new(Identity)
 		live.read(id, p.from)
-		if p.e.judgeSession(live, id) != p.judged {
+		if !p.stillMay(p.e.judgeSession(live, id)) {
 			return true
 		}
 		p.flight.judged = id.session
