@@ -107,8 +107,27 @@ func (h *hosts) include(other *hosts) bool {
 func (h *hosts) anyOf(domain string) bool {
 	return slices.ContainsFunc(h.list(), func(host string) bool {
 		name, _ := splitHost(host)
-		return strings.HasSuffix("."+name, "."+strings.ToLower(domain))
+		return isOf(name, domain)
 	})
+}
+
+// named tells whether a name is one of theirs, on whatever port: cookies know none.
+func (h *hosts) named(name string) bool {
+	name = strings.ToLower(name)
+	if h.names[name] || h.loopback && oauth.IsLoopback(name) {
+		return true
+	}
+	for listed := range h.ports {
+		if host, _ := splitHost(listed); host == name {
+			return true
+		}
+	}
+	return false
+}
+
+// isOf tells whether a host is of a domain; of "", none is.
+func isOf(host, domain string) bool {
+	return domain != "" && strings.HasSuffix(strings.ToLower("."+host), "."+strings.ToLower(domain))
 }
 
 func isSubset(some, all map[string]bool) bool {

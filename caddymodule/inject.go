@@ -107,11 +107,11 @@ func (h *TokenInject) provision(ctx caddy.Context) (err error) {
 		}
 		app.gates = append(app.gates, h)
 		if h.Session.Cookie != "" {
-			app.sessionCookies = append(app.sessionCookies, h.Session.Cookie)
+			app.named = append(app.named, h)
 		}
 	}
 	h.addHost(&cfg)
-	cfg.SessionCookie = func(name string) bool { return slices.Contains(app.sessionCookies, name) }
+	cfg.SessionCookies = app.sessionCookies
 	keepConnections(ctx)
 	trustRightmost(ctx)
 	if err := h.checkIssuer(cfg); err != nil {

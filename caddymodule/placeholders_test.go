@@ -75,6 +75,8 @@ func TestA57_AValueDoesNotEndTheQuotesAroundIt(t *testing.T) {
 	var person map[string]any
 	require.NoError(t, json.Unmarshal([]byte(read(`{"name": "{authz.username}", "scope": "all of {authz.scope}"}`)), &person))
 	require.Equal(t, map[string]any{"name": name, "scope": "all of a b"}, person)
+	require.NoError(t, json.Unmarshal([]byte(read(`{"dir": "C:\\", "name": "{authz.username}"}`)), &person))
+	require.Equal(t, map[string]any{"dir": `C:\`, "name": name, "scope": "all of a b"}, person)
 	require.Equal(t, `"\"" `+name, read(`"\"" {authz.username}`), "not behind them")
 }
 

@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"cmp"
 	"errors"
+	"net/http"
 	"slices"
 
 	"github.com/caddyserver/caddy/v2"
@@ -55,6 +56,17 @@ func (h *TokenInject) endedAt(other *TokenInject) bool {
 // that this one is behind.
 func (h *TokenInject) endedHere(other *TokenInject) bool {
 	return h.server == other.server && h.endedAt(other) && other.hosts.include(h.hosts)
+}
+
+// sessionCookies are the cookies with names of their own that browsers send to a request's host.
+func (a *App) sessionCookies(r *http.Request) (names []string) {
+	host, _ := splitHost(r.Host)
+	for _, gate := range a.named {
+		if gate.hosts.named(host) || isOf(host, gate.Session.Domain) {
+			names = append(names, gate.Session.Cookie)
+		}
+	}
+	return names
 }
 
 func (h *TokenInject) logoutPath() string {

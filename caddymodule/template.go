@@ -178,16 +178,17 @@ func (p piece) read(ctx context.Context, r *http.Request, id *tokeninject.Identi
 func parseTemplate(text string, encode itemEncoder) ([]piece, error) {
 	var pieces []piece
 	var literal strings.Builder
-	quoted := false
+	quoted, escaped := false, false // between double quotes, behind a backslash
 	for i := 0; i < len(text); i++ {
 		if text[i] == '\\' && i+1 < len(text) && (text[i+1] == '{' || text[i+1] == '}') {
 			i++
 			literal.WriteByte(text[i])
 			continue
 		}
-		if text[i] == '"' && (i == 0 || text[i-1] != '\\') {
+		if text[i] == '"' && !escaped {
 			quoted = !quoted
 		}
+		escaped = text[i] == '\\' && !escaped
 		length := -1
 		if text[i] == '{' {
 			length = strings.IndexByte(text[i:], '}')

@@ -14,6 +14,7 @@ import (
 type compiled struct {
 	test
 	ofRequest  bool // an identity alone does not decide
+	mixed      bool // nor does a request alone
 	seesPath   bool
 	seesMethod bool
 }
@@ -146,5 +147,8 @@ func (c Condition) expression() (compiled, error) {
 	if err != nil {
 		return compiled{}, err
 	}
-	return compiled{test: e.holds, ofRequest: e.asksRequest(), seesPath: e.names["path"], seesMethod: e.names["method"]}, nil
+	return compiled{
+		test: e.holds, ofRequest: e.asks(ofRequest), mixed: e.asks(ofRequest) && e.asks(ofIdentity),
+		seesPath: e.names["path"], seesMethod: e.names["method"],
+	}, nil
 }

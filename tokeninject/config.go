@@ -39,8 +39,9 @@ type Config struct {
 	// SeesLogout tells whether requests for Session.Logout come to this gate, or to another that has the same
 	// sessions, so that its pages can offer it; nil: that is not known, and they don't.
 	SeesLogout func() bool
-	// SessionCookie tells whether a cookie is another gate's by SessionConfig.Cookie, which no upstream may see; nil: none is.
-	SessionCookie func(name string) bool
+	// SessionCookies are those that may come with a request for another gate by its SessionConfig.Cookie, which no
+	// upstream may see; nil: there are none.
+	SessionCookies func(r *http.Request) []string
 	// Brand is what the gate's own pages show.
 	Brand Brand
 	// Optional passes a request without credential on, every owned name stripped. Browsers sign in at

@@ -72,15 +72,19 @@ func (p *passage) stepUp() *Refusal {
 	return p.challenge(oauth.Errorf(oauth.InsufficientUserAuthentication, "sign in by another contract, or again"))
 }
 
-// proof is by which contract somebody signed in, and when, as the gate wants it.
+// proof is by which contract somebody signed in, and when.
 type proof struct {
 	acr string
 	at  time.Time
 }
 
-// lapsed tells whether a contract's timeout has passed since.
-func (q *proof) lapsed(p *passage) bool {
-	ok, _ := satisfies(p.from.issuer, p.e.cfg.Contracts, q.acr, q.at)
+// grownOld tells whether the login is none any more that the gate's contracts want.
+func (p *passage) grownOld() bool {
+	wanted := p.e.cfg.Contracts
+	if len(wanted) == 0 {
+		return false
+	}
+	ok, _ := satisfies(p.from.issuer, wanted, p.proof.acr, p.proof.at)
 	return !ok
 }
 

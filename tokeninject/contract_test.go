@@ -80,6 +80,25 @@ func TestA69_AStreamEndsWhenItsLoginGrowsTooOld(t *testing.T) {
 	requireCut(t, ended)
 }
 
+func TestA69_AStreamEndsWhenTheContractOfItsPolicyIsOver(t *testing.T) {
+	s := newSite(t, func(cfg *Config) {
+		needs()(cfg)
+		withPolicy(permit(when(IfContract, "high")), permit(when(IfPath, "/free/*")).at(2))(cfg)
+	})
+	s.upstream = events
+	bearer := s.bearer(func(a *token.AccessToken) { a.ACR, a.AuthTime = "high", s.clock.now() })
+	bearer["Accept"] = "text/event-stream"
+	ended, free := s.open(newBrowser(t), bearer), s.openAt("/free/events", newBrowser(t), bearer)
+	delete(bearer, "Accept")
+	unannounced := s.open(newBrowser(t), bearer)
+	s.clock.advance(5 * time.Minute)
+	requireOpen(t, ended)
+	s.clock.advance(time.Second)
+	requireCut(t, ended)
+	requireCut(t, unannounced)
+	requireOpen(t, free)
+}
+
 func TestW9_WithoutLevelsAContractIsEqualToItselfOnly(t *testing.T) {
 	s := newSite(t, func(cfg *Config) { cfg.Contracts = []string{"low"} })
 	for acr, status := range map[string]int{"low": http.StatusOK, "high": http.StatusUnauthorized} {

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/singleflight"
 	"golang.org/x/time/rate"
 
 	"github.com/gatewright/gatewright/authz/oauth"
@@ -40,6 +41,7 @@ type Enforcer struct {
 	lines      *rate.Limiter // of the log, about refused credentials
 	unsaid     atomic.Int64  // lines that were too many
 	sessions   *Sessions
+	failing    singleflight.Group // look-ups of people that failed lately, by session
 	logins     *logins
 	callers    *callerTokens
 	gateToken  mintSlot  // of a policy whose token is the gate's own
@@ -174,7 +176,7 @@ type passage struct {
 	flight flight
 	epoch  uint64        // of the feed when the credential was last checked; the watcher's while the request goes on
 	maxAge time.Duration // of the login, where that is too old; else 0
-	proof  *proof        // of the contract that the gate wants; nil: it wants none
+	proof  *proof        // where a contract is wanted, by the gate or, of streams, its policy
 
 	malformed     bool // what the client presented
 	decrypted     bool // by the gate's own key

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -15,10 +16,11 @@ import (
 // maxExpressionCost bounds the work of one expression, in CEL's own units.
 const maxExpressionCost = 10_000
 
-// ofRequest are the variables of an expression that an identity alone does not give.
-var ofRequest = map[string]bool{
-	"username": true, "user": true, "method": true, "path": true, "host": true, "remote_ip": true,
-}
+// The variables of an expression that an identity alone does not give, and those that a request alone does not.
+var (
+	ofRequest  = []string{"username", "user", "method", "path", "host", "remote_ip"}
+	ofIdentity = []string{"username", "user", "subject", "client", "issuer", "contract", "scopes", "roles", "claims"}
+)
 
 // expressionEnv declares what an expression may name.
 var expressionEnv = sync.OnceValues(func() (*cel.Env, error) {
@@ -71,14 +73,9 @@ func newExpression(text string) (*expression, error) {
 	return e, nil
 }
 
-// asksRequest tells whether an identity alone does not decide.
-func (e *expression) asksRequest() bool {
-	for name := range e.names {
-		if ofRequest[name] {
-			return true
-		}
-	}
-	return false
+// asks tells whether it uses one of some variables.
+func (e *expression) asks(variables []string) bool {
+	return slices.ContainsFunc(variables, func(name string) bool { return e.names[name] })
 }
 
 func (e *expression) holds(f facts) (bool, error) {

@@ -19,6 +19,9 @@ const logoutWait = 10 * time.Second
 // logout ends the session here and at the issuer (W5). Another site may not do that to a person: its
 // request gets a page with a button.
 func (p *passage) logout() *Refusal {
+	if refusal := p.loginReturn(p.r.URL.RawQuery); refusal != nil { // of a login that begins below
+		return refusal
+	}
 	switch p.r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodPost:
 	default:
@@ -41,10 +44,8 @@ func (p *passage) logout() *Refusal {
 	switch back := p.back(); {
 	case err != nil && !remains:
 		p.e.writePage(p.w, p.r, http.StatusBadGateway, pageHalfOut)
-	case back != "" && p.e.cfg.Session.Callback != "": // a foreign issuer may still know who it was
+	case back != "": // the issuer may still know who it was
 		return p.beginLoginTo(back, wanted{scope: p.e.needs, another: true})
-	case back != "":
-		p.goOn(http.StatusSeeOther, back)
 	case next != "":
 		p.goOn(http.StatusSeeOther, next)
 	case remains:
@@ -55,13 +56,15 @@ func (p *passage) logout() *Refusal {
 	return answered
 }
 
-// forgetBrowser takes the gate's cookies from the browser.
+// forgetBrowser takes the gate's cookies from the browser, but for what another login needs.
 func (p *passage) forgetBrowser() {
 	names := p.e.cookieNames(p.r)
 	http.SetCookie(p.w, names.cookie(names.session, "", -1))
 	if browser := p.browser(); browser != "" {
 		p.e.logins.attempts.forget(browser)
-		http.SetCookie(p.w, names.cookie(names.browser, "", -1))
+		if p.back() == "" {
+			http.SetCookie(p.w, names.cookie(names.browser, "", -1))
+		}
 	}
 }
 
@@ -84,7 +87,7 @@ func (p *passage) endThere(ctx context.Context) (next string, err error) {
 	return "", err
 }
 
-// returnTo is the parameter with the page of this site to open after signing out, there to sign in as somebody else.
+// returnTo is the parameter with the page of this site to come back to as somebody else.
 const returnTo = "return"
 
 // back is that page, as our form names it; "" where none is, or one of another site.

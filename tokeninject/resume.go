@@ -118,25 +118,22 @@ func (e *Enforcer) refresh(ctx context.Context, handle string, live *liveSession
 		unknown = nil
 	}
 	retry := time.UnixMilli(live.retry.Load())
-	failing := now.Sub(retry) < refreshEvery
 	switch {
 	case now.Before(retry):
 		return unknown
-	case unknown != nil && !failing:
+	case now.Sub(retry) < refreshEvery:
+		return e.lookUpBehind(handle, live, now, unknown)
+	case unknown != nil:
 		live.lookup.Lock()
 	case !live.lookup.TryLock():
-		return unknown
-	}
-	switch {
-	case !live.refreshDue(now): // somebody else did, while we waited
-		live.lookup.Unlock()
 		return nil
-	case failing:
-		return e.lookUpBehind(handle, live, now, unknown)
 	}
 	defer live.lookup.Unlock()
-	if now.UnixMilli() < live.retry.Load() {
-		return unknown // somebody else failed
+	switch {
+	case !live.refreshDue(now): // somebody else did, while we waited
+		return nil
+	case now.UnixMilli() < live.retry.Load(): // or failed
+		return unknown
 	}
 	if err := e.lookUpOnce(ctx, handle, live, now); errors.Is(err, ErrSessionEnded) || unknown != nil {
 		return err
@@ -144,15 +141,14 @@ func (e *Enforcer) refresh(ctx context.Context, handle string, live *liveSession
 	return nil
 }
 
-// lookUpBehind looks the person up behind the request, which waits a moment where it can't go on without. It gives the
-// session's lock back.
+// lookUpBehind looks the person up behind the requests, which wait a moment where they can't go on without.
 func (e *Enforcer) lookUpBehind(handle string, live *liveSession, now time.Time, unknown error) error {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
+	done := e.failing.DoChan(handle, func() (any, error) {
+		live.lookup.Lock()
 		defer live.lookup.Unlock()
 		e.lookUpAgain(handle, live, now)
-	}()
+		return nil, nil
+	})
 	if unknown == nil {
 		return nil
 	}

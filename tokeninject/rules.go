@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"math/bits"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -86,6 +85,8 @@ type rule struct {
 	deny       bool
 	ofIdentity []test
 	ofRequest  []test
+	mixed      bool       // ofRequest depends on the identity as well
+	contracts  [][]string // of a permit rule, which wants one of each and has them in ofRequest as well
 	// What a refusal tells of a permit rule: the lists of scopes of which each wants one, and the tests of
 	// ofIdentity that are about something else.
 	scopes [][]string
@@ -97,6 +98,8 @@ type policy struct {
 	rules        []rule // in the order in which they are asked
 	seesPath     bool
 	seesMethod   bool
+	unsure       bool // what judge says is not all that the identity decides
+	timed        bool // a rule has contracts
 	denyStatus   int
 	denyRedirect string
 }
@@ -120,6 +123,8 @@ func newPolicy(cfg *Policy) (*policy, error) {
 			errs = append(errs, fmt.Errorf("policy: %w", err))
 		}
 		p.rules = append(p.rules, r)
+		p.unsure = p.unsure || r.mixed || len(p.rules) > maxJudged
+		p.timed = p.timed || len(r.contracts) > 0
 	}
 	if !slices.ContainsFunc(cfg.Rules, func(r Rule) bool { return r.Effect != Deny }) {
 		errs = append(errs, errors.New("policy: it has no permit rule, so that nobody could pass"))
@@ -177,6 +182,10 @@ func (p *policy) compile(configured Rule) (rule, error) {
 			r.ofRequest = append(r.ofRequest, c.test)
 		} else {
 			r.ofIdentity = append(r.ofIdentity, c.test)
+		}
+		r.mixed = r.mixed || c.mixed
+		if condition.Kind == IfContract && !r.deny {
+			r.contracts = append(r.contracts, condition.Values)
 		}
 		switch {
 		case condition.Kind == IfScope:
@@ -240,10 +249,34 @@ func (p *policy) fitsRequest(f facts) (fits uint64) {
 	return fits
 }
 
-// permitsFit is permits for the rules that identity and request fit. Of more rules than that can tell, nothing permits.
-func (p *policy) permitsFit(fits uint64) bool {
-	first := bits.TrailingZeros64(fits)
-	return len(p.rules) <= maxJudged && first < len(p.rules) && !p.rules[first].deny
+// permitsFit is permits for an open stream, of which is known what rules its identity fits now, and its request fitted
+// when it began. Where that does not tell, nothing is permitted.
+func (p *policy) permitsFit(identity, request uint64) bool {
+	if len(p.rules) > maxJudged {
+		return false
+	}
+	for i := range p.rules {
+		switch r := &p.rules[i]; {
+		case identity>>i&1 == 0:
+		case r.mixed:
+			return false
+		case request>>i&1 != 0:
+			return !r.deny
+		}
+	}
+	return false
+}
+
+// inTime leaves those of the rules that a request fits whose contracts have not grown too old.
+func (p *policy) inTime(issuer Issuer, login *proof, fits uint64) uint64 {
+	for i := range p.rules[:min(len(p.rules), maxJudged)] {
+		for _, wanted := range p.rules[i].contracts {
+			if ok, _ := satisfies(issuer, wanted, login.acr, login.at); !ok {
+				fits &^= 1 << i
+			}
+		}
+	}
+	return fits
 }
 
 // lacking returns the scopes for want of which the request does not pass, "" where it would not with any.

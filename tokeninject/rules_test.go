@@ -344,13 +344,13 @@ func TestW2_RulesThatMakeNoSenseAreRefused(t *testing.T) {
 }
 
 func TestExpressionsThatOnlyAskForTheIdentityAreRemembered(t *testing.T) {
-	for text, ofRequest := range map[string]bool{
+	for text, asksMore := range map[string]bool{
 		`"a" in roles`: false, `claims.x == 1 && subject == client`: false, `contract == "" || "s" in scopes`: false, `issuer == "x"`: false,
 		`path == "/"`: true, `"a" in roles && method == "GET"`: true, `user.x == "y"`: true, `username == "x"`: true,
 	} {
 		e, err := newExpression(text)
 		require.NoError(t, err)
-		require.Equal(t, ofRequest, e.asksRequest(), text)
+		require.Equal(t, asksMore, e.asks(ofRequest), text)
 	}
 	e, err := newExpression(`username == "bob"`)
 	require.NoError(t, err)

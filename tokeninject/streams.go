@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"strings"
 	"sync"
@@ -52,6 +53,8 @@ type flight struct {
 	ends       atomic.Int64       // of a token, in Unix milliseconds
 	judged     *Session           // that was judged last; the watcher's
 	fits       uint64             // the rules of the policy that a stream's request fits, as policy.fitsRequest says
+	fitsNow    uint64             // and its identity, as policy.judge says; the watcher's
+	noted      bool               // fits is that; else it is the rules whose contracts were in time
 	over       atomic.Bool        // it was cut
 	told       atomic.Bool        // and the client knows, so that its answer can come to no good end
 	stream     atomic.Bool        // it has no end of its own: an event stream, an upgraded connection
@@ -79,7 +82,11 @@ func (p *passage) forward() Verdict {
 	}
 	p.flight.vouched(p.id)
 	p.flight.judged = p.id.session
-	if p.asksForStream() {
+	asked := p.asksForStream()
+	if rules := p.e.policy; rules != nil && (asked || acceptsEvents(p.r.Header)) {
+		p.flight.noted, p.flight.fits = true, rules.fitsRequest(facts{p.id, p})
+	}
+	if asked {
 		p.becomeStream()
 	}
 	v := Verdict{Pass: true, Identity: p.id, Writer: (*watchedWriter)(p), passage: p}
@@ -103,10 +110,21 @@ func (p *passage) asksForStream() bool {
 	return len(p.r.Header["Upgrade"]) > 0 || p.r.Method == http.MethodConnect || p.r.ContentLength != 0 && hasStream(p.r.Header)
 }
 
-// becomeStream has the watcher look at more than revocations, and leaves what it needs for that.
+// acceptsEvents tells whether a request may become an event stream, as that of a browser's EventSource says.
+func acceptsEvents(header http.Header) bool {
+	accept := header["Accept"]
+	return len(accept) == 1 && strings.HasPrefix(accept[0], "text/event-stream")
+}
+
+// becomeStream has the watcher look at more than revocations, and leaves what it needs for that. Of an answer that comes
+// without notice, what the request was is known no more: whoever came after the gate may have changed it.
 func (p *passage) becomeStream() {
-	if p.e.policy != nil {
-		p.flight.fits = p.e.policy.fitsRequest(facts{p.id, p})
+	if rules := p.e.policy; rules != nil {
+		acr, at := p.id.Login()
+		p.proof, p.flight.fitsNow = &proof{acr, at}, p.judged.fits
+		if !p.flight.noted {
+			p.flight.fits = rules.inTime(p.from.issuer, p.proof, math.MaxUint64)
+		}
 	}
 	p.flight.stream.Store(true)
 }

@@ -204,7 +204,9 @@ func TestA69_StreamOfASessionGoesOnWhileItsPolicyPermitsIt(t *testing.T) {
 	s.upstream = events
 	browser := newBrowser(t)
 	s.signIn(browser, "/app")
-	app, free, guests := s.open(browser, nil), s.openAt("/free/events", browser, nil), s.openAt("/guests/events", browser, nil)
+	events := map[string]string{"Accept": "text/event-stream"}
+	app, free, guests := s.open(browser, events), s.openAt("/free/events", browser, events), s.openAt("/guests/events", browser, events)
+	unannounced := s.openAt("/free/events", browser, nil)
 	become := func(roles ...string) {
 		s.sayOf(func(s *Session) (*Session, error) {
 			next := *s
@@ -214,6 +216,7 @@ func TestA69_StreamOfASessionGoesOnWhileItsPolicyPermitsIt(t *testing.T) {
 		s.clock.advance(refreshEvery)
 	}
 	become("boss", "guest")
+	requireCut(t, unannounced)
 	requireOpen(t, app)
 	become("guest")
 	requireCut(t, app)
@@ -224,6 +227,37 @@ func TestA69_StreamOfASessionGoesOnWhileItsPolicyPermitsIt(t *testing.T) {
 	requireOpen(t, free)
 	become("banned")
 	requireCut(t, free)
+}
+
+// What a rule makes of the two together is not asked again while the request is under way.
+func TestA69_StreamOfASessionEndsWhereTheRulesCanNotTell(t *testing.T) {
+	many := []Rule{permit(when(IfRole, "nobody"))}
+	for range maxJudged {
+		many = append(many, permit(when(IfRole, "nobody")))
+	}
+	for name, rules := range map[string][]Rule{
+		"an expression":                 {permit(when(IfExpression, `"boss" in roles && method == "GET"`))},
+		"an expression before a permit": {deny(when(IfExpression, `"banned" in roles && path == "/events"`)), permit(always)},
+		"a rule beyond those judged":    append(many, permit(when(IfRole, "boss")).at(2)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, func(cfg *Config) { withSession(cfg); withPolicy(rules...)(cfg) })
+			s.upstream = events
+			browser := newBrowser(t)
+			s.signIn(browser, "/app")
+			ended := s.open(browser, nil)
+			s.sayOf(func(s *Session) (*Session, error) { same := *s; return &same, nil })
+			s.clock.advance(refreshEvery)
+			requireOpen(t, ended)
+			s.sayOf(func(s *Session) (*Session, error) {
+				next := *s
+				next.Roles = []string{"banned"}
+				return &next, nil
+			})
+			s.clock.advance(refreshEvery)
+			requireCut(t, ended)
+		})
+	}
 }
 
 func TestA69_StreamOfASessionWaitsForTheDirectoryAsRequestsDo(t *testing.T) {

@@ -3,6 +3,7 @@ package tokeninject
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/gatewright/gatewright/authz/oauth"
@@ -145,7 +146,7 @@ type owned struct {
 	// connection is what no Connection token may name: a proxy would remove it after us.
 	connection nameSet
 	cookies    nameSet
-	sessions   func(cookie string) bool // of other gates; nil: there are none
+	sessions   func(r *http.Request) []string // cookies of other gates' sessions; nil: there are none
 	query      nameSet
 	method     nameSet // of methodParameter, where the policy sees methods
 }
@@ -155,7 +156,7 @@ type owned struct {
 const methodParameter = "_method"
 
 func newOwned(c Config) *owned {
-	o := &owned{sessions: c.SessionCookie}
+	o := &owned{sessions: c.SessionCookies}
 	header := func(name string) {
 		o.headers.add(name)
 		o.connection.add(name)
@@ -211,7 +212,11 @@ func (o *owned) strip(r *http.Request) {
 		case name == "Connection":
 			stripHeader(r.Header, name, separators{','}, o.connection.has)
 		case name == "Cookie":
-			stripHeader(r.Header, name, separators{';', ','}, o.dropsCookie)
+			var sessions []string
+			if o.sessions != nil {
+				sessions = o.sessions(r)
+			}
+			stripHeader(r.Header, name, separators{';', ','}, o.dropsCookies(sessions))
 		case name == "Authorization", name == "Trailer", o.headers.has(name):
 			// A trailer's value arrives after the body, when nobody looks any more: none is announced on.
 			delete(r.Header, name)
@@ -225,12 +230,20 @@ func (o *owned) strip(r *http.Request) {
 	}
 }
 
-// dropsCookie tells whether a member of a Cookie header goes: its name is owned, or somewhere in it is a pair whose name
-// is. Backends agree on where a value ends only while it has nothing that ends one for some of them: in `a=b who=evil`,
+// dropsCookies makes what tells whether a member of a Cookie header goes, be it for a session of another gate.
+func (o *owned) dropsCookies(sessions []string) func(member string) bool {
+	owns := func(name string) bool {
+		return o.cookies.has(name) || ownCookie(name) || slices.Contains(sessions, name)
+	}
+	return func(member string) bool { return hasPair(member, owns) }
+}
+
+// hasPair tells whether a member of a Cookie header has an owned name, or somewhere in it is a pair whose name is.
+// Backends agree on where a value ends only while it has nothing that ends one for some of them: in `a=b who=evil`,
 // `a="x who=evil`, `a\who=evil` and `a=[who=evil` they find who.
-func (o *owned) dropsCookie(member string) bool {
+func hasPair(member string, owned func(name string) bool) bool {
 	name, _, _ := strings.Cut(member, "=")
-	if o.ownsCookie(strings.TrimSpace(name)) {
+	if owned(strings.TrimSpace(name)) {
 		return true
 	}
 	word := "" // the last one before what ends a value
@@ -245,16 +258,12 @@ func (o *owned) dropsCookie(member string) bool {
 			continue
 		}
 		name, _, pair := strings.Cut(piece, "=")
-		if pair && (o.ownsCookie(name) || name == "" && o.ownsCookie(word)) { // "who =evil"
+		if pair && (owned(name) || name == "" && owned(word)) { // "who =evil"
 			return true
 		}
 		word = piece[strings.LastIndexByte(piece, '=')+1:]
 	}
 	return false
-}
-
-func (o *owned) ownsCookie(name string) bool {
-	return o.cookies.has(name) || ownCookie(name) || o.sessions != nil && o.sessions(name)
 }
 
 // inValue tells whether a byte is part of a cookie's value for every backend: a cookie-octet of RFC 6265 §4.1.1, and no

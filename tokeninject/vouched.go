@@ -1,10 +1,12 @@
 package tokeninject
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -25,7 +27,7 @@ const (
 
 // expired tells whether the end of the request's credential has come that is known without asking anybody.
 func (p *passage) expired(now time.Time) bool {
-	if p.proof != nil && p.proof.lapsed(p) {
+	if p.grownOld() {
 		return true
 	}
 	if p.live == nil {
@@ -37,7 +39,7 @@ func (p *passage) expired(now time.Time) bool {
 // lapsed tells whether the token of an open stream has ended. One that its issuer only vouches for is good for as
 // long as the issuer goes on to: it is asked again whenever its word has run out (A69).
 func (p *passage) lapsed(now time.Time) bool {
-	if p.expired(now) {
+	if p.expired(now) || p.permitLapsed() {
 		return true
 	}
 	again := p.flight.again.Load()
@@ -105,21 +107,38 @@ func (p *passage) openAgain(now time.Time) (_ *Identity, err error) {
 		}
 		seen.judged = again.remember(id, until)
 	}
-	if !p.stillMay(seen.judged) {
+	if !p.stillMay(seen.judged, true) {
 		return nil, errNotSame
 	}
 	return id, nil
 }
 
-// stillMay tells whether an open stream would be let through with what is known of its identity now.
-func (p *passage) stillMay(now judgement) bool {
+// stillMay tells whether an open stream would be let through by what is known of its identity now. same tells that
+// the identity itself is as it was.
+func (p *passage) stillMay(now judgement, same bool) bool {
+	rules := p.e.policy
 	switch {
 	case now.failed >= 0:
 		return false
-	case now.fits == p.judged.fits:
+	case rules == nil, now.fits == p.judged.fits && (same || !rules.unsure):
 		return true
 	}
-	return p.e.policy.permitsFit(now.fits & p.flight.fits)
+	return p.flight.noted && rules.permitsFit(now.fits, p.flight.fits)
+}
+
+// permitLapsed tells whether the policy may have permitted an open stream for a contract that has grown too old.
+func (p *passage) permitLapsed() bool {
+	rules := p.e.policy
+	if rules == nil || !rules.timed {
+		return false
+	}
+	fits := rules.inTime(p.from.issuer, p.proof, p.flight.fits)
+	return fits != p.flight.fits && (!p.flight.noted || !rules.permitsFit(p.flight.fitsNow, fits))
+}
+
+// saysAs tells whether two sessions say the same of a person.
+func (s *Session) saysAs(other *Session) bool {
+	return slices.Equal(s.Roles, other.Roles) && slices.Equal(s.Scope, other.Scope) && bytes.Equal(s.Claims, other.Claims)
 }
 
 // sessionLapsed tells whether the session of an open stream has ended. The stream is no use of it, so that it ends with
@@ -127,15 +146,16 @@ func (p *passage) stillMay(now judgement) bool {
 func (p *passage) sessionLapsed(now time.Time) bool {
 	live := p.live
 	switch session := live.session(); {
-	case p.expired(now):
+	case p.expired(now), p.permitLapsed():
 		return true
 	case session != p.flight.judged:
 		id := new(Identity)
 		live.read(id, p.from)
-		if !p.stillMay(p.e.judgeSession(live, id)) {
+		judged := p.e.judgeSession(live, id)
+		if !p.stillMay(judged, id.session.saysAs(p.flight.judged)) {
 			return true
 		}
-		p.flight.judged = id.session
+		p.flight.judged, p.flight.fitsNow = id.session, judged.fits
 	}
 	if now.UnixMilli() < live.retry.Load() {
 		return live.age(now) >= refreshBound // a request would be refused now
