@@ -77,6 +77,9 @@ func TestA57_AValueDoesNotEndTheQuotesAroundIt(t *testing.T) {
 	require.Equal(t, map[string]any{"name": name, "scope": "all of a b"}, person)
 	require.NoError(t, json.Unmarshal([]byte(read(`{"dir": "C:\\", "name": "{authz.username}"}`)), &person))
 	require.Equal(t, map[string]any{"dir": `C:\`, "name": name, "scope": "all of a b"}, person)
+	t.Setenv("GATEWRIGHT_TEST", `{"name": "`)
+	require.NoError(t, json.Unmarshal([]byte(read(`{env.GATEWRIGHT_TEST}{authz.username}", "scope": "all of {authz.scope}"\}`)), &person))
+	require.Equal(t, name, person["name"], "where the quotes are in the environment")
 	require.Equal(t, `"\"" `+name, read(`"\"" {authz.username}`), "not behind them")
 }
 

@@ -178,17 +178,13 @@ func (p piece) read(ctx context.Context, r *http.Request, id *tokeninject.Identi
 func parseTemplate(text string, encode itemEncoder) ([]piece, error) {
 	var pieces []piece
 	var literal strings.Builder
-	quoted, escaped := false, false // between double quotes, behind a backslash
+	quoted := false
 	for i := 0; i < len(text); i++ {
 		if text[i] == '\\' && i+1 < len(text) && (text[i+1] == '{' || text[i+1] == '}') {
 			i++
 			literal.WriteByte(text[i])
 			continue
 		}
-		if text[i] == '"' && !escaped {
-			quoted = !quoted
-		}
-		escaped = text[i] == '\\' && !escaped
 		length := -1
 		if text[i] == '{' {
 			length = strings.IndexByte(text[i:], '}')
@@ -208,6 +204,7 @@ func parseTemplate(text string, encode itemEncoder) ([]piece, error) {
 			continue
 		}
 		if literal.Len() > 0 {
+			quoted = endsQuoted(literal.String(), quoted)
 			pieces = append(pieces, piece{text: literal.String()})
 			literal.Reset()
 		}
@@ -221,4 +218,16 @@ func parseTemplate(text string, encode itemEncoder) ([]piece, error) {
 		pieces = append(pieces, piece{text: literal.String()})
 	}
 	return pieces, nil
+}
+
+// endsQuoted tells whether what follows a text stands between double quotes, by whether the text does.
+func endsQuoted(text string, quoted bool) bool {
+	escaped := false
+	for i := range len(text) {
+		if text[i] == '"' && !escaped {
+			quoted = !quoted
+		}
+		escaped = text[i] == '\\' && !escaped
+	}
+	return quoted
 }
