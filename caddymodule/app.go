@@ -34,7 +34,6 @@ type App struct {
 	foreign map[string]*issuer         // by URL: those of other processes at which our gates sign people in
 	clients map[string]*foreign.Issuer // by their whole configuration, so that gates share what is fetched
 	gates   []*TokenInject             // those with a session
-	named   []*TokenInject             // of these, those whose cookie the operator named
 	// releases give back what the foreign issuers have of the pool.
 	releases []func() error
 	// described are the gates that have metadata of a resource, and places the handlers that serve it.

@@ -106,9 +106,6 @@ func (h *TokenInject) provision(ctx caddy.Context) (err error) {
 			return err
 		}
 		app.gates = append(app.gates, h)
-		if h.Session.Cookie != "" {
-			app.named = append(app.named, h)
-		}
 	}
 	h.addHost(&cfg)
 	cfg.SessionCookies = app.sessionCookies

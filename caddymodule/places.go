@@ -61,9 +61,9 @@ func (h *TokenInject) endedHere(other *TokenInject) bool {
 // sessionCookies are the cookies with names of their own that browsers send to a request's host.
 func (a *App) sessionCookies(r *http.Request) (names []string) {
 	host, _ := splitHost(r.Host)
-	for _, gate := range a.named {
-		if gate.hosts.named(host) || isOf(host, gate.Session.Domain) {
-			names = append(names, gate.Session.Cookie)
+	for _, gate := range a.gates {
+		if name := gate.Session.Cookie; name != "" && (gate.hosts.named(host) || isOf(host, gate.Session.Domain)) {
+			names = append(names, name)
 		}
 	}
 	return names

@@ -15,7 +15,5 @@ func (p *passage) callback() *Refusal {
 	if refusal := p.loginReturn(seen.RawQuery); refusal != nil {
 		return refusal
 	}
-	refusal := p.loginPage(http.StatusBadRequest, pageStale, errors.New("what came back is no answer to a login of this gate"))
-	refusal.page.link = p.pageBehind(nil)
-	return refusal
+	return p.loginPage(http.StatusBadRequest, pageStale.to(p.pageBehind(nil)), errors.New("what came back is no answer to a login of this gate"))
 }

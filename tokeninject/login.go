@@ -177,9 +177,7 @@ func (p *passage) loginRefused(record *loginRecord, code oauth.Code) *Refusal {
 	if code == oauth.AccessDenied || code == oauth.ConsentRequired || code == oauth.InteractionRequired || code == oauth.LoginRequired {
 		kind, status = pageDenied, http.StatusForbidden
 	}
-	refusal := p.loginPage(status, kind, fmt.Errorf("the issuer answers %q", string(code)))
-	refusal.page.link = record.URL
-	return refusal
+	return p.loginPage(status, kind.to(record.URL), fmt.Errorf("the issuer answers %q", string(code)))
 }
 
 // finishLogin makes a session of the code and goes back to the page that was asked for.
@@ -195,9 +193,7 @@ func (p *passage) finishLogin(ctx context.Context, record *loginRecord, code str
 		return p.fault(fmt.Errorf("redeem a login: %w", err))
 	}
 	if err != nil {
-		refusal := p.loginPage(http.StatusBadRequest, pageFailed, fmt.Errorf("redeem a login: %w", err))
-		refusal.page.link = record.URL
-		return refusal
+		return p.loginPage(http.StatusBadRequest, pageFailed.to(record.URL), fmt.Errorf("redeem a login: %w", err))
 	}
 	handle := oauth.NewSecret()
 	live, err := e.sessions.create(ctx, handle, &sessionRecord{

@@ -53,9 +53,7 @@ func (p *passage) loginReturn(query string) *Refusal {
 	case err != nil:
 		return p.fault(fmt.Errorf("take a login: %w", err))
 	case !p.answersHere(params):
-		refusal := p.loginPage(http.StatusBadRequest, pageFailed, errors.New("the login came back from another issuer"))
-		refusal.page.link = record.URL
-		return refusal
+		return p.loginPage(http.StatusBadRequest, pageFailed.to(record.URL), errors.New("the login came back from another issuer"))
 	case params.Has("error"):
 		return p.loginRefused(record, oauth.Code(params.Get("error")))
 	}

@@ -38,10 +38,11 @@ func (p *passage) logout() *Refusal {
 	if err := p.endHere(ctx); err != nil {
 		return p.fault(err)
 	}
-	p.forgetBrowser()
+	back := p.back()
+	p.forgetBrowser(back != "")
 	next, err := p.endThere(ctx)
 	remains := errors.Is(err, ErrSessionRemains)
-	switch back := p.back(); {
+	switch {
 	case err != nil && !remains:
 		p.e.writePage(p.w, p.r, http.StatusBadGateway, pageHalfOut)
 	case back != "": // the issuer may still know who it was
@@ -57,12 +58,12 @@ func (p *passage) logout() *Refusal {
 }
 
 // forgetBrowser takes the gate's cookies from the browser, but for what another login needs.
-func (p *passage) forgetBrowser() {
+func (p *passage) forgetBrowser(another bool) {
 	names := p.e.cookieNames(p.r)
 	http.SetCookie(p.w, names.cookie(names.session, "", -1))
 	if browser := p.browser(); browser != "" {
 		p.e.logins.attempts.forget(browser)
-		if p.back() == "" {
+		if !another {
 			http.SetCookie(p.w, names.cookie(names.browser, "", -1))
 		}
 	}
@@ -110,10 +111,8 @@ func (p *passage) goOn(status int, target string) {
 		p.redirect(status, target)
 		return
 	}
-	content := pageOnward
-	content.link = target
 	p.w.Header().Set("Refresh", "0; url="+target)
-	p.e.writePage(p.w, p.r, http.StatusOK, content)
+	p.e.writePage(p.w, p.r, http.StatusOK, pageOnward.to(target))
 }
 
 // meant tells whether the person wanted to sign out: followed a link of this site, typed the address, or

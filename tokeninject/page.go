@@ -28,6 +28,12 @@ type page struct {
 	label, link     string // a way on; the label is textAgain where there is none
 }
 
+// to is the page with a way on.
+func (c page) to(link string) page {
+	c.link = link
+	return c
+}
+
 // The pages of the gate.
 var (
 	pageCookies = page{

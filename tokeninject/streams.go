@@ -119,7 +119,7 @@ func acceptsEvents(header http.Header) bool {
 // becomeStream has the watcher look at more than revocations, and leaves what it needs for that. Of an answer that comes
 // without notice, what the request was is known no more: whoever came after the gate may have changed it.
 func (p *passage) becomeStream() {
-	if rules := p.e.policy; rules != nil {
+	if rules := p.e.policy; rules != nil && rules.timed {
 		acr, at := p.id.Login()
 		p.proof, p.flight.fitsNow = &proof{acr, at}, p.judged.fits
 		if !p.flight.noted {

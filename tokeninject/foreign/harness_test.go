@@ -98,6 +98,18 @@ func (s *server) on(path string, answer http.HandlerFunc) {
 	s.answers[path] = answer
 }
 
+// hold has an endpoint answer once it is released, at the test's end at the latest.
+func (s *server) hold(path string, answer http.HandlerFunc) (release func()) {
+	held := make(chan struct{})
+	release = sync.OnceFunc(func() { close(held) })
+	s.t.Cleanup(release)
+	s.on(path, func(w http.ResponseWriter, r *http.Request) {
+		<-held
+		answer(w, r)
+	})
+	return release
+}
+
 func (s *server) called(path string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -144,10 +144,10 @@ func (h *held[T]) fly(ctx context.Context, limit time.Duration) {
 	value, err := h.fetch(bounded)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.tried, h.failure = began, err
-	if err == nil {
-		h.value, h.fetched = value, began
-	} else {
+	h.failure = err
+	if err != nil {
 		h.tried = h.now() // a pause comes after a failure that took its time, too
+		return
 	}
+	h.value, h.fetched, h.tried = value, began, began
 }

@@ -42,11 +42,12 @@ type introspected struct {
 func (i *Issuer) introspect(ctx context.Context, raw string) ([]byte, time.Time, error) {
 	sum := sha256.Sum256([]byte(raw))
 	answers := i.asking.DoChan(string(sum[:]), func() (any, error) {
-		if err := i.place(context.WithoutCancel(ctx)); err != nil {
+		ctx := context.WithoutCancel(ctx)
+		if err := i.place(ctx); err != nil {
 			return nil, err
 		}
 		defer func() { <-i.places }()
-		return i.askBounded(context.WithoutCancel(ctx), raw, sum)
+		return i.askBounded(ctx, raw, sum)
 	})
 	select {
 	case answer := <-answers:

@@ -187,13 +187,7 @@ func TestW6_AFailureThatTakesItsTimeIsFollowedByAPause(t *testing.T) {
 
 func TestW6_ASilentIssuerIsWaitedForLongByOneQuestion(t *testing.T) {
 	s := newServer(t)
-	silent := make(chan struct{})
-	release := sync.OnceFunc(func() { close(silent) })
-	t.Cleanup(release)
-	s.on("/introspect", func(w http.ResponseWriter, r *http.Request) {
-		<-silent
-		s.json(func() any { return map[string]any{"active": false} })(w, r)
-	})
+	release := s.hold("/introspect", s.json(func() any { return map[string]any{"active": false} }))
 	i := s.issuer(func(c *Config) { c.Introspection = &Introspection{Client: Client{"api", "secret"}} })
 	i.silent.Store(true) // as after a first question
 	first := make(chan error, 1)
@@ -413,13 +407,7 @@ func TestW6_IntrospectionIsOneFlightAToken(t *testing.T) {
 
 func TestA5_AFloodAsksTheIssuerForAFewAtOnce(t *testing.T) {
 	s := newServer(t)
-	held := make(chan struct{})
-	release := sync.OnceFunc(func() { close(held) })
-	t.Cleanup(release)
-	s.on("/introspect", func(w http.ResponseWriter, r *http.Request) {
-		<-held
-		s.json(func() any { return map[string]any{"active": false} })(w, r)
-	})
+	release := s.hold("/introspect", s.json(func() any { return map[string]any{"active": false} }))
 	i := s.issuer(func(c *Config) { c.Introspection = &Introspection{Client: Client{"api", "secret"}} })
 	var all sync.WaitGroup
 	var busy atomic.Int64
@@ -440,13 +428,7 @@ func TestA5_AFloodAsksTheIssuerForAFewAtOnce(t *testing.T) {
 
 func TestW6_AgeingKeysAreFetchedByOneWhoWaitsForNobody(t *testing.T) {
 	s, i, raw := newOpened(t)
-	held := make(chan struct{})
-	release := sync.OnceFunc(func() { close(held) })
-	t.Cleanup(release)
-	s.on("/jwks", func(w http.ResponseWriter, _ *http.Request) {
-		<-held
-		_, _ = w.Write(s.keys.JWKS())
-	})
+	release := s.hold("/jwks", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(s.keys.JWKS()) })
 	s.clock.advance(fresh)
 	before := runtime.NumGoroutine()
 	for range 1000 {
