@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -46,10 +47,20 @@ func prepare(t testing.TB, source string, env ...string) *caddy {
 	c := &caddy{t: t, dir: t.TempDir(), port: freePorts(t)}
 	c.file = filepath.Join(c.dir, "Caddyfile")
 	require.NoError(t, os.WriteFile(c.file, []byte(c.ported(source)), 0o600))
+	c.cleaned()
 	c.env = append(os.Environ(),
 		"HOME="+c.dir, "XDG_DATA_HOME="+c.dir, "XDG_CONFIG_HOME="+c.dir, "CADDY_ADMIN=localhost:"+c.port["2019"])
 	c.env = append(c.env, env...)
 	return c
+}
+
+// cleaned has Caddy believe that its storage was cleaned a moment ago. As it starts it would remove the empty folder in
+// which its first certificate is about to be, now and then, and try again in a minute.
+func (c *caddy) cleaned() {
+	storage := filepath.Join(c.dir, "caddy")
+	require.NoError(c.t, os.MkdirAll(storage, 0o700))
+	note := fmt.Sprintf(`{"tls":{"timestamp":%q}}`, time.Now().Format(time.RFC3339))
+	require.NoError(c.t, os.WriteFile(filepath.Join(storage, "last_clean.json"), []byte(note), 0o600))
 }
 
 // ported is a text with the free ports in place of those that it names.
